@@ -1,0 +1,1 @@
+"""The cmfd command."""

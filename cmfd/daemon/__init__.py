@@ -1,0 +1,1 @@
+"""One process per node: receives journals, commits them, seals packs."""

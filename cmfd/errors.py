@@ -1,0 +1,81 @@
+"""
+Every error that cmfd raises, and the exit code each gives a command.
+
+An error says what happened, what was kept and what to do next. Exit codes are
+distinct so that a job script can act on them; 2 is left to usage errors.
+"""
+
+from __future__ import annotations
+
+
+class CmfdError(Exception):
+    """
+    Base of every error of cmfd.
+
+    Attributes
+    ----------
+    exit_code : int
+        What a command exits with when this error ends it.
+    """
+
+    exit_code = 1
+
+
+class ConfigError(CmfdError):
+    """A setting, an environment variable or a path cannot be used."""
+
+    exit_code = 3
+
+
+class NotFoundError(CmfdError):
+    """No run, metric, pack or site goes by the name that was asked for."""
+
+    exit_code = 4
+
+
+class JournalError(CmfdError):
+    """A journal cannot be written or read; what it already holds is kept."""
+
+    exit_code = 5
+
+
+class WireError(CmfdError):
+    """A message breaks the protocol; nothing of it was stored."""
+
+    exit_code = 6
+
+
+class DaemonUnavailableError(CmfdError):
+    """No daemon answers on this node; journals keep what was logged."""
+
+    exit_code = 7
+
+
+class StoreError(CmfdError):
+    """A database cannot be used as it is; it was left unchanged."""
+
+    exit_code = 8
+
+
+class SchemaTooNewError(StoreError):
+    """A database was written by a newer cmfd; it was left unchanged."""
+
+    exit_code = 9
+
+
+class PackError(StoreError):
+    """A pack is corrupt, truncated or foreign; nothing of it was merged."""
+
+    exit_code = 10
+
+
+class SiteBusyError(CmfdError):
+    """Another merger holds the site; packs stay in the inbox for it."""
+
+    exit_code = 11
+
+
+class IncompleteError(CmfdError):
+    """A command did its work but had to leave something out; it says what."""
+
+    exit_code = 12

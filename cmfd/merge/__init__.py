@@ -1,0 +1,1 @@
+"""Packs into a site repository: a set union, one transaction each."""

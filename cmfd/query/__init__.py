@@ -1,0 +1,1 @@
+"""Questions to a site index; nothing here writes."""

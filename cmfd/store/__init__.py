@@ -1,0 +1,1 @@
+"""Node stores, packs and the site index: SQLite with its SQL in files."""

@@ -1,0 +1,185 @@
+-- The site index: the union of all packs, with small local integers in the large tables.
+--
+-- The kinds of the content tables (set, first, last, grow) and their rules are those of
+-- content/0001.sql. Integers (`id` columns) are local to this file: they differ between two sites
+-- that hold the same content, and never leave it.
+
+CREATE TABLE pack (
+    id INTEGER PRIMARY KEY,
+    digest TEXT NOT NULL UNIQUE,     -- sha256 of the file, which is its name
+    size_bytes INTEGER NOT NULL,
+    cluster TEXT NOT NULL,
+    node TEXT NOT NULL,
+    sealed_ns INTEGER NOT NULL,
+    final INTEGER NOT NULL,
+    merged_ns INTEGER NOT NULL
+) STRICT;
+
+-- An id with only `run` set was named by another row before its own row arrived.
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY,
+    run BLOB NOT NULL UNIQUE,
+    at_ns INTEGER,
+    origin BLOB,
+    uid INTEGER,
+    cluster TEXT,
+    job TEXT,
+    restart INTEGER,
+    user TEXT,
+    name TEXT,
+    command TEXT,
+    cwd TEXT
+) STRICT;
+CREATE INDEX run_by_time ON run (at_ns);
+
+CREATE TABLE run_end (
+    run_id INTEGER PRIMARY KEY,
+    at_ns INTEGER NOT NULL,
+    origin BLOB NOT NULL,
+    status TEXT NOT NULL,
+    exit_code INTEGER,
+    signal INTEGER
+) STRICT;
+
+CREATE TABLE execution (
+    id INTEGER PRIMARY KEY,
+    execution BLOB NOT NULL UNIQUE,
+    at_ns INTEGER,
+    origin BLOB,
+    run_id INTEGER,
+    parent BLOB,
+    pipeline TEXT,
+    stage TEXT,
+    step TEXT
+) STRICT;
+CREATE INDEX execution_by_run ON execution (run_id);
+CREATE INDEX execution_by_stage ON execution (pipeline, stage);
+
+CREATE TABLE execution_end (
+    execution_id INTEGER PRIMARY KEY,
+    at_ns INTEGER NOT NULL,
+    origin BLOB NOT NULL,
+    status TEXT NOT NULL,
+    exit_code INTEGER,
+    signal INTEGER
+) STRICT;
+
+CREATE TABLE process (
+    id INTEGER PRIMARY KEY,
+    execution_id INTEGER NOT NULL,
+    instance BLOB NOT NULL,
+    at_ns INTEGER NOT NULL,
+    origin BLOB NOT NULL,
+    rank INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    local_rank INTEGER NOT NULL,
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    role TEXT NOT NULL,
+    UNIQUE (execution_id, instance)
+) STRICT;
+
+CREATE TABLE process_state (
+    execution_id INTEGER NOT NULL,
+    instance BLOB NOT NULL,
+    at_ns INTEGER NOT NULL,
+    origin BLOB NOT NULL,
+    status TEXT NOT NULL,
+    exit_code INTEGER,
+    signal INTEGER,
+    cpu_user_ns INTEGER NOT NULL,
+    cpu_system_ns INTEGER NOT NULL,
+    max_rss_bytes INTEGER NOT NULL,
+    dropped INTEGER NOT NULL,
+    PRIMARY KEY (execution_id, instance)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE param (
+    execution_id INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    value_type TEXT NOT NULL,
+    value ANY NOT NULL,
+    at_ns INTEGER NOT NULL,
+    origin BLOB NOT NULL,
+    rank INTEGER NOT NULL,
+    PRIMARY KEY (execution_id, key, value_type, value)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE fact (
+    subject BLOB NOT NULL,
+    key TEXT NOT NULL,
+    at_ns INTEGER NOT NULL,
+    origin BLOB NOT NULL,
+    value_type TEXT NOT NULL,
+    value ANY NOT NULL,
+    PRIMARY KEY (subject, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE artifact (
+    id INTEGER PRIMARY KEY,
+    digest TEXT NOT NULL UNIQUE,
+    strong TEXT,
+    size_bytes INTEGER,
+    n_files INTEGER
+) STRICT;
+
+CREATE TABLE event (
+    execution_id INTEGER NOT NULL,
+    direction TEXT NOT NULL,
+    artifact_id INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    at_ns INTEGER NOT NULL,
+    origin BLOB NOT NULL,
+    kind TEXT NOT NULL,
+    host TEXT NOT NULL,
+    absolute TEXT NOT NULL,
+    rank INTEGER NOT NULL,
+    properties TEXT NOT NULL,
+    problem TEXT NOT NULL,
+    PRIMARY KEY (execution_id, direction, artifact_id, path)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX event_by_artifact ON event (artifact_id, direction, execution_id);
+
+CREATE TABLE environment (
+    id INTEGER PRIMARY KEY,
+    digest TEXT NOT NULL UNIQUE,
+    document TEXT
+) STRICT;
+
+CREATE TABLE execution_environment (
+    execution_id INTEGER PRIMARY KEY,
+    at_ns INTEGER NOT NULL,
+    origin BLOB NOT NULL,
+    environment_id INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE series (
+    id INTEGER PRIMARY KEY,
+    instance BLOB NOT NULL,
+    series INTEGER NOT NULL,
+    execution_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    UNIQUE (instance, series)
+) STRICT;
+CREATE INDEX series_by_execution ON series (execution_id, name);
+
+CREATE TABLE chunk (
+    series_id INTEGER NOT NULL,
+    block INTEGER NOT NULL,
+    n_values INTEGER NOT NULL,
+    n_nan INTEGER NOT NULL,
+    step_min INTEGER NOT NULL,
+    step_max INTEGER NOT NULL,
+    first_ns INTEGER NOT NULL,
+    last_ns INTEGER NOT NULL,
+    value_min ANY,
+    value_max ANY,
+    value_sum REAL,
+    last_step INTEGER NOT NULL,
+    last_value ANY,
+    data BLOB NOT NULL,
+    UNIQUE (series_id, block)
+) STRICT;
+
+PRAGMA application_id = 0x636d6673;  -- 'cmfs'

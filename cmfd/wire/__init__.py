@@ -1,0 +1,1 @@
+"""The written formats between processes: journals, records and messages."""
