@@ -1,0 +1,402 @@
+"""
+Settings, the default site and the node directory: what cmfd takes from its surroundings.
+
+A setting's value is the last of: its default, `/etc/cmfd/cmfd.toml`, the user's
+`cmfd/cmfd.toml` under ``$XDG_CONFIG_HOME`` (else `~/.config`), the file
+``$CMFD_CONFIG`` names, the variable ``CMFD_<KEY>``. A file's keys stand at its top level.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from cmfd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SYSTEM_FILE = Path("/etc/cmfd/cmfd.toml")
+SITE_DIRECTORY = ".cmfd"
+"""A directory of this name, in the working directory or above it, is the default site."""
+
+ENV_ALLOW = (
+    "CUDA_*", "FI_*", "GOMP_*", "HIP_*", "HOSTNAME", "JAX_*", "KMP_*", "LANG", "LC_*",
+    "LD_LIBRARY_PATH", "LD_PRELOAD", "MKL_*", "MPICH_*", "NCCL_*", "NUMEXPR_*", "NVIDIA_*",
+    "OMPI_MCA_*", "OMP_*", "OPENBLAS_*", "PATH", "PYTHONHASHSEED", "PYTHONPATH", "ROCR_*",
+    "SLURM_*", "TF_*", "TORCH_*", "TZ", "UCX_*", "XLA_*",
+)  # fmt: skip
+"""Which variables an execution's environment shows unless `Settings.env_allow` says otherwise."""
+
+
+def _default_node_dir() -> Path:
+    return Path(f"/var/tmp/cmfd-{os.getuid()}")  # noqa: S108 - owner and mode: ensure_node_dir
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be set, with each key's type, bounds, default and meaning."""
+
+    node_dir: Annotated[
+        Path,
+        Meta(description="This user's directory on this node: local disk, never a shared one."),
+    ] = msgspec.field(default_factory=_default_node_dir)
+    journal_dir: Annotated[
+        Path, Meta(description="Where processes keep their journals; default: node_dir/journals.")
+    ] = msgspec.field(default_factory=Path)
+    journal_limit_bytes: Annotated[
+        int,
+        Meta(ge=1 << 17, description="Size at which a journal starts to drop metric values."),
+    ] = 1 << 30
+    block_bytes: Annotated[
+        int,
+        Meta(ge=1 << 16, le=1 << 26, multiple_of=4096, description="Size of a journal's blocks."),
+    ] = 1 << 18
+    strict: Annotated[
+        bool, Meta(description="Logging calls raise instead of warning once (for tests).")
+    ] = False
+    commit_interval_s: Annotated[
+        float, Meta(gt=0, le=60, description="Longest the daemon gathers slices for one commit.")
+    ] = 0.1
+    flush_interval_s: Annotated[
+        float, Meta(gt=0, le=60, description="How often a process sends what its journal has new.")
+    ] = 0.25
+    checkpoint_interval_s: Annotated[
+        float, Meta(gt=0, description="How often a running job's records are published as a pack.")
+    ] = 600.0
+    seal_grace_s: Annotated[
+        float,
+        Meta(ge=0, description="How long a run's stragglers may take before it is sealed."),
+    ] = 2.0
+    idle_s: Annotated[
+        float, Meta(ge=0, description="A daemon with nothing to do for this long ends; 0: never.")
+    ] = 60.0
+    retention_s: Annotated[
+        float, Meta(ge=0, description="How long the node store keeps a run after its last pack.")
+    ] = 86400.0
+    autostart: Annotated[
+        bool, Meta(description="`cmfd run` starts a daemon on this node if none runs.")
+    ] = True
+    multi_user: Annotated[
+        bool, Meta(description="The daemon serves every user of the node (needs root).")
+    ] = False
+    auto_merge: Annotated[
+        bool, Meta(description="`cmfd run` merges its packs into the site when it ends.")
+    ] = True
+    env_allow: Annotated[
+        tuple[str, ...],
+        Meta(description="Variables to record with an execution, as shell patterns."),
+    ] = ENV_ALLOW
+
+    def __post_init__(self) -> None:
+        """Put the journals under the node directory unless told where."""
+        if self.journal_dir == Path():
+            msgspec.structs.force_setattr(self, "journal_dir", self.node_dir / "journals")
+
+
+class SettingDescription(NamedTuple):
+    """One row of the reference of settings."""
+
+    key: str
+    variable: str
+    type: str
+    default: str
+    meaning: str
+
+
+def describe_settings() -> list[SettingDescription]:
+    """
+    Describe every setting, in the order of `Settings`, for the reference documents.
+
+    Returns
+    -------
+    list of SettingDescription
+        Key, variable, type with its bounds, default and meaning, as text.
+    """
+    import json  # noqa: PLC0415 - not for ranks: only documents and `doctor` ask
+
+    schema = msgspec.json.schema(Settings, schema_hook=lambda _path: {"type": "path"})
+    properties = schema["$defs"]["Settings"]["properties"]
+    defaults = {"node_dir": "/var/tmp/cmfd-<uid>", "journal_dir": "<node_dir>/journals"}  # noqa: S108 - text
+    return [
+        SettingDescription(
+            key,
+            variable_of(key),
+            _type_text(item),
+            defaults.get(key) or json.dumps(item["default"]),
+            item["description"],
+        )
+        for key, item in properties.items()
+    ]
+
+
+def _type_text(item: dict[str, Any]) -> str:
+    """Say a setting's type and bounds in words."""
+    bounds = {
+        "minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "multipleOf": "multiple of"
+    }  # fmt: skip
+    said = [f"{word} {item[key]}" for key, word in bounds.items() if key in item]
+    name = {"array": "list of strings"}.get(item["type"], item["type"])
+    return ", ".join([name, *said])
+
+
+def variable_of(key: str) -> str:
+    """Return the environment variable that sets `key`."""
+    return f"CMFD_{key.upper()}"
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """
+    Gather the settings from the configuration files and the environment.
+
+    Parameters
+    ----------
+    environ : mapping
+        Environment variables; those of other programs, and ``CMFD_`` variables that are no
+        settings (a run hands some down), are passed over.
+
+    Returns
+    -------
+    Settings
+        Checked: directories are absolute and numbers within their bounds.
+
+    Raises
+    ------
+    ConfigError
+        A file cannot be read, or a key or value in it or in a variable is none that can be used.
+    """
+    chosen: dict[str, Any] = {}
+    for path, required in _files(environ):
+        for key, value in _read_toml(path, required=required).items():
+            chosen[key] = _checked(key, value, f"{key} in {path}", strict=True)
+    for key in Settings.__struct_fields__:
+        variable = variable_of(key)
+        if text := environ.get(variable):
+            value = _split(text) if key == "env_allow" else text
+            chosen[key] = _checked(key, value, variable, strict=False)
+    return Settings(**chosen)
+
+
+def _files(environ: Mapping[str, str]) -> Iterator[tuple[Path, bool]]:
+    """Yield the configuration files, weakest first, and whether each must exist."""
+    yield SYSTEM_FILE, False
+    if home := _xdg(environ, "XDG_CONFIG_HOME", ".config"):
+        yield home / "cmfd" / "cmfd.toml", False
+    if named := environ.get("CMFD_CONFIG"):
+        yield Path(named), True
+
+
+def _xdg(environ: Mapping[str, str], variable: str, below_home: str) -> Path | None:
+    """Return a base directory of the XDG specification; none without a home directory."""
+    named = environ.get(variable, "")
+    if named.startswith("/"):  # the specification: relative ones are to be ignored
+        return Path(named)
+    home = environ.get("HOME", "")
+    return Path(home, below_home) if home.startswith("/") else None
+
+
+def _read_toml(path: Path, *, required: bool) -> dict[str, Any]:
+    """Return a file's settings; none when it does not exist and need not."""
+    try:
+        found: dict[str, Any] = msgspec.toml.decode(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        if required:
+            raise ConfigError(f"CMFD_CONFIG names {path}, which does not exist.") from None
+        return {}
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error}. Correct or remove it.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no valid TOML: {error}. Correct or remove it.") from error
+    return found
+
+
+def _split(text: str) -> list[str]:
+    """Split a list as a variable holds it: by commas or blanks."""
+    return text.replace(",", " ").split()
+
+
+@cache
+def _types() -> dict[str, Any]:
+    """Return each setting's type with its bounds; 1 ms, paid only where something is set."""
+    return {field.name: field.type for field in msgspec.structs.fields(Settings)}
+
+
+def _checked(key: str, value: object, where: str, *, strict: bool) -> Any:
+    """Return `value` as the type of setting `key`; `where` names it in an error."""
+    kind = _types().get(key)
+    if kind is None:
+        known = ", ".join(Settings.__struct_fields__)
+        raise ConfigError(f"{where} is no setting of cmfd. There are: {known}.")
+    try:
+        return msgspec.convert(value, kind, strict=strict, dec_hook=_directory)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where} is {value!r}: {error}.") from error
+
+
+def _directory(kind: type, value: object) -> Path:
+    """Read a path setting, which must not depend on where a process happens to run."""
+    if not isinstance(value, str):
+        raise TypeError(f"expected {kind.__name__.lower()} as text")
+    path = Path(value).expanduser()
+    if not path.is_absolute():
+        raise ValueError("expected an absolute path (`~` is understood)")
+    return path
+
+
+def find_site(cwd: str | Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """
+    Find the site repository that runs started in `cwd` belong to.
+
+    It is the nearest `.cmfd` directory in `cwd` or above it, as git finds `.git`; else
+    ``$CMFD_SITE``; else `cmfd` under ``$XDG_DATA_HOME`` or `~/.local/share`. A `.cmfd` of
+    somebody else in a directory where anyone may create one (as /tmp) is passed over.
+
+    Parameters
+    ----------
+    cwd : str or Path
+        Where to begin.
+    environ : mapping
+        Environment variables.
+
+    Returns
+    -------
+    Path
+        Absolute; it need not exist yet.
+
+    Raises
+    ------
+    ConfigError
+        There is none, and neither a variable nor a home directory says where to make one.
+    """
+    start = Path(os.path.abspath(cwd))  # noqa: PTH100 - not resolved: git goes up as the shell shows it
+    for directory in (start, *start.parents):
+        if _is_site(directory / SITE_DIRECTORY):
+            return directory / SITE_DIRECTORY
+    if named := environ.get("CMFD_SITE"):
+        return Path(os.path.abspath(start / named))  # noqa: PTH100 - as above
+    if data := _xdg(environ, "XDG_DATA_HOME", ".local/share"):
+        return data / "cmfd"
+    raise ConfigError(
+        "No site to keep runs in: no .cmfd directory here or above, and neither CMFD_SITE, "
+        "XDG_DATA_HOME nor HOME is set. Run `cmfd site init` here, or set CMFD_SITE."
+    )
+
+
+def _is_site(path: Path) -> bool:
+    """Tell whether `path` is a directory that did not get there by just anyone."""
+    try:
+        own, above = path.stat(), path.parent.stat()
+    except OSError:
+        return False
+    planted = own.st_uid != os.getuid() and above.st_mode & stat.S_IWOTH
+    return stat.S_ISDIR(own.st_mode) and not planted
+
+
+def ensure_node_dir(path: Path) -> None:
+    """
+    Create the node directory, or make sure that the one there is this user's alone.
+
+    Parameters
+    ----------
+    path : Path
+        The directory; made with mode 0700, or set to it when others could read it.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be created, is a link or no directory, belongs to somebody else, or others
+        could have written to it. Nothing is changed then.
+    """
+    advice = "Set CMFD_NODE_DIR to a directory of your own on node-local disk."
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.lstat()
+        if reason := _unsafe(found):
+            raise ConfigError(f"The node directory {path} {reason}. {advice}")
+        if stat.S_IMODE(found.st_mode) != 0o700:
+            path.chmod(0o700)
+    except OSError as error:
+        raise ConfigError(f"The node directory {path} cannot be made: {error}. {advice}") from error
+
+
+def _unsafe(found: os.stat_result) -> str:
+    """Say why a node directory found so cannot be trusted, or nothing."""
+    if not stat.S_ISDIR(found.st_mode):
+        return "is no directory but a link or file"
+    if found.st_uid != os.geteuid():
+        return f"belongs to user {found.st_uid}, not to you ({os.geteuid()})"
+    if found.st_mode & 0o022:
+        return f"may be written by others (mode {stat.S_IMODE(found.st_mode):04o})"
+    return ""
+
+
+NETWORK_TYPES = frozenset((
+    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "cvfs", "daos", "dvs", "fhgfs", "gfs", "gfs2",
+    "glusterfs", "gpfs", "lustre", "mmfs", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "panfs",
+    "pvfs2", "scoutfs", "smb3", "smbfs", "vboxsf", "virtiofs", "wekafs",
+))  # fmt: skip
+"""Types of file system that other machines see too, or that a server holds."""
+
+LOCAL_FUSE_TYPES = frozenset(("fuseblk", "fuse.fuse-overlayfs", "fuse.squashfuse", "fuse.ntfs"))
+MEMORY_TYPES = frozenset(("tmpfs", "ramfs"))
+
+
+class Filesystem(NamedTuple):
+    """What a path lies on."""
+
+    type: str
+    mount_point: str
+    is_network: bool
+    """Shared with, or served by, other machines: no place for journals or the node store."""
+    is_memory: bool
+    """Gone when the node restarts."""
+
+
+def filesystem_of(path: str | Path) -> Filesystem:
+    """
+    Tell which kind of file system a path lies on, from the kernel's table of mounts.
+
+    Parameters
+    ----------
+    path : str or Path
+        Need not exist: then its nearest existing ancestor decides, as it would at creation.
+
+    Returns
+    -------
+    Filesystem
+        Type ``unknown`` where /proc cannot be read.
+    """
+    target = os.path.realpath(path)
+    found = Filesystem("unknown", "/", is_network=False, is_memory=False)
+    for mount_point, kind in _mounts():
+        within = mount_point in ("/", target) or target.startswith(mount_point + "/")
+        if within and len(mount_point) >= len(found.mount_point):  # of equals the last covers
+            found = Filesystem(kind, mount_point, _is_network(kind), kind in MEMORY_TYPES)
+    return found
+
+
+def _mounts() -> Iterator[tuple[str, str]]:
+    """Yield (mount point, type) of every mount this process sees."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        before, _, after = os.fsdecode(line).partition(" - ")
+        yield _unescape(before.split(" ")[4]), after.split(" ")[0]
+
+
+def _unescape(text: str) -> str:
+    r"""Undo what the kernel writes for blanks and the like in a mount point: ``\040``."""
+    head, *parts = text.split("\\")
+    return head + "".join(chr(int(part[:3], 8)) + part[3:] for part in parts)
+
+
+def _is_network(kind: str) -> bool:
+    """Tell whether a file system type is served; of FUSE all but the known local ones."""
+    return kind in NETWORK_TYPES or (kind.startswith("fuse") and kind not in LOCAL_FUSE_TYPES)
