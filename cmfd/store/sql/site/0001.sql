@@ -15,7 +15,8 @@ CREATE TABLE pack (
     merged_ns INTEGER NOT NULL
 ) STRICT;
 
--- An id with only `run` set was named by another row before its own row arrived.
+-- A row with only its key set (here `run`; so too in execution, artifact, environment and series) was
+-- named by another row before its own arrived, in another pack. It is no content.
 CREATE TABLE run (
     id INTEGER PRIMARY KEY,
     run BLOB NOT NULL UNIQUE,
@@ -65,7 +66,6 @@ CREATE TABLE execution_end (
 ) STRICT;
 
 CREATE TABLE process (
-    id INTEGER PRIMARY KEY,
     execution_id INTEGER NOT NULL,
     instance BLOB NOT NULL,
     at_ns INTEGER NOT NULL,
@@ -76,8 +76,8 @@ CREATE TABLE process (
     host TEXT NOT NULL,
     pid INTEGER NOT NULL,
     role TEXT NOT NULL,
-    UNIQUE (execution_id, instance)
-) STRICT;
+    PRIMARY KEY (execution_id, instance)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE process_state (
     execution_id INTEGER NOT NULL,
@@ -157,9 +157,9 @@ CREATE TABLE series (
     id INTEGER PRIMARY KEY,
     instance BLOB NOT NULL,
     series INTEGER NOT NULL,
-    execution_id INTEGER NOT NULL,
-    name TEXT NOT NULL,
-    kind TEXT NOT NULL,
+    execution_id INTEGER,
+    name TEXT,
+    kind TEXT,
     UNIQUE (instance, series)
 ) STRICT;
 CREATE INDEX series_by_execution ON series (execution_id, name);

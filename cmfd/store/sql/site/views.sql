@@ -1,0 +1,324 @@
+-- The site index for people and for queries: plain names, ids as text, times in seconds and ISO.
+--
+-- Derived from the tables of 0001.sql and replaced whole by whoever merges, so they need no
+-- migration. They are nothing but joins and scalar subqueries, so that a condition on run_id or
+-- execution_id reaches the tables' indices. Integers named *_id are local to this file.
+
+-- Status: what an end says; without one, the worst of the parts, and "running" until all ended.
+CREATE VIEW executions AS
+SELECT
+    e.id AS execution_id,
+    e.run_id,
+    lower(hex(e.execution)) AS execution,
+    lower(hex(r.run)) AS run,
+    lower(hex(e.parent)) AS parent,
+    e.pipeline,
+    e.stage,
+    e.step,
+    coalesce(z.status, (
+        SELECT CASE
+            WHEN count(*) = 0 THEN 'running'
+            WHEN max(s.status = 'failed') THEN 'failed'
+            WHEN max(s.status = 'lost') THEN 'lost'
+            WHEN max(s.status = 'cancelled') THEN 'cancelled'
+            WHEN count(s.status) = count(*) AND min(s.status = 'completed') THEN 'completed'
+            ELSE 'running' END
+        FROM process AS p LEFT JOIN process_state AS s USING (execution_id, instance)
+        WHERE p.execution_id = e.id
+    )) AS status,
+    z.exit_code,
+    z.signal,
+    e.at_ns AS began_ns,
+    coalesce(z.at_ns, (
+        SELECT CASE WHEN count(s.status) = count(*) AND min(s.status <> 'running') THEN max(s.at_ns) END
+        FROM process AS p LEFT JOIN process_state AS s USING (execution_id, instance)
+        WHERE p.execution_id = e.id
+    )) AS ended_ns,
+    (coalesce(z.at_ns, (
+        SELECT CASE WHEN count(s.status) = count(*) AND min(s.status <> 'running') THEN max(s.at_ns) END
+        FROM process AS p LEFT JOIN process_state AS s USING (execution_id, instance)
+        WHERE p.execution_id = e.id
+    )) - e.at_ns) / 1e9 AS wall_s,
+    strftime('%Y-%m-%dT%H:%M:%SZ', e.at_ns / 1000000000, 'unixepoch') AS began,
+    (SELECT count(*) FROM process AS p WHERE p.execution_id = e.id) AS n_processes,
+    (
+        SELECT count(DISTINCT p.rank) FROM process AS p
+        WHERE p.execution_id = e.id AND p.role = 'rank'
+    ) AS n_ranks,
+    (SELECT max(p.size) FROM process AS p WHERE p.execution_id = e.id) AS size,
+    -- A wrapper's reading includes the children that it waited for, which may be the ranks.
+    (
+        SELECT max(
+            total((p.role = 'wrapper') * (s.cpu_user_ns + s.cpu_system_ns)),
+            total((p.role <> 'wrapper') * (s.cpu_user_ns + s.cpu_system_ns))
+        ) / 1e9
+        FROM process AS p JOIN process_state AS s USING (execution_id, instance)
+        WHERE p.execution_id = e.id
+    ) AS cpu_s,
+    (SELECT max(s.max_rss_bytes) FROM process_state AS s WHERE s.execution_id = e.id) AS max_rss_bytes,
+    (SELECT coalesce(sum(s.dropped), 0) FROM process_state AS s WHERE s.execution_id = e.id) AS dropped
+FROM execution AS e
+LEFT JOIN run AS r ON r.id = e.run_id
+LEFT JOIN execution_end AS z ON z.execution_id = e.id;
+
+-- `short` is the end of the id: the beginning of a time-ordered id is shared by its neighbours.
+CREATE VIEW runs AS
+SELECT
+    r.id AS run_id,
+    lower(hex(r.run)) AS run,
+    substr(lower(hex(r.run)), -8) AS short,
+    r.cluster,
+    r.job,
+    r.restart,
+    r.user,
+    r.uid,
+    r.name,
+    r.command,
+    r.cwd,
+    coalesce(z.status, (
+        SELECT CASE
+            WHEN count(*) = 0 THEN 'running'
+            WHEN max(e.status = 'failed') THEN 'failed'
+            WHEN max(e.status = 'lost') THEN 'lost'
+            WHEN max(e.status = 'cancelled') THEN 'cancelled'
+            WHEN min(e.status = 'completed') THEN 'completed'
+            ELSE 'running' END
+        FROM executions AS e WHERE e.run_id = r.id
+    )) AS status,
+    z.exit_code,
+    z.signal,
+    r.at_ns AS began_ns,
+    coalesce(z.at_ns, (
+        SELECT CASE WHEN count(e.ended_ns) = count(*) THEN max(e.ended_ns) END
+        FROM executions AS e WHERE e.run_id = r.id
+    )) AS ended_ns,
+    (coalesce(z.at_ns, (
+        SELECT CASE WHEN count(e.ended_ns) = count(*) THEN max(e.ended_ns) END
+        FROM executions AS e WHERE e.run_id = r.id
+    )) - r.at_ns) / 1e9 AS wall_s,
+    strftime('%Y-%m-%dT%H:%M:%SZ', r.at_ns / 1000000000, 'unixepoch') AS began,
+    (SELECT count(*) FROM execution AS e WHERE e.run_id = r.id) AS n_executions,
+    (
+        SELECT count(*) FROM execution AS e JOIN process AS p ON p.execution_id = e.id
+        WHERE e.run_id = r.id
+    ) AS n_processes,
+    (
+        SELECT count(DISTINCT p.host) FROM execution AS e JOIN process AS p ON p.execution_id = e.id
+        WHERE e.run_id = r.id
+    ) AS n_nodes,
+    (
+        SELECT max(
+            total((p.role = 'wrapper') * (s.cpu_user_ns + s.cpu_system_ns)),
+            total((p.role <> 'wrapper') * (s.cpu_user_ns + s.cpu_system_ns))
+        ) / 1e9
+        FROM execution AS e
+        JOIN process AS p ON p.execution_id = e.id
+        JOIN process_state AS s USING (execution_id, instance)
+        WHERE e.run_id = r.id
+    ) AS cpu_s,
+    (
+        SELECT max(s.max_rss_bytes) FROM execution AS e
+        JOIN process_state AS s ON s.execution_id = e.id
+        WHERE e.run_id = r.id
+    ) AS max_rss_bytes,
+    (
+        SELECT coalesce(sum(s.dropped), 0) FROM execution AS e
+        JOIN process_state AS s ON s.execution_id = e.id
+        WHERE e.run_id = r.id
+    ) AS dropped
+FROM run AS r
+LEFT JOIN run_end AS z ON z.run_id = r.id;
+
+-- A process without a reading yet is running, with nulls.
+CREATE VIEW processes AS
+SELECT
+    p.execution_id,
+    e.run_id,
+    lower(hex(e.execution)) AS execution,
+    lower(hex(p.instance)) AS instance,
+    p.rank,
+    p.size,
+    p.local_rank,
+    p.host,
+    p.pid,
+    p.role,
+    coalesce(s.status, 'running') AS status,
+    s.exit_code,
+    s.signal,
+    p.at_ns AS began_ns,
+    CASE WHEN s.status <> 'running' THEN s.at_ns END AS ended_ns,
+    CASE WHEN s.status <> 'running' THEN (s.at_ns - p.at_ns) / 1e9 END AS wall_s,
+    s.at_ns AS read_ns,
+    s.cpu_user_ns / 1e9 AS cpu_user_s,
+    s.cpu_system_ns / 1e9 AS cpu_system_s,
+    (s.cpu_user_ns + s.cpu_system_ns) / 1e9 AS cpu_s,
+    s.max_rss_bytes,
+    s.dropped
+FROM process AS p
+JOIN execution AS e ON e.id = p.execution_id
+LEFT JOIN process_state AS s USING (execution_id, instance);
+
+-- `n_distinct` > 1: ranks disagree; each value is a row.
+CREATE VIEW params AS
+SELECT
+    p.execution_id,
+    e.run_id,
+    lower(hex(e.execution)) AS execution,
+    e.pipeline,
+    e.stage,
+    p.key,
+    p.value,
+    p.value_type,
+    (
+        SELECT count(*) FROM param AS q
+        WHERE q.execution_id = p.execution_id AND q.key = p.key
+    ) AS n_distinct,
+    p.rank,
+    p.at_ns
+FROM param AS p
+JOIN execution AS e ON e.id = p.execution_id;
+
+-- One row for each metric of each process. `min`, `max` leave out NaN; `mean` is over finite values;
+-- `last` is null for a NaN.
+CREATE VIEW metrics AS
+SELECT
+    s.id AS series_id,
+    s.execution_id,
+    e.run_id,
+    lower(hex(e.execution)) AS execution,
+    e.pipeline,
+    e.stage,
+    s.name,
+    s.kind,
+    p.rank,
+    p.host,
+    lower(hex(s.instance)) AS instance,
+    (SELECT coalesce(sum(c.n_values), 0) FROM chunk AS c WHERE c.series_id = s.id) AS n_values,
+    (SELECT coalesce(sum(c.n_nan), 0) FROM chunk AS c WHERE c.series_id = s.id) AS n_nan,
+    (SELECT min(c.value_min) FROM chunk AS c WHERE c.series_id = s.id) AS min,
+    (SELECT max(c.value_max) FROM chunk AS c WHERE c.series_id = s.id) AS max,
+    (
+        SELECT CASE
+            WHEN max(c.value_max) = 9e999 OR min(c.value_min) = -9e999 THEN NULL
+            ELSE sum(c.value_sum) / nullif(sum(c.n_values - c.n_nan), 0) END
+        FROM chunk AS c WHERE c.series_id = s.id
+    ) AS mean,
+    (
+        SELECT c.last_value FROM chunk AS c WHERE c.series_id = s.id
+        ORDER BY c.last_ns DESC, c.block DESC LIMIT 1
+    ) AS last,
+    (
+        SELECT c.last_step FROM chunk AS c WHERE c.series_id = s.id
+        ORDER BY c.last_ns DESC, c.block DESC LIMIT 1
+    ) AS last_step,
+    (SELECT min(c.step_min) FROM chunk AS c WHERE c.series_id = s.id) AS step_min,
+    (SELECT max(c.step_max) FROM chunk AS c WHERE c.series_id = s.id) AS step_max,
+    (SELECT min(c.first_ns) FROM chunk AS c WHERE c.series_id = s.id) AS first_ns,
+    (SELECT max(c.last_ns) FROM chunk AS c WHERE c.series_id = s.id) AS last_ns
+FROM series AS s
+JOIN execution AS e ON e.id = s.execution_id
+LEFT JOIN process AS p ON p.execution_id = s.execution_id AND p.instance = s.instance;
+
+CREATE VIEW metrics_last AS
+SELECT
+    s.id AS series_id,
+    s.execution_id,
+    e.run_id,
+    lower(hex(e.execution)) AS execution,
+    e.pipeline,
+    e.stage,
+    s.name,
+    p.rank,
+    c.last_step AS step,
+    c.last_value AS value,
+    c.last_ns AS at_ns
+FROM series AS s
+JOIN execution AS e ON e.id = s.execution_id
+LEFT JOIN process AS p ON p.execution_id = s.execution_id AND p.instance = s.instance
+JOIN chunk AS c ON c.rowid = (
+    SELECT d.rowid FROM chunk AS d WHERE d.series_id = s.id
+    ORDER BY d.last_ns DESC, d.block DESC LIMIT 1
+);
+
+-- `path` and `kind` are those of the earliest event; an artifact may have many of both.
+CREATE VIEW artifacts AS
+SELECT
+    a.id AS artifact_id,
+    a.digest,
+    a.strong,
+    a.size_bytes,
+    a.n_files,
+    (SELECT v.kind FROM event AS v WHERE v.artifact_id = a.id ORDER BY v.at_ns, v.kind LIMIT 1) AS kind,
+    (SELECT v.path FROM event AS v WHERE v.artifact_id = a.id ORDER BY v.at_ns, v.path LIMIT 1) AS path,
+    (SELECT count(DISTINCT v.path) FROM event AS v WHERE v.artifact_id = a.id) AS n_paths,
+    (
+        SELECT count(DISTINCT v.execution_id) FROM event AS v
+        WHERE v.artifact_id = a.id AND v.direction = 'output'
+    ) AS n_producers,
+    (
+        SELECT count(DISTINCT v.execution_id) FROM event AS v
+        WHERE v.artifact_id = a.id AND v.direction = 'input'
+    ) AS n_consumers
+FROM artifact AS a;
+
+CREATE VIEW events AS
+SELECT
+    v.execution_id,
+    e.run_id,
+    v.artifact_id,
+    lower(hex(e.execution)) AS execution,
+    e.pipeline,
+    e.stage,
+    v.direction,
+    v.kind,
+    v.path,
+    a.digest,
+    a.strong,
+    a.size_bytes,
+    a.n_files,
+    v.host,
+    v.absolute,
+    v.rank,
+    v.properties,
+    v.problem,
+    v.at_ns
+FROM event AS v
+JOIN execution AS e ON e.id = v.execution_id
+JOIN artifact AS a ON a.id = v.artifact_id;
+
+CREATE VIEW environments AS
+SELECT
+    x.execution_id,
+    e.run_id,
+    lower(hex(e.execution)) AS execution,
+    n.digest,
+    n.document,
+    x.at_ns
+FROM execution_environment AS x
+JOIN execution AS e ON e.id = x.execution_id
+JOIN environment AS n ON n.id = x.environment_id;
+
+-- `run_id` or `execution_id` says whose fact it is.
+CREATE VIEW facts AS
+SELECT
+    lower(hex(f.subject)) AS subject,
+    (SELECT r.id FROM run AS r WHERE r.run = f.subject) AS run_id,
+    (SELECT e.id FROM execution AS e WHERE e.execution = f.subject) AS execution_id,
+    f.key,
+    f.value,
+    f.value_type,
+    f.at_ns
+FROM fact AS f;
+
+CREATE VIEW packs AS
+SELECT
+    k.digest,
+    k.size_bytes,
+    k.cluster,
+    k.node,
+    k.final,
+    k.sealed_ns,
+    strftime('%Y-%m-%dT%H:%M:%SZ', k.sealed_ns / 1000000000, 'unixepoch') AS sealed,
+    k.merged_ns,
+    strftime('%Y-%m-%dT%H:%M:%SZ', k.merged_ns / 1000000000, 'unixepoch') AS merged
+FROM pack AS k;
