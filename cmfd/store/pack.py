@@ -1,0 +1,287 @@
+"""
+Packs: sealed SQLite files named by their own sha256.
+
+A pack is immutable once it has its name. `finish` gives it the name, `publish`
+puts it into a site's inbox, `open_pack` reads one that may have come from
+anywhere and trusts nothing in it before it is checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import sqlite3
+import sys
+from contextlib import closing
+from functools import cache
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from cmfd.errors import PackError, SchemaTooNewError, StoreError
+from cmfd.store.connection import connect, sql, statements
+from cmfd.store.migrations import APPLICATION_IDS, SCHEMAS, migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FORMAT = len(SCHEMAS["pack"])
+"""The newest pack format that this cmfd writes and reads."""
+
+INBOX, PACKS = "inbox", "packs"
+"""Directories of a site: packs that wait for a merge, and packs that are merged."""
+
+PARTIAL_PREFIX = "partial-"
+"""Begins the name of a file that is still being written."""
+
+_NAME = re.compile(r"[0-9a-f]{64}\.db")
+_MAGIC = b"SQLite format 3\0"
+_HEADER_BYTES = 100
+_BLOCK_BYTES = 1 << 20
+
+
+def is_pack_name(name: str) -> bool:
+    """Say whether a file of this name claims to be a pack."""
+    return _NAME.fullmatch(name) is not None
+
+
+def merged_path(site_dir: Path, digest: str) -> Path:
+    """Return where a site keeps the pack of this sha256 once it is merged."""
+    return site_dir / PACKS / digest[:2] / f"{digest}.db"
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file's bytes, in hex."""
+    content = hashlib.sha256()
+    for block in _blocks(path):
+        content.update(block)
+    return content.hexdigest()
+
+
+def sync_directory(path: Path) -> None:
+    """Make names that were added to or removed from a directory survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def finish(path: Path) -> Path:
+    """
+    Make a written pack self-contained and durable, and give it its name.
+
+    Parameters
+    ----------
+    path : Path
+        A database with the pack's content, closed. It is renamed within its
+        directory.
+
+    Returns
+    -------
+    Path
+        ``<sha256>.db`` beside it.
+    """
+    with closing(connect(path)) as db:
+        # Takes in a write-ahead log, so that the one file is all there is.
+        db.execute("PRAGMA journal_mode = DELETE")
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    named = path.with_name(f"{sha256_of(path)}.db")
+    path.rename(named)
+    sync_directory(named.parent)
+    return named
+
+
+def publish(pack: Path, site_dir: Path, digest: str | None = None) -> Path:
+    """
+    Put a finished pack into a site's inbox, unless the site has it already.
+
+    Parameters
+    ----------
+    pack : Path
+        It is left where it is.
+    site_dir : Path
+        The site; its inbox is made if missing.
+    digest : str, optional
+        The sha256 it must have; the one in its name if not given.
+
+    Returns
+    -------
+    Path
+        Where the site has it.
+
+    Raises
+    ------
+    PackError
+        The file's content is not what its name says; nothing was published.
+    StoreError
+        The site cannot be written; nothing was published.
+    """
+    digest = pack.stem if digest is None else digest
+    inbox = site_dir / INBOX
+    target = inbox / f"{digest}.db"
+    for there in (target, merged_path(site_dir, digest)):
+        if there.exists():
+            return there
+    partial = inbox / f"{PARTIAL_PREFIX}{secrets.token_hex(8)}"
+    try:
+        inbox.mkdir(parents=True, exist_ok=True)
+        try:
+            _copy(pack, partial, digest)
+            partial.rename(target)
+        finally:
+            partial.unlink(missing_ok=True)
+        sync_directory(inbox)
+    except OSError as error:
+        raise StoreError(
+            f"cannot publish {pack} to {site_dir}: {error}; the pack is kept where it is."
+            f" Once the site can be written, run: cmfd merge --site {site_dir} {pack}"
+        ) from error
+    return target
+
+
+def _copy(pack: Path, target: Path, digest: str) -> None:
+    content = hashlib.sha256()
+    with target.open("xb") as file:
+        for block in _blocks(pack):
+            content.update(block)
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+    if content.hexdigest() != digest:
+        raise PackError(f"corrupt: {_damage(pack)}; nothing of it was published")
+
+
+def _blocks(path: Path) -> Iterator[memoryview]:
+    buffer = memoryview(bytearray(_BLOCK_BYTES))
+    with path.open("rb", buffering=0) as file:
+        while n_bytes := file.readinto(buffer):
+            yield buffer[:n_bytes]
+
+
+def open_pack(path: Path, digest: str | None = None) -> sqlite3.Connection:
+    """
+    Open a pack from anywhere, for reading, once all of it is checked.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    digest : str, optional
+        The sha256 it must have; the one in its name if not given.
+
+    Returns
+    -------
+    sqlite3.Connection
+        To a whole pack of a known format whose rows a site can take.
+
+    Raises
+    ------
+    PackError
+        It is corrupt, truncated or foreign; the message begins with which.
+    SchemaTooNewError
+        A newer cmfd wrote it.
+    OSError
+        It cannot be read.
+    """
+    _check_file(path, path.stem if digest is None else digest)
+    db = _open_untrusted(path)
+    try:
+        _check_format(db)
+        _check_schema(db)
+        _check_rows(db)
+    except sqlite3.Error as error:
+        db.close()
+        # Its bytes are what was sealed, so whoever made it made it like that.
+        raise PackError(f"foreign: it is no sound SQLite database: {error}") from error
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _check_file(path: Path, digest: str) -> None:
+    if sha256_of(path) != digest:
+        raise PackError(_damage(path))
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    if not header.startswith(_MAGIC):
+        raise PackError("foreign: it is no SQLite database")
+    if int.from_bytes(header[68:72], "big") != APPLICATION_IDS["pack"]:
+        raise PackError("foreign: it is a database of another program, or no pack of cmfd")
+    if header[18:20] != b"\1\1":
+        raise PackError("foreign: it was never sealed (it needs a write-ahead log)")
+
+
+def _damage(path: Path) -> str:
+    """Say how a file whose sha256 is not its name's was damaged."""
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+        n_bytes = os.fstat(file.fileno()).st_size
+    if n_bytes < _HEADER_BYTES:
+        return f"truncated: it has only {n_bytes} bytes"
+    page_bytes = int.from_bytes(header[16:18], "big")
+    whole = (65536 if page_bytes == 1 else page_bytes) * int.from_bytes(header[28:32], "big")
+    if header.startswith(_MAGIC) and n_bytes < whole:
+        return f"truncated: it has {n_bytes} of {whole} bytes"
+    return "corrupt: its sha256 is not the one in its name"
+
+
+def _open_untrusted(path: Path) -> sqlite3.Connection:
+    # Immutable: no lock and no journal, so a pack can lie on read-only or foreign storage.
+    uri = f"file:{quote(str(path))}?mode=ro&immutable=1"
+    db = sqlite3.connect(uri, uri=True, isolation_level=None)
+    db.execute("PRAGMA trusted_schema = OFF")
+    db.execute("PRAGMA cell_size_check = ON")
+    if sys.version_info >= (3, 12):
+        db.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)  # noqa: FBT003 - its C-like signature
+    return db
+
+
+def _check_format(db: sqlite3.Connection) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > FORMAT:
+        raise SchemaTooNewError(
+            f"too new: it has pack format {version}, this cmfd reads up to {FORMAT};"
+            " merge it with the newer cmfd"
+        )
+    if version < 1:
+        raise PackError("foreign: it has no pack format")
+
+
+def _check_schema(db: sqlite3.Connection) -> None:
+    found = _schema(db)
+    expected = _expected_schema()
+    if found != expected:
+        names = sorted({name for _, name, _ in found ^ expected})
+        raise PackError(f"foreign: not the schema of a pack: {', '.join(names[:5])}")
+
+
+@cache
+def _expected_schema() -> frozenset[tuple[str, str, str]]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrate(db, "pack")
+        return _schema(db)
+
+
+def _schema(db: sqlite3.Connection) -> frozenset[tuple[str, str, str]]:
+    rows = db.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_schema")
+    return frozenset((kind, name, _bare(text)) for kind, name, text in rows)
+
+
+def _bare(ddl: str) -> str:
+    """Leave out comments and layout, which may change without changing a schema."""
+    return " ".join(re.sub(r"--[^\n]*", "", ddl).split())
+
+
+def _check_rows(db: sqlite3.Connection) -> None:
+    labels = db.execute("SELECT format FROM pack").fetchmany(2)
+    if labels != [(FORMAT,)]:
+        raise PackError("foreign: its label is missing or not of its format")
+    for check in statements(sql("content/checks")):
+        found = db.execute(check).fetchone()
+        if found is not None:
+            raise PackError(f"foreign: {found[0]} is not as it must be")

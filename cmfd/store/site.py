@@ -1,0 +1,228 @@
+"""
+The site index: the union of all packs of a site, in one SQLite database.
+
+It can be rebuilt from the packs at any time. It lies wherever the site lies,
+network filesystems included, so it has a rollback journal and never a
+write-ahead log; the merge lock sees to it that one process writes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from cmfd.errors import PackError, SiteBusyError, StoreError
+from cmfd.store.connection import atomic, connect, sql, statements
+from cmfd.store.digest import content_digest
+from cmfd.store.migrations import migrate, refresh_views
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+MAX_GROUP = 8
+"""Packs that one transaction takes at most: SQLite attaches up to ten databases."""
+
+_PRAGMAS = """\
+PRAGMA journal_mode = TRUNCATE;
+PRAGMA cache_size = -65536;
+PRAGMA temp_store = MEMORY;
+PRAGMA secure_delete = OFF;
+"""
+# Truncated and not deleted: a new journal file for each commit is slow on a parallel filesystem.
+# 64 MiB of cache: what a group of packs changes stays in memory until its commit, which is the
+# only time that readers must wait.
+
+
+class SiteStore:
+    """
+    A site's index, open for absorbing packs.
+
+    Parameters
+    ----------
+    path : Path
+        The database; made if missing, migrated if older.
+
+    Raises
+    ------
+    StoreError
+        It cannot be used as it is; it was left unchanged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._db = connect(path)
+        try:
+            with _index_errors(path):
+                for pragma in statements(_PRAGMAS):
+                    self._db.execute(pragma)
+                migrate(self._db, "site")
+                refresh_views(self._db, "site/views")
+        except BaseException:
+            self._db.close()
+            raise
+        self.path = path
+
+    def __enter__(self) -> SiteStore:
+        """Return itself, to be closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the index."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the index; what was absorbed is on disk."""
+        self._db.close()
+
+    def has(self, digest: str) -> bool:
+        """Say whether the pack of this sha256 was absorbed."""
+        return (
+            self._db.execute("SELECT 1 FROM pack WHERE digest = ?", (digest,)).fetchone()
+            is not None
+        )
+
+    def ledger(self) -> set[str]:
+        """Return the sha256 of every absorbed pack."""
+        return {row[0] for row in self._db.execute("SELECT digest FROM pack")}
+
+    def digest(self) -> str:
+        """Return the sha256 of the logical content: equal for equal content."""
+        return content_digest(self._db)
+
+    def absorb(self, pack: Path, digest: str) -> bool:
+        """
+        Take in all of a pack, or nothing of it.
+
+        Parameters
+        ----------
+        pack : Path
+            A file that `cmfd.store.pack.open_pack` has checked.
+        digest : str
+            Its sha256.
+
+        Returns
+        -------
+        bool
+            Whether it was new.
+
+        Raises
+        ------
+        PackError
+            It cannot be read or has rows that no pack may have.
+        SiteBusyError
+            Readers kept the index busy for too long.
+        StoreError
+            The index cannot be written (disk full, read-only, damaged).
+        """
+        (outcome,) = self.absorb_group([(pack, digest)])
+        if isinstance(outcome, PackError):
+            raise outcome
+        return outcome
+
+    def absorb_group(self, packs: Sequence[tuple[Path, str]]) -> list[bool | PackError]:
+        """
+        Take in up to `MAX_GROUP` packs in one transaction, each wholly or not at all.
+
+        Parameters
+        ----------
+        packs : sequence of (Path, str)
+            Files and their sha256, as for `absorb`.
+
+        Returns
+        -------
+        list of bool or PackError
+            For each pack whether it was new, or why nothing of it was taken.
+
+        Raises
+        ------
+        SiteBusyError, StoreError
+            As for `absorb`; nothing of any of them was taken.
+        """
+        with _index_errors(self.path):
+            attached: list[str] = []
+            try:
+                # SQLite attaches no database inside a transaction.
+                for number, (path, _) in enumerate(packs):
+                    attached.append(self._attach(number, path))
+                with atomic(self._db):
+                    return [
+                        self._absorb(schema, path, digest)
+                        for schema, (path, digest) in zip(attached, packs, strict=True)
+                    ]
+            finally:
+                for schema in attached:
+                    self._db.execute(f"DETACH {schema}")
+
+    def _attach(self, number: int, path: Path) -> str:
+        schema = f"incoming_{number}"
+        # Immutable: without locks or journals beside it, whoever may own the file.
+        uri = f"file:{quote(str(path))}?mode=ro&immutable=1"
+        self._db.execute(f"ATTACH ? AS {schema}", (uri,))
+        return schema
+
+    def _absorb(self, schema: str, path: Path, digest: str) -> bool | PackError:
+        if self.has(digest):
+            return False
+        label = {
+            "digest": digest,
+            "size_bytes": path.stat().st_size,
+            "merged_ns": time.time_ns(),
+        }
+        self._db.execute("SAVEPOINT one_pack")
+        try:
+            for statement in _absorb_statements(schema):
+                self._db.execute(statement, label)
+        except sqlite3.DatabaseError as error:
+            reason = self._fault_of(schema, error)
+            if reason is None or not self._db.in_transaction:
+                raise
+            self._db.execute("ROLLBACK TO one_pack")
+            self._db.execute("RELEASE one_pack")
+            return PackError(reason)
+        self._db.execute("RELEASE one_pack")
+        return True
+
+    def _fault_of(self, schema: str, error: sqlite3.DatabaseError) -> str | None:
+        """Say what is wrong with the pack, or nothing if the error is not its fault."""
+        if isinstance(error, sqlite3.IntegrityError):
+            # The index accepts every row that a pack may have.
+            return f"foreign: a row is not of its table's types: {error}"
+        if isinstance(error, sqlite3.OperationalError):
+            return None
+        try:
+            (result,) = self._db.execute(f"PRAGMA {schema}.quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as damage:
+            result = str(damage)
+        return None if result == "ok" else f"foreign: it is no sound SQLite database: {result}"
+
+
+@cache
+def _absorb_statements(schema: str) -> tuple[str, ...]:
+    """Return the statements of absorb.sql for a pack attached as `schema`."""
+    return tuple(statements(sql("site/absorb").replace("incoming.", f"{schema}.")))
+
+
+@contextmanager
+def _index_errors(path: Path) -> Iterator[None]:
+    """Say what SQLite's errors mean for a site."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise SiteBusyError(
+                f"other programs kept {path} locked ({error}); packs stay in the inbox."
+                " Run cmfd merge again when they are done"
+            ) from error
+        raise StoreError(
+            f"cannot write the site index {path}: {error}; packs stay in the inbox."
+            " Check its permissions and the free space, then run cmfd merge again"
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise StoreError(
+            f"the site index {path} is damaged: {error}; the packs are whole."
+            " Rebuild it from them: cmfd site reindex"
+        ) from error

@@ -1,0 +1,237 @@
+-- One pack, attached as `incoming`, into the index: in the order of the statements, in one transaction.
+--
+-- The rule of each kind of table (see content/0001.sql) is the WHERE of its conflict clause. It
+-- compares whole rows, with ids in place of this file's own integers and a null before any value,
+-- so that no two different rows are equal and the outcome never depends on the order of packs.
+-- CROSS JOIN keeps SQLite from reordering: the pack's rows lead, each finding its id by one look-up.
+
+-- first
+INSERT INTO main.run AS t (run, at_ns, origin, uid, cluster, job, restart, user, name, command, cwd)
+SELECT run, at_ns, origin, uid, cluster, job, restart, user, name, command, cwd
+FROM incoming.run WHERE true
+ON CONFLICT (run) DO UPDATE SET
+    at_ns = excluded.at_ns, origin = excluded.origin, uid = excluded.uid, cluster = excluded.cluster,
+    job = excluded.job, restart = excluded.restart, user = excluded.user, name = excluded.name,
+    command = excluded.command, cwd = excluded.cwd
+WHERE t.at_ns IS NULL
+    OR (excluded.at_ns, excluded.origin, excluded.uid, excluded.cluster, excluded.job,
+        excluded.restart, excluded.user, excluded.name, excluded.command, excluded.cwd)
+    < (t.at_ns, t.origin, t.uid, t.cluster, t.job, t.restart, t.user, t.name, t.command, t.cwd);
+
+-- Runs that are only named here.
+INSERT OR IGNORE INTO main.run (run) SELECT run FROM incoming.run_end;
+INSERT OR IGNORE INTO main.run (run) SELECT DISTINCT run FROM incoming.execution;
+
+-- last
+INSERT INTO main.run_end AS t (run_id, at_ns, origin, status, exit_code, signal)
+SELECT r.id, x.at_ns, x.origin, x.status, x.exit_code, x.signal
+FROM incoming.run_end AS x CROSS JOIN main.run AS r ON r.run = x.run WHERE true
+ON CONFLICT (run_id) DO UPDATE SET
+    at_ns = excluded.at_ns, origin = excluded.origin, status = excluded.status,
+    exit_code = excluded.exit_code, signal = excluded.signal
+WHERE (excluded.at_ns, excluded.origin, excluded.status,
+        excluded.exit_code IS NOT NULL, ifnull(excluded.exit_code, 0),
+        excluded.signal IS NOT NULL, ifnull(excluded.signal, 0))
+    > (t.at_ns, t.origin, t.status,
+        t.exit_code IS NOT NULL, ifnull(t.exit_code, 0), t.signal IS NOT NULL, ifnull(t.signal, 0));
+
+-- first
+INSERT INTO main.execution AS t (execution, at_ns, origin, run_id, parent, pipeline, stage, step)
+SELECT x.execution, x.at_ns, x.origin, r.id, x.parent, x.pipeline, x.stage, x.step
+FROM incoming.execution AS x CROSS JOIN main.run AS r ON r.run = x.run WHERE true
+ON CONFLICT (execution) DO UPDATE SET
+    at_ns = excluded.at_ns, origin = excluded.origin, run_id = excluded.run_id,
+    parent = excluded.parent, pipeline = excluded.pipeline, stage = excluded.stage,
+    step = excluded.step
+WHERE t.at_ns IS NULL
+    OR (excluded.at_ns, excluded.origin, (SELECT run FROM main.run WHERE id = excluded.run_id),
+        ifnull(excluded.parent, x''), excluded.pipeline, excluded.stage, excluded.step)
+    < (t.at_ns, t.origin, (SELECT run FROM main.run WHERE id = t.run_id),
+        ifnull(t.parent, x''), t.pipeline, t.stage, t.step);
+
+-- Executions that are only named here.
+INSERT OR IGNORE INTO main.execution (execution)
+SELECT execution FROM incoming.execution_end AS x
+WHERE NOT EXISTS (SELECT 1 FROM incoming.execution AS e WHERE e.execution = x.execution);
+INSERT OR IGNORE INTO main.execution (execution)
+SELECT DISTINCT execution FROM incoming.process AS x
+WHERE NOT EXISTS (SELECT 1 FROM incoming.execution AS e WHERE e.execution = x.execution);
+INSERT OR IGNORE INTO main.execution (execution)
+SELECT DISTINCT execution FROM incoming.process_state AS x
+WHERE NOT EXISTS (SELECT 1 FROM incoming.execution AS e WHERE e.execution = x.execution);
+INSERT OR IGNORE INTO main.execution (execution)
+SELECT DISTINCT execution FROM incoming.param AS x
+WHERE NOT EXISTS (SELECT 1 FROM incoming.execution AS e WHERE e.execution = x.execution);
+INSERT OR IGNORE INTO main.execution (execution)
+SELECT DISTINCT execution FROM incoming.event AS x
+WHERE NOT EXISTS (SELECT 1 FROM incoming.execution AS e WHERE e.execution = x.execution);
+INSERT OR IGNORE INTO main.execution (execution)
+SELECT execution FROM incoming.execution_environment AS x
+WHERE NOT EXISTS (SELECT 1 FROM incoming.execution AS e WHERE e.execution = x.execution);
+INSERT OR IGNORE INTO main.execution (execution)
+SELECT execution FROM incoming.series AS x
+WHERE NOT EXISTS (SELECT 1 FROM incoming.execution AS e WHERE e.execution = x.execution);
+
+-- last
+INSERT INTO main.execution_end AS t (execution_id, at_ns, origin, status, exit_code, signal)
+SELECT e.id, x.at_ns, x.origin, x.status, x.exit_code, x.signal
+FROM incoming.execution_end AS x CROSS JOIN main.execution AS e ON e.execution = x.execution
+WHERE true
+ON CONFLICT (execution_id) DO UPDATE SET
+    at_ns = excluded.at_ns, origin = excluded.origin, status = excluded.status,
+    exit_code = excluded.exit_code, signal = excluded.signal
+WHERE (excluded.at_ns, excluded.origin, excluded.status,
+        excluded.exit_code IS NOT NULL, ifnull(excluded.exit_code, 0),
+        excluded.signal IS NOT NULL, ifnull(excluded.signal, 0))
+    > (t.at_ns, t.origin, t.status,
+        t.exit_code IS NOT NULL, ifnull(t.exit_code, 0), t.signal IS NOT NULL, ifnull(t.signal, 0));
+
+-- first
+INSERT INTO main.process AS t
+    (execution_id, instance, at_ns, origin, rank, size, local_rank, host, pid, role)
+SELECT e.id, x.instance, x.at_ns, x.origin, x.rank, x.size, x.local_rank, x.host, x.pid, x.role
+FROM incoming.process AS x CROSS JOIN main.execution AS e ON e.execution = x.execution WHERE true
+ON CONFLICT (execution_id, instance) DO UPDATE SET
+    at_ns = excluded.at_ns, origin = excluded.origin, rank = excluded.rank, size = excluded.size,
+    local_rank = excluded.local_rank, host = excluded.host, pid = excluded.pid, role = excluded.role
+WHERE (excluded.at_ns, excluded.origin, excluded.rank, excluded.size, excluded.local_rank,
+        excluded.host, excluded.pid, excluded.role)
+    < (t.at_ns, t.origin, t.rank, t.size, t.local_rank, t.host, t.pid, t.role);
+
+-- last
+INSERT INTO main.process_state AS t
+    (execution_id, instance, at_ns, origin, status, exit_code, signal, cpu_user_ns, cpu_system_ns,
+    max_rss_bytes, dropped)
+SELECT e.id, x.instance, x.at_ns, x.origin, x.status, x.exit_code, x.signal, x.cpu_user_ns,
+    x.cpu_system_ns, x.max_rss_bytes, x.dropped
+FROM incoming.process_state AS x CROSS JOIN main.execution AS e ON e.execution = x.execution
+WHERE true
+ON CONFLICT (execution_id, instance) DO UPDATE SET
+    at_ns = excluded.at_ns, origin = excluded.origin, status = excluded.status,
+    exit_code = excluded.exit_code, signal = excluded.signal, cpu_user_ns = excluded.cpu_user_ns,
+    cpu_system_ns = excluded.cpu_system_ns, max_rss_bytes = excluded.max_rss_bytes,
+    dropped = excluded.dropped
+WHERE (excluded.at_ns, excluded.origin, excluded.status,
+        excluded.exit_code IS NOT NULL, ifnull(excluded.exit_code, 0),
+        excluded.signal IS NOT NULL, ifnull(excluded.signal, 0),
+        excluded.cpu_user_ns, excluded.cpu_system_ns, excluded.max_rss_bytes, excluded.dropped)
+    > (t.at_ns, t.origin, t.status,
+        t.exit_code IS NOT NULL, ifnull(t.exit_code, 0), t.signal IS NOT NULL, ifnull(t.signal, 0),
+        t.cpu_user_ns, t.cpu_system_ns, t.max_rss_bytes, t.dropped);
+
+-- first
+INSERT INTO main.param AS t (execution_id, key, value_type, value, at_ns, origin, rank)
+SELECT e.id, x.key, x.value_type, x.value, x.at_ns, x.origin, x.rank
+FROM incoming.param AS x CROSS JOIN main.execution AS e ON e.execution = x.execution WHERE true
+ON CONFLICT (execution_id, key, value_type, value) DO UPDATE SET
+    at_ns = excluded.at_ns, origin = excluded.origin, rank = excluded.rank
+WHERE (excluded.at_ns, excluded.origin, excluded.rank) < (t.at_ns, t.origin, t.rank);
+
+-- last
+INSERT INTO main.fact AS t (subject, key, at_ns, origin, value_type, value)
+SELECT subject, key, at_ns, origin, value_type, value FROM incoming.fact WHERE true
+ON CONFLICT (subject, key) DO UPDATE SET
+    at_ns = excluded.at_ns, origin = excluded.origin, value_type = excluded.value_type,
+    value = excluded.value
+WHERE (excluded.at_ns, excluded.origin, excluded.value_type, excluded.value)
+    > (t.at_ns, t.origin, t.value_type, t.value);
+
+-- set; of two that differ, the greatest
+INSERT INTO main.artifact AS t (digest, strong, size_bytes, n_files)
+SELECT digest, strong, size_bytes, n_files FROM incoming.artifact WHERE true
+ON CONFLICT (digest) DO UPDATE SET
+    strong = excluded.strong, size_bytes = excluded.size_bytes, n_files = excluded.n_files
+WHERE t.strong IS NULL
+    OR (excluded.strong, excluded.size_bytes, excluded.n_files)
+    > (t.strong, t.size_bytes, t.n_files);
+
+-- Artifacts that are only named here.
+INSERT OR IGNORE INTO main.artifact (digest) SELECT digest FROM incoming.event;
+
+-- first
+INSERT INTO main.event AS t
+    (execution_id, direction, artifact_id, path, at_ns, origin, kind, host, absolute, rank,
+    properties, problem)
+SELECT e.id, x.direction, a.id, x.path, x.at_ns, x.origin, x.kind, x.host, x.absolute, x.rank,
+    x.properties, x.problem
+FROM incoming.event AS x
+CROSS JOIN main.execution AS e ON e.execution = x.execution
+CROSS JOIN main.artifact AS a ON a.digest = x.digest
+WHERE true
+ON CONFLICT (execution_id, direction, artifact_id, path) DO UPDATE SET
+    at_ns = excluded.at_ns, origin = excluded.origin, kind = excluded.kind, host = excluded.host,
+    absolute = excluded.absolute, rank = excluded.rank, properties = excluded.properties,
+    problem = excluded.problem
+WHERE (excluded.at_ns, excluded.origin, excluded.kind, excluded.host, excluded.absolute,
+        excluded.rank, excluded.properties, excluded.problem)
+    < (t.at_ns, t.origin, t.kind, t.host, t.absolute, t.rank, t.properties, t.problem);
+
+-- set; of two that differ, the greatest
+INSERT INTO main.environment AS t (digest, document)
+SELECT digest, document FROM incoming.environment WHERE true
+ON CONFLICT (digest) DO UPDATE SET document = excluded.document
+WHERE t.document IS NULL OR excluded.document > t.document;
+
+-- Environments that are only named here.
+INSERT OR IGNORE INTO main.environment (digest)
+SELECT digest FROM incoming.execution_environment;
+
+-- first
+INSERT INTO main.execution_environment AS t (execution_id, at_ns, origin, environment_id)
+SELECT e.id, x.at_ns, x.origin, n.id
+FROM incoming.execution_environment AS x
+CROSS JOIN main.execution AS e ON e.execution = x.execution
+CROSS JOIN main.environment AS n ON n.digest = x.digest
+WHERE true
+ON CONFLICT (execution_id) DO UPDATE SET
+    at_ns = excluded.at_ns, origin = excluded.origin, environment_id = excluded.environment_id
+WHERE (excluded.at_ns, excluded.origin,
+        (SELECT digest FROM main.environment WHERE id = excluded.environment_id))
+    < (t.at_ns, t.origin, (SELECT digest FROM main.environment WHERE id = t.environment_id));
+
+-- set; of two that differ, the greatest
+INSERT INTO main.series AS t (instance, series, execution_id, name, kind)
+SELECT x.instance, x.series, e.id, x.name, x.kind
+FROM incoming.series AS x CROSS JOIN main.execution AS e ON e.execution = x.execution WHERE true
+ON CONFLICT (instance, series) DO UPDATE SET
+    execution_id = excluded.execution_id, name = excluded.name, kind = excluded.kind
+WHERE t.execution_id IS NULL
+    OR ((SELECT execution FROM main.execution WHERE id = excluded.execution_id),
+        excluded.name, excluded.kind)
+    > ((SELECT execution FROM main.execution WHERE id = t.execution_id), t.name, t.kind);
+
+-- Series that are only named here.
+INSERT OR IGNORE INTO main.series (instance, series)
+SELECT DISTINCT instance, series FROM incoming.chunk AS x
+WHERE NOT EXISTS (
+    SELECT 1 FROM incoming.series AS s WHERE s.instance = x.instance AND s.series = x.series
+);
+
+-- grow
+INSERT INTO main.chunk AS t
+    (series_id, block, n_values, n_nan, step_min, step_max, first_ns, last_ns, value_min, value_max,
+    value_sum, last_step, last_value, data)
+SELECT s.id, x.block, x.n_values, x.n_nan, x.step_min, x.step_max, x.first_ns, x.last_ns,
+    x.value_min, x.value_max, x.value_sum, x.last_step, x.last_value, x.data
+FROM incoming.chunk AS x
+CROSS JOIN main.series AS s ON s.instance = x.instance AND s.series = x.series
+WHERE true
+ON CONFLICT (series_id, block) DO UPDATE SET
+    n_values = excluded.n_values, n_nan = excluded.n_nan, step_min = excluded.step_min,
+    step_max = excluded.step_max, first_ns = excluded.first_ns, last_ns = excluded.last_ns,
+    value_min = excluded.value_min, value_max = excluded.value_max, value_sum = excluded.value_sum,
+    last_step = excluded.last_step, last_value = excluded.last_value, data = excluded.data
+WHERE (excluded.n_values, excluded.data, excluded.n_nan, excluded.step_min, excluded.step_max,
+        excluded.first_ns, excluded.last_ns,
+        typeof(excluded.value_min), ifnull(excluded.value_min, 0),
+        typeof(excluded.value_max), ifnull(excluded.value_max, 0),
+        typeof(excluded.value_sum), ifnull(excluded.value_sum, 0),
+        excluded.last_step, typeof(excluded.last_value), ifnull(excluded.last_value, 0))
+    > (t.n_values, t.data, t.n_nan, t.step_min, t.step_max, t.first_ns, t.last_ns,
+        typeof(t.value_min), ifnull(t.value_min, 0), typeof(t.value_max), ifnull(t.value_max, 0),
+        typeof(t.value_sum), ifnull(t.value_sum, 0),
+        t.last_step, typeof(t.last_value), ifnull(t.last_value, 0));
+
+-- The ledger, in the same transaction.
+INSERT INTO main.pack (digest, size_bytes, cluster, node, sealed_ns, final, merged_ns)
+SELECT :digest, :size_bytes, cluster, node, sealed_ns, final, :merged_ns FROM incoming.pack;
