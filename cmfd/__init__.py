@@ -1,3 +1,75 @@
-"""cmfd: lineage, parameters, metrics and cost of batch jobs, from the ranks to the site."""
+"""
+cmfd: lineage, parameters, metrics and cost of batch jobs, from the ranks to the site.
+
+>>> import cmfd
+>>> with cmfd.start(pipeline="heat", stage="solve") as ex:  # doctest: +SKIP
+...     ex.params(nx=4096, dt=1e-4)
+...     for i in range(1000):
+...         ex.metric("residual", 1.0 / (i + 1), step=i)
+
+The functions of this module log to the current execution, the one started
+last in this process; if there is none, they start one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+from cmfd.client.execution import Execution  # after the version, which others read
+from cmfd.client.start import current, start
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+__all__ = [
+    "Execution", "current", "flush", "input", "metric", "metrics", "model", "output", "param",
+    "params", "start", "tag",
+]  # fmt: skip
+
+
+def metric(name: str, value: float, step: int | None = None) -> None:
+    """Log one value of a metric to the current execution; see `Execution.metric`."""
+    current().metric(name, value, step)
+
+
+def metrics(values: Mapping[str, float], step: int | None = None) -> None:
+    """Log several metrics to the current execution; see `Execution.metrics`."""
+    current().metrics(values, step)
+
+
+def param(key: str, value: Any) -> None:
+    """Record a parameter of the current execution; see `Execution.param`."""
+    current().param(key, value)
+
+
+def params(values: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+    """Record several parameters of the current execution; see `Execution.params`."""
+    current().params(values, **more)
+
+
+def tag(key: str, value: Any = True) -> None:  # noqa: FBT002 - a bare tag is a true one
+    """Set a tag of the current execution; see `Execution.tag`."""
+    current().tag(key, value)
+
+
+def input(path: str | os.PathLike[str], kind: str = "dataset", **properties: Any) -> str:  # noqa: A001 - the word of the model; used as cmfd.input
+    """Record that the current execution reads a file or directory; see `Execution.input`."""
+    return current().input(path, kind, **properties)
+
+
+def output(path: str | os.PathLike[str], kind: str = "dataset", **properties: Any) -> str:
+    """Record that the current execution wrote a file or directory; see `Execution.output`."""
+    return current().output(path, kind, **properties)
+
+
+def model(path: str | os.PathLike[str], **properties: Any) -> str:
+    """Record that the current execution wrote a model; see `Execution.model`."""
+    return current().model(path, **properties)
+
+
+def flush(timeout_s: float = 5.0) -> bool:
+    """Wait until the daemon has committed what was logged; tell whether it has."""
+    return current().flush(timeout_s)

@@ -1,0 +1,45 @@
+"""One thread for work that no logging call waits for: hashing, describing the environment."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import TYPE_CHECKING
+
+from cmfd.client.warn import tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Background:
+    """Runs tasks one after another on a thread that starts with the first."""
+
+    def __init__(self) -> None:
+        self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def submit(self, task: Callable[[], None]) -> None:
+        """Run `task` when those before it are done; its errors become warnings."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="cmfd-work", daemon=True)
+                self._thread.start()
+        self._tasks.put(task)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until all tasks so far are done; tell whether they are."""
+        if self._thread is None:
+            return True
+        done = threading.Event()
+        self._tasks.put(done.set)
+        return done.wait(timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            task = self._tasks.get()
+            try:
+                task()
+            except Exception as error:  # noqa: BLE001 - law 1: the job goes on
+                tell("background work", error)

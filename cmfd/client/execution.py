@@ -1,0 +1,390 @@
+"""
+The object a program logs to: parameters, metrics, inputs and outputs of an execution.
+
+`Execution.metric` and `Execution.metrics` are the hot path. They do one thing:
+take the next slot of the stream's block and pack a record into it. Whatever
+does not fit that (a first value of a name, a full block, a value that is no
+float) leaves through an exception, which costs nothing where none is raised,
+and is dealt with in `cmfd.client.slow`.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from typing import TYPE_CHECKING, Any
+
+from cmfd.client import slow
+from cmfd.client.values import as_number, typed
+from cmfd.client.warn import harmless, tell
+from cmfd.model import ArtifactKind, Direction, Status
+from cmfd.wire.journal import POINT
+from cmfd.wire.messages import Environment, ExecutionEnd, Fact, Hashed, Param, Record, Touch
+
+if TYPE_CHECKING:
+    import resource
+    from collections.abc import Iterable, Iterator, Mapping
+    from types import TracebackType
+
+    from cmfd.client.ranks import Rank
+    from cmfd.client.session import Session
+
+_time_ns = time.time_ns
+_pack_point = POINT.pack_into
+
+REDUCTIONS = ("min", "mean", "max", "std", "argmin", "argmax")
+"""What `Execution.metric_reduced` can log of a value over all ranks."""
+
+
+class Execution:
+    """
+    One time a stage runs, seen from one process. Made by `cmfd.start`.
+
+    No method raises or waits, unless the ``strict`` setting is on: a failure is
+    one warning on the ``cmfd`` logger, and the program goes on. All methods may
+    be called from any thread, and in forked children. Every value is safe from
+    a kill of this process once the call has returned.
+
+    Attributes
+    ----------
+    id : bytes
+        16 bytes; the same in all ranks.
+    run : bytes
+        The run this is part of; one for all ranks and steps of a job.
+    pipeline, stage : str
+        What it is an execution of.
+    rank : Rank
+        This process's place among the ranks.
+    """
+
+    def __init__(  # noqa: PLR0913 - what an execution is
+        self, session: Session, execution: bytes, run: bytes, pipeline: str, stage: str,
+        rank: Rank, begin: list[Record], comm: Any = None,
+    ) -> None:  # fmt: skip
+        self.id = execution
+        self.run = run
+        self.pipeline = pipeline
+        self.stage = stage
+        self.rank = rank
+        self.ended = False
+        self.strict = session.settings.strict
+        self._session = session
+        self._begin = begin
+        self._comm = comm
+        self._began = False
+        self._usage: resource.struct_rusage | None = None
+        self._clear()
+        session.executions.add(self)
+
+    def _clear(self) -> None:
+        self._points = self._session.points
+        self._series: dict[str, int] = {}
+        self._int_series: dict[str, int] = {}
+        self._steps: dict[str, Iterator[int]] = {}
+        self._groups: dict[tuple[str, ...], slow.Group] = {}
+        self._row: slow.Group = slow.NO_GROUP  # the group of the last row
+
+    def after_fork(self) -> None:
+        """In a forked child: the same execution and rank, a journal of its own."""
+        self._clear()
+        self._begin = slow.as_worker(self._begin)
+        self._began = False
+
+    def begin(self) -> None:
+        """Write what this execution is; once a journal, before anything else."""
+        if not self._began:
+            self._began = True
+            for record in self._begin:
+                self._session.append(record)
+
+    def append(self, record: Record) -> None:
+        """Write an event record of this execution."""
+        self.begin()
+        self._session.append(record)
+
+    # -- metrics ---------------------------------------------------------------------------
+
+    def metric(self, name: str, value: float, step: int | None = None) -> None:
+        """
+        Log one value of a metric.
+
+        Parameters
+        ----------
+        name : str
+            The metric; use one unit per name, and say it in the name.
+        value : float or int
+            Kept exactly: every float, NaN and infinities, every 64-bit integer. Anything with
+            ``__float__`` will do (NumPy and PyTorch scalars).
+        step : int, optional
+            Iteration, epoch or the like; by default how many values of `name` this process has
+            logged without one.
+        """
+        offset = -1
+        try:
+            series = self._series[name]
+            if step is None:
+                step = next(self._steps[name])
+            if value.__class__ is float:
+                buffer, slots, mark = self._points.cursor
+                offset = next(slots)
+                _pack_point(buffer, offset, _time_ns(), step, value, series, mark)
+                return
+        except (KeyError, StopIteration, TypeError):
+            pass
+        except (struct.error, OverflowError):
+            slow.void_point(buffer, offset, mark)
+        try:
+            slow.metric(self, name, value, step)
+        except Exception as error:
+            if self.strict:
+                raise
+            tell("metric", error)
+
+    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        """
+        Log several metrics at one step; for more than two, cheaper than `metric` for each.
+
+        Parameters
+        ----------
+        values : mapping of str to float
+            As in `metric`. Log the same names in the same order each time: every set of names
+            has a block of its own in the journal. A name first logged here as a float stays
+            one: an integer beyond 2**53 that follows is rounded to it.
+        step : int, optional
+            As in `metric`, counted per set of names.
+        """
+        offset = -1
+        try:
+            row = self._row
+            if list(values) != row[0]:
+                row = self._row = self._groups[tuple(values)]
+            _, stream, pack_into, steps = row
+            if step is None:
+                step = next(steps)
+            buffer, slots, mark = stream.cursor
+            offset = next(slots)
+            pack_into(buffer, offset, _time_ns(), step, *values.values(), 1, mark)
+        except (KeyError, StopIteration, TypeError):
+            pass
+        except (struct.error, OverflowError):
+            slow.void_row(buffer, offset, row, mark)
+        else:
+            return
+        try:
+            slow.metrics(self, values, step)
+        except Exception as error:
+            if self.strict:
+                raise
+            tell("metrics", error)
+
+    @harmless()
+    def metric_reduced(
+        self, name: str, value: float, step: int | None = None, *, op: Iterable[str] = REDUCTIONS
+    ) -> dict[str, float] | None:
+        """
+        Log how a value spreads over the ranks, and which rank holds the extremes.
+
+        Collective: every rank of the communicator given to `cmfd.start` must call it. Rank 0
+        logs the metrics ``<name>.min``, ``.mean``, ``.max``, ``.std`` (of the population),
+        ``.argmin`` and ``.argmax`` (ranks); without a communicator the value alone is all ranks.
+
+        Parameters
+        ----------
+        name : str
+            The metric.
+        value : float
+            This rank's value.
+        step : int, optional
+            As in `metric`.
+        op : iterable of str
+            Which of `REDUCTIONS` to log.
+
+        Returns
+        -------
+        dict of str to float, or None
+            What was logged, on rank 0; None on the others.
+        """
+        number = float(as_number(value))
+        gathered = [number] if self._comm is None else self._comm.gather(number, root=0)
+        if gathered is None:
+            return None
+        found = slow.reduce(gathered)
+        chosen = {f"{name}.{key}": found[key] for key in op}
+        self.metrics(chosen, step)
+        return chosen
+
+    # -- parameters and facts --------------------------------------------------------------
+
+    @harmless()
+    def param(self, key: str, value: Any) -> None:
+        """
+        Record a parameter, with its type.
+
+        Parameters
+        ----------
+        key : str
+            Its name.
+        value : bool, int, float, str, None or JSON-like
+            Kept exactly; lists and dictionaries are kept as JSON. If ranks give different
+            values, all are kept and shown as a conflict.
+        """
+        kind, stored = typed(value)
+        self.append(
+            Param(at_ns=_time_ns(), execution=self.id, key=str(key), type=kind.value, value=stored)
+        )
+
+    def params(self, values: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+        """Record several parameters: a mapping, keywords, or both. See `param`."""
+        for key, value in {**(values or {}), **more}.items():
+            self.param(key, value)
+
+    @harmless()
+    def tag(self, key: str, value: Any = True) -> None:  # noqa: FBT002 - a bare tag is a true one
+        """Set a tag of this execution; the latest value set anywhere is the one shown."""
+        self.fact(key, value)
+
+    def fact(self, key: str, value: Any, subject: bytes | None = None) -> None:
+        """Set a register of this execution, or of its run if `subject` is the run's id."""
+        kind, stored = typed(value)
+        self.append(
+            Fact(
+                at_ns=_time_ns(), subject=subject or self.id, key=key, type=kind.value,
+                value=stored,
+            )
+        )  # fmt: skip
+
+    # -- artifacts -------------------------------------------------------------------------
+
+    def input(self, path: str | os.PathLike[str], kind: str = "dataset", **properties: Any) -> str:
+        """
+        Record that this execution reads a file or directory.
+
+        The content's digest (DVC's) is computed on a thread of its own; the call
+        returns at once.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File or directory, as it is now.
+        kind : str
+            ``dataset``, ``model``, ``label`` or another `cmfd.model.ArtifactKind`.
+        **properties
+            Kept with the event, as JSON.
+
+        Returns
+        -------
+        str
+            `path`, to open: ``np.load(ex.input("mesh.npy"))``.
+        """
+        self._touch(Direction.INPUT, path, kind, properties)
+        return os.fspath(path)
+
+    def output(self, path: str | os.PathLike[str], kind: str = "dataset", **properties: Any) -> str:
+        """
+        Record that this execution wrote a file or directory; call it when that is complete.
+
+        Parameters and return value are those of `input`.
+        """
+        self._touch(Direction.OUTPUT, path, kind, properties)
+        return os.fspath(path)
+
+    def model(self, path: str | os.PathLike[str], **properties: Any) -> str:
+        """Record that this execution wrote a model: `output` with ``kind="model"``."""
+        return self.output(path, "model", **properties)
+
+    @harmless()
+    def _touch(
+        self, direction: Direction, path: str | os.PathLike[str], kind: str,
+        properties: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        named = os.fspath(path)
+        absolute = os.path.abspath(named)  # noqa: PTH100 - links are not resolved: the name is the user's
+        try:
+            found = os.stat(absolute)  # noqa: PTH116 - no path object is needed for it
+            size_bytes, mtime_ns = found.st_size, found.st_mtime_ns
+        except OSError:
+            size_bytes = mtime_ns = -1  # hashing says why
+        token = self._session.token()
+        self.append(
+            Touch(
+                at_ns=_time_ns(), token=token, execution=self.id, direction=direction.value,
+                kind=ArtifactKind(kind).value, path=named, absolute=absolute,
+                size_bytes=size_bytes, mtime_ns=mtime_ns,
+                properties=slow.as_json(properties) if properties else "",
+            )
+        )  # fmt: skip
+        self._session.background.submit(lambda: self._hash(token, absolute))
+
+    def _hash(self, token: int, absolute: str) -> None:
+        from cmfd.client.hashing import hash_path  # noqa: PLC0415 - off the caller's path
+
+        found = hash_path(absolute)
+        self._session.append(
+            Hashed(
+                at_ns=_time_ns(), token=token, digest=found.digest, strong=found.strong,
+                size_bytes=found.size_bytes, n_files=found.n_files, problem=found.problem,
+            )
+        )  # fmt: skip
+
+    def describe(self, document: str, at_ns: int | None = None) -> None:
+        """Record where and with what this execution runs, a JSON object as text."""
+        self.append(Environment(at_ns=at_ns or _time_ns(), execution=self.id, document=document))
+
+    # -- ending ----------------------------------------------------------------------------
+
+    def flush(self, timeout_s: float = 5.0) -> bool:
+        """Wait until the daemon has committed what was logged; tell whether it has."""
+        return self._session.flush(timeout_s)
+
+    @harmless()
+    def end(
+        self, status: str = "completed", exit_code: int | None = None, signal: int | None = None
+    ) -> None:
+        """
+        End this process's part in the execution; leaving a ``with`` block does it as well.
+
+        Parameters
+        ----------
+        status : str
+            ``completed``, ``failed`` or ``cancelled``.
+        exit_code, signal : int, optional
+            How the process ended, where that is known.
+        """
+        self.close(Status(status), exit_code, signal)
+        self._session.settle()
+
+    def close(
+        self, status: Status, exit_code: int | None = None, signal: int | None = None,
+        *, whole: bool = False,
+    ) -> None:  # fmt: skip
+        """Write how it ended, without waiting; `whole`: of the execution, not just this rank."""
+        if self.ended:
+            return
+        self.begin()
+        self.ended = True
+        if whole:
+            self.append(
+                ExecutionEnd(
+                    at_ns=_time_ns(), execution=self.id, status=status.value,
+                    exit_code=exit_code, signal=signal,
+                )
+            )  # fmt: skip
+        self._session.report(self, status, exit_code, signal, self._usage)
+
+    def __enter__(self) -> Execution:
+        """Return the execution itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        """End the execution: failed if an exception passes through, completed if not."""
+        status, exit_code = Status.COMPLETED, None
+        if isinstance(error, SystemExit):
+            exit_code = slow.exit_code_of(error)
+            status = Status.FAILED if exit_code else Status.COMPLETED
+        elif error is not None:
+            status = Status.FAILED
+        self.end(status.value, exit_code)

@@ -1,0 +1,444 @@
+"""
+Writing a journal: all that a logging call waits for.
+
+The hot path is not here but in `cmfd.client.execution`: it takes the next slot
+of a stream's current block (``next`` on a range iterator, atomic under the
+interpreter lock, so that threads and signal handlers need no lock) and packs a
+record into it. This module hands out blocks, writes event records, and tells
+the sender what is complete and not yet sent.
+
+See `cmfd.wire.journal` for the format and why it survives a kill.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import threading
+import time
+import zlib
+from operator import length_hint
+from typing import TYPE_CHECKING, NamedTuple
+
+from cmfd.errors import JournalError
+from cmfd.wire import journal as form
+from cmfd.wire.messages import Part, Sealed, encode
+from cmfd.wire.ranges import Ranges, add, covers, missing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from cmfd.wire.messages import Record
+
+_MADV_POPULATE_WRITE = 23  # Linux 5.14; not named by Python
+_FIRST_SEGMENT_BLOCKS = 4
+_HOLE_NS = (
+    1_000_000_000  # a record not completed for this long is stepped over, and looked at again
+)
+
+
+class JournalFullError(JournalError):
+    """The journal reached its limit or the disk is full; what it holds is kept."""
+
+
+Cursor = tuple[mmap.mmap, "Iterator[int]", int]
+"""Where a stream writes: a buffer, offsets into it, the mark to end with. A plain tuple, since
+unpacking any other kind costs the hot path 50 ns."""
+
+
+class Unsent(NamedTuple):
+    """Complete units of a block that the daemon has not been sent."""
+
+    block: int
+    kind: int
+    record_bytes: int
+    group: int
+    first: int
+    end: int
+    payload: bytes
+
+
+class _Place(NamedTuple):
+    """A block's room in the file, with the shape of record it last held."""
+
+    buffer: mmap.mmap
+    at: int
+    shape: tuple[int, int] | None
+
+
+class _Block:
+    """A block in use."""
+
+    def __init__(  # noqa: PLR0913 - the fields of a block header, and where it is
+        self, place: _Place, size: int, kind: int, number: int, record_bytes: int, group: int
+    ) -> None:
+        self.place = place
+        self.kind = kind
+        self.number = number
+        self.record_bytes = record_bytes
+        self.group = group
+        self.start = place.at + form.BLOCK_HEADER_BYTES
+        self.n_units = (size - form.BLOCK_HEADER_BYTES) // record_bytes
+        stop = self.start + self.n_units * record_bytes
+        self.slots = iter(range(self.start, stop, record_bytes))
+        self.data = memoryview(place.buffer)[self.start : stop]
+        self.used = 0  # event blocks: bytes written
+        self.sent: Ranges = []
+        self.acked: Ranges = []
+        self.sealed: Ranges = []
+        self.hole_ns = 0
+
+    @property
+    def reserved(self) -> int:
+        """Units that were handed out; each is complete or about to be."""
+        if self.kind == form.EVENTS:
+            return self.used
+        return self.n_units - length_hint(self.slots)
+
+    def complete(self, ranges: Ranges) -> Ranges:
+        """Return the parts of what is not in `ranges` whose records are complete."""
+        found: Ranges = []
+        for first, end in missing(ranges, 0, self.reserved):
+            if self.kind == form.EVENTS:
+                found.append((first, end))
+            else:
+                found += form.marked_ranges(self.data, self.record_bytes, self.number, first, end)
+        return found
+
+    def units(self, first: int, end: int) -> bytes:
+        return bytes(self.data[first * self.record_bytes : end * self.record_bytes])
+
+    def cut(self, first: int, end: int, budget_bytes: int) -> int:
+        """Return where a slice from `first` must end to fit the budget, on a record's border."""
+        if (end - first) * self.record_bytes <= budget_bytes:
+            return end
+        if self.kind != form.EVENTS:
+            return first + max(budget_bytes, 0) // self.record_bytes
+        at = first
+        while at < end:
+            length, _ = form.EVENT_HEADER.unpack_from(self.data, at)
+            following = at + form.event_bytes(length)
+            if following - first > budget_bytes:
+                break
+            at = following
+        return at
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will be written and all of it is committed."""
+        return (
+            self.kind != form.EVENTS
+            and self.reserved == self.n_units
+            and covers(self.acked, 0, self.n_units)
+        )
+
+
+class Stream:
+    """One shape of fixed-size record: points, or the rows of one group."""
+
+    __slots__ = ("cursor", "group", "kind", "record_bytes")
+
+    def __init__(self, kind: int, record_bytes: int, group: int) -> None:
+        self.kind = kind
+        self.record_bytes = record_bytes
+        self.group = group
+        self.cursor = _NOWHERE
+
+
+_NOWHERE: Cursor = (mmap.mmap(-1, mmap.PAGESIZE), iter(()), 0)
+
+
+class JournalWriter:
+    """
+    The journal of this process.
+
+    Parameters
+    ----------
+    directory : Path
+        Must exist, on storage local to the node.
+    instance : bytes
+        16 bytes that name this process for ever.
+    limit_bytes : int
+        Metric blocks are refused beyond this size of the file; events never.
+    block_bytes : int
+        Size of a block, a multiple of the page size.
+    wake : callable
+        Called when a block is full, so that the sender does not sleep on.
+
+    Raises
+    ------
+    JournalError
+        The file cannot be made; nothing is left behind.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        instance: bytes,
+        *,
+        limit_bytes: int,
+        block_bytes: int = form.BLOCK_BYTES,
+        wake: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.instance = instance
+        self.path = directory / (instance.hex() + form.SUFFIX)
+        self._limit_bytes = limit_bytes
+        self._block_bytes = block_bytes
+        self._wake = wake
+        self._lock = threading.RLock()
+        self._appending = False
+        self._deferred: list[bytes] = []
+        self._blocks: dict[int, _Block] = {}
+        self._free: list[_Place] = []
+        self._room: list[_Place] = []  # mapped, not yet allocated on disk
+        self._size = form.FILE_HEADER_BYTES
+        self._next_number = 1
+        self._next_part = 1
+        self._lock_fd = -1
+        self._fd = self._create()
+        self._events = self._allocate(form.EVENTS, 1, 0)
+
+    def _create(self) -> int:
+        header = form.FileHeader(
+            self.instance, _boot_id(), os.getuid(), os.getpid(), time.time_ns(), self._block_bytes
+        )
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+            fd = os.open(self.path, flags, 0o600)
+            # Held while this process lives: how others know (the kernel lets go of it for us).
+            # On a description of its own, since each mmap keeps a copy of its descriptor, which
+            # a forked child would hold on to.
+            self._lock_fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.posix_fallocate(fd, 0, form.FILE_HEADER_BYTES)
+            os.pwrite(fd, header.pack(), 0)
+        except OSError as error:
+            msg = f"cannot make journal {self.path}: {error.strerror}; nothing will be logged"
+            raise JournalError(msg) from error
+        return fd
+
+    # -- writing ---------------------------------------------------------------------------
+
+    def append(self, record: Record) -> None:
+        """
+        Write an event record; it is kill-safe when this returns.
+
+        Raises
+        ------
+        JournalFullError
+            The disk is full; the record is not in the journal.
+        """
+        payload = encode(record)
+        with self._lock:
+            if self._appending:  # a signal handler that came in the middle of an append
+                self._deferred.append(payload)
+                return
+            self._appending = True
+            try:
+                self._append(payload)
+                while self._deferred:
+                    self._append(self._deferred.pop(0))
+            finally:
+                self._appending = False
+
+    def _append(self, payload: bytes) -> None:
+        if len(payload) <= form.MAX_EVENT_BYTES:
+            self._append_event(payload)
+            return
+        token, self._next_part = self._next_part, self._next_part + 1
+        size = form.MAX_EVENT_BYTES - 256  # leaves room for the Part's own fields
+        pieces = [payload[at : at + size] for at in range(0, len(payload), size)]
+        for index, piece in enumerate(pieces):
+            part = Part(
+                at_ns=time.time_ns(), token=token, index=index, total=len(pieces), data=piece
+            )
+            self._append_event(encode(part))
+
+    def _append_event(self, payload: bytes) -> None:
+        size = form.event_bytes(len(payload))
+        if self._events.used + size > self._events.n_units:
+            self._events = self._allocate(form.EVENTS, 1, 0)
+        block = self._events
+        record = form.EVENT_HEADER.pack(len(payload), zlib.crc32(payload)) + payload
+        at = block.start + block.used
+        block.place.buffer[at : at + len(record)] = record
+        block.used += size
+
+    def turn(self, stream: Stream, seen: Cursor) -> Cursor:
+        """
+        Return a cursor of `stream` with room, `seen` being one that has none.
+
+        Raises
+        ------
+        JournalFullError
+            There is no room for metric values; the journal is as it was.
+        """
+        with self._lock:
+            if stream.cursor is seen or stream.cursor is _NOWHERE:
+                try:
+                    block = self._allocate(stream.kind, stream.record_bytes, stream.group)
+                except JournalFullError:
+                    stream.cursor = _NOWHERE
+                    raise
+                stream.cursor = (block.place.buffer, block.slots, block.number)
+                self._wake()
+            return stream.cursor
+
+    def _allocate(self, kind: int, record_bytes: int, group: int) -> _Block:
+        place = self._free.pop() if self._free else self._grow(kind)
+        if place.shape not in (None, (kind, record_bytes)):
+            # a stale word could pass for a mark where records have another size
+            at = place.at + form.BLOCK_HEADER_BYTES
+            stop = place.at + self._block_bytes
+            place.buffer[at:stop] = bytes(stop - at)
+        number, self._next_number = self._next_number, self._next_number + 1
+        head = form.pack_block_header(kind, number, record_bytes, group)
+        place.buffer[place.at : place.at + len(head)] = head
+        block = _Block(place, self._block_bytes, kind, number, record_bytes, group)
+        self._blocks[number] = block
+        return block
+
+    def _grow(self, kind: int) -> _Place:
+        """Take the next block's room and make sure that the disk really has it."""
+        if kind != form.EVENTS and self._size + self._block_bytes > self._limit_bytes:
+            msg = f"{self.path} reached its limit of {self._limit_bytes} bytes"
+            raise JournalFullError(msg)
+        try:
+            if not self._room:
+                self._map_segment()
+            # writing to a hole of a full disk would be a SIGBUS: ask first
+            os.posix_fallocate(self._fd, self._size, self._block_bytes)
+        except OSError as error:
+            msg = f"{self.path} cannot grow: {error.strerror}"
+            raise JournalFullError(msg) from error
+        place = self._room.pop(0)
+        self._size += self._block_bytes
+        try:
+            place.buffer.madvise(_MADV_POPULATE_WRITE, place.at, self._block_bytes)
+        except (OSError, ValueError, AttributeError):
+            pass  # only saves page faults
+        return place
+
+    def _map_segment(self) -> None:
+        """Map room for as many blocks again: few mappings, each of which costs a descriptor."""
+        n_blocks = max(_FIRST_SEGMENT_BLOCKS, self._size // self._block_bytes)
+        length = n_blocks * self._block_bytes
+        os.ftruncate(self._fd, self._size + length)
+        buffer = mmap.mmap(self._fd, length, offset=self._size)
+        self._room = [_Place(buffer, at, None) for at in range(0, length, self._block_bytes)]
+
+    # -- sending ---------------------------------------------------------------------------
+
+    def unsent(self, budget_bytes: int) -> list[Unsent]:
+        """
+        Return complete units that were not sent, at most `budget_bytes` of them.
+
+        They count as sent from now on. Events come first, and hold every
+        definition that the values after them need.
+        """
+        with self._lock:
+            blocks = sorted(self._blocks.values(), key=lambda block: block.kind == form.EVENTS)
+        found: list[Unsent] = []
+        for block in blocks:
+            for first, ready in self._ready(block):
+                end = block.cut(first, ready, budget_bytes)
+                if end == first:
+                    continue
+                block.sent = add(block.sent, first, end)
+                budget_bytes -= (end - first) * block.record_bytes
+                payload = block.units(first, end)
+                found.append(
+                    Unsent(block.number, block.kind, block.record_bytes, block.group, first, end,
+                           payload)
+                )  # fmt: skip
+        found.sort(key=lambda item: item.kind != form.EVENTS)
+        return found
+
+    def _ready(self, block: _Block) -> Ranges:
+        """Complete ranges to send; what follows an unfinished record waits a while for it."""
+        complete = block.complete(block.sent)
+        gaps = missing(block.sent, 0, block.reserved)
+        if not gaps or complete == gaps:
+            block.hole_ns = 0
+            return complete
+        now_ns = time.monotonic_ns()
+        block.hole_ns = block.hole_ns or now_ns
+        if now_ns - block.hole_ns > _HOLE_NS:
+            return complete
+        head = gaps[0][0]
+        return [item for item in complete[:1] if item[0] == head]
+
+    def resume(self, committed: list[tuple[int, int, int]]) -> None:
+        """Take the daemon's word for what it holds; all else is unsent again."""
+        with self._lock:
+            for block in self._blocks.values():
+                block.sent = []
+                block.acked = []
+        self.acknowledge(committed)
+
+    def acknowledge(self, committed: list[tuple[int, int, int]]) -> None:
+        """Note committed ranges, and free the blocks that are committed whole."""
+        with self._lock:
+            for number, first, end in committed:
+                block = self._blocks.get(number)
+                if block is None:
+                    continue
+                block.sent = add(block.sent, first, end)
+                block.acked = add(block.acked, first, end)
+                if block.finished:
+                    del self._blocks[number]
+                    shape = (block.kind, block.record_bytes)
+                    self._free.append(block.place._replace(shape=shape))
+
+    @property
+    def settled(self) -> bool:
+        """Whether every complete record is committed by the daemon."""
+        with self._lock:
+            return not any(block.complete(block.acked) for block in self._blocks.values())
+
+    def seal(self, *, whole: bool) -> None:
+        """
+        Write CRCs over values that no daemon took: full blocks, or all if `whole`.
+
+        What a daemon takes bears a CRC on the wire; what stays in the file for
+        longer gets one in the file.
+        """
+        with self._lock:
+            blocks = [block for block in self._blocks.values() if block.kind != form.EVENTS]
+        for block in blocks:
+            if not whole and block.reserved < block.n_units:
+                continue
+            for first, end in block.complete(add(block.sealed, 0, 0)):
+                crc = zlib.crc32(block.units(first, end))
+                self.append(
+                    Sealed(
+                        at_ns=time.time_ns(), block=block.number, first=first, end=end, crc32=crc
+                    )
+                )
+                block.sealed = add(block.sealed, first, end)
+
+    # -- ending ----------------------------------------------------------------------------
+
+    def close(self, *, remove: bool) -> None:
+        """Let go of the file; `remove` it if all of it is committed elsewhere."""
+        with self._lock:
+            if remove:
+                self.path.unlink(missing_ok=True)
+            self.abandon()
+
+    def abandon(self) -> None:
+        """After a fork, in the child: the journal stays the parent's alone."""
+        for fd in (self._fd, self._lock_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._fd = self._lock_fd = -1
+
+
+def _boot_id() -> bytes:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123 - pathlib's open is slower
+            return bytes.fromhex(file.read().strip().replace("-", ""))
+    except (OSError, ValueError):
+        return bytes(16)

@@ -1,0 +1,265 @@
+"""
+The background thread that carries a journal to the node's daemon.
+
+Nothing waits for it: what it has not sent is in the journal, and the daemon
+reads the journal itself when this process dies. It sends complete units, keeps
+no more unacknowledged bytes under way than the daemon grants, and after any
+break asks the daemon what it holds and goes on from there.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import zlib
+from typing import TYPE_CHECKING
+
+from cmfd.wire.messages import (
+    PROTOCOL_VERSION,
+    Ack,
+    Bye,
+    Flush,
+    Flushed,
+    Hello,
+    Refused,
+    Slice,
+    Unknown,
+    Welcome,
+    decode_message,
+    encode,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import zmq
+
+    from cmfd.client.journal import JournalWriter
+    from cmfd.wire.messages import AnyMessage
+
+_HELLO_AGAIN_S = 1.0
+_STALLED_S = 5.0  # acknowledgements are due within a commit interval; then ask anew
+_LEAVE_S = 0.02
+
+
+class Sender(threading.Thread):
+    """
+    Carries one journal to one daemon until `stop`.
+
+    Parameters
+    ----------
+    journal : JournalWriter
+        What to carry.
+    endpoint : str
+        ZeroMQ address of the daemon.
+    interval_s : float
+        How often to look for new records.
+    on_tick : callable
+        Called on this thread about every `interval_s`; must not raise.
+    """
+
+    def __init__(
+        self,
+        journal: JournalWriter,
+        endpoint: str,
+        interval_s: float,
+        on_tick: Callable[[], None] = lambda: None,
+        on_refused: Callable[[str], None] = lambda _reason: None,
+    ) -> None:
+        super().__init__(name="cmfd-sender", daemon=True)
+        self._journal = journal
+        self._endpoint = endpoint
+        self._interval_s = interval_s
+        self._on_tick = on_tick
+        self._on_refused = on_refused
+        self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._leaving = threading.Event()
+        self._flush_wanted = False
+        self._welcomed = threading.Event()
+        self._drained = threading.Event()
+        self._reset()
+        self._hello_s = 0.0
+
+    def _reset(self) -> None:
+        self._credit_bytes = 0
+        self._under_way: dict[tuple[int, int, int], int] = {}
+        self._heard_s = time.monotonic()
+        self._flush_token = 0
+        self._flushed = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether the daemon has answered and not fallen silent since."""
+        return self._welcomed.is_set()
+
+    # -- called by other threads -----------------------------------------------------------
+
+    def wake(self) -> None:
+        """Look for new records now."""
+        try:
+            os.write(self._wake_w, b"!")
+        except OSError:
+            pass  # full: it is awake; closed: it has ended
+
+    def drain(self, timeout_s: float, connect_s: float) -> bool:
+        """
+        Wait until the daemon has committed all that was written before this call.
+
+        Parameters
+        ----------
+        timeout_s : float
+            Longest to wait for a daemon that answers.
+        connect_s : float
+            Longest to wait for a daemon that has not answered yet.
+
+        Returns
+        -------
+        bool
+            Whether all is committed; if not, the journal has it.
+        """
+        self._drained.clear()
+        self._flush_wanted = True
+        self.wake()
+        if not self._welcomed.wait(connect_s):
+            return False
+        return self._drained.wait(timeout_s)
+
+    def stop(self) -> None:
+        """End the thread; records not sent stay in the journal."""
+        self._leaving.set()
+        self.wake()
+        self.join(timeout=1.0)
+
+    # -- the thread ------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Connect and carry until told to stop."""
+        import zmq  # noqa: PLC0415 - 40 ms that no caller should wait for
+
+        context = zmq.Context()
+        socket = context.socket(zmq.DEALER)
+        socket.linger = 0
+        socket.setsockopt(zmq.IMMEDIATE, 1)  # queue nothing for a daemon that is not there
+        socket.setsockopt(zmq.RECONNECT_IVL, 50)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        socket.connect(self._endpoint)
+        poller = zmq.Poller()
+        poller.register(socket, zmq.POLLIN)
+        poller.register(self._wake_r, zmq.POLLIN)
+        try:
+            while not self._leaving.is_set():
+                self._turn(socket, poller)
+            if self._drained.is_set():
+                self._say(socket, Bye())
+                socket.linger = int(_LEAVE_S * 1000)
+        finally:
+            socket.close()
+            context.term()
+            os.close(self._wake_r)
+
+    def _turn(self, socket: zmq.Socket[bytes], poller: zmq.Poller) -> None:
+        import zmq  # noqa: PLC0415 - cached by now
+
+        urgent = self._flush_wanted and not self._drained.is_set()
+        wait_s = 0.02 if urgent and not self._welcomed.is_set() else self._interval_s
+        ready = dict(poller.poll(wait_s * 1000))
+        if self._wake_r in ready:
+            os.read(self._wake_r, 4096)
+        if socket in ready:
+            self._receive(socket, zmq.NOBLOCK)
+        self._on_tick()
+        self._keep_connected(socket)
+        if self._welcomed.is_set():
+            self._send_new(socket)
+
+    def _receive(self, socket: zmq.Socket[bytes], flags: int) -> None:
+        import zmq  # noqa: PLC0415 - cached by now
+
+        while True:
+            try:
+                frames = socket.recv_multipart(flags)
+            except zmq.Again:
+                return
+            self._heard_s = time.monotonic()
+            self._handle(decode_message(frames[0]))
+
+    def _handle(self, message: AnyMessage) -> None:
+        if isinstance(message, Ack):
+            self._arrived(message.committed)
+            self._credit_bytes = message.credit_bytes
+            self._journal.acknowledge(message.committed)
+        elif isinstance(message, Flushed):
+            self._flushed = message.token
+        elif isinstance(message, Welcome):
+            self._reset()
+            self._credit_bytes = message.credit_bytes
+            self._journal.resume(message.committed)
+            self._welcomed.set()
+        elif isinstance(message, Unknown):
+            self._welcomed.clear()
+            self._hello_s = 0.0
+        elif isinstance(message, Refused):
+            self._welcomed.clear()
+            self._on_refused(message.reason)
+
+    def _arrived(self, committed: list[tuple[int, int, int]]) -> None:
+        for block, first, end in committed:
+            if self._under_way.pop((block, first, end), None) is None:  # joined with others
+                inside = [
+                    key for key in self._under_way
+                    if key[0] == block and first <= key[1] and key[2] <= end
+                ]  # fmt: skip
+                for key in inside:
+                    del self._under_way[key]
+
+    def _keep_connected(self, socket: zmq.Socket[bytes]) -> None:
+        now_s = time.monotonic()
+        waiting = self._under_way or self._flush_token > self._flushed
+        if waiting and now_s - self._heard_s > _STALLED_S:
+            self._welcomed.clear()
+        if not self._welcomed.is_set() and now_s - self._hello_s > _HELLO_AGAIN_S:
+            hello = Hello(
+                protocol=PROTOCOL_VERSION,
+                instance=self._journal.instance,
+                journal=str(self._journal.path),
+            )
+            if self._say(socket, hello):
+                self._hello_s = now_s
+
+    def _send_new(self, socket: zmq.Socket[bytes]) -> None:
+        room = self._credit_bytes - sum(self._under_way.values())
+        for item in self._journal.unsent(room) if room > 0 else ():
+            head = Slice(
+                block=item.block,
+                kind=item.kind,
+                record_bytes=item.record_bytes,
+                group=item.group,
+                first=item.first,
+                end=item.end,
+                crc32=zlib.crc32(item.payload),
+            )
+            self._under_way[item.block, item.first, item.end] = len(item.payload)
+            if not self._say(socket, head, item.payload):
+                self._welcomed.clear()  # the next Welcome says what really arrived
+                return
+        self._settle(socket)
+
+    def _settle(self, socket: zmq.Socket[bytes]) -> None:
+        if not self._flush_wanted:
+            return
+        if not self._under_way and self._journal.settled:
+            self._flush_wanted = False
+            self._drained.set()
+        elif self._under_way and self._flush_token == self._flushed:
+            self._flush_token += 1
+            self._say(socket, Flush(token=self._flush_token))
+
+    def _say(self, socket: zmq.Socket[bytes], message: AnyMessage, *payload: bytes) -> bool:
+        import zmq  # noqa: PLC0415 - cached by now
+
+        try:
+            socket.send_multipart([encode(message), *payload], zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True

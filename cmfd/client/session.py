@@ -1,0 +1,281 @@
+"""
+What one process holds: its journal, its sender, and the executions it takes part in.
+
+There is one session a process. It opens with the first record, closes at exit,
+and starts anew in a forked child, whose records are a journal of their own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import resource
+import sys
+import threading
+import time
+from itertools import count
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from cmfd import config, identity
+from cmfd.client.background import Background
+from cmfd.client.journal import JournalFullError, JournalWriter, Stream
+from cmfd.client.sender import Sender
+from cmfd.client.warn import tell, warn_once
+from cmfd.errors import CmfdError
+from cmfd.model import Status
+from cmfd.wire import journal as form
+from cmfd.wire.endpoint import endpoint, socket_path
+from cmfd.wire.messages import Group, ProcessState, Series
+
+if TYPE_CHECKING:
+    from cmfd.client.execution import Execution
+    from cmfd.wire.messages import Record
+
+_READING_S = 30.0  # how often a running process reports its CPU time and memory
+_DRAIN_S = 5.0
+_CONNECT_S = 0.2
+_HASH_S = 30.0
+
+
+class Session:
+    """
+    The part of cmfd that lives in one process.
+
+    Parameters
+    ----------
+    settings : Settings
+        As `cmfd.config.load` gathers them.
+    """
+
+    def __init__(self, settings: config.Settings) -> None:
+        self.settings = settings
+        self.executions: WeakSet[Execution] = WeakSet()
+        self.forked = False
+        self._fresh()
+
+    def _fresh(self) -> None:
+        self.instance = identity.uuid7()
+        self.points = Stream(form.POINTS, form.POINT.size, 0)
+        self.background = Background()
+        self.dropped = 0
+        self._journal: JournalWriter | None = None
+        self._sender: Sender | None = None
+        self._lock = threading.RLock()
+        self.defining = threading.RLock()
+        """Held while a name gets its number, so that two threads give it one."""
+        self._series_ids = count(1)
+        self._group_ids = count(1)
+        self._tokens = count(1)
+        self._read_s = time.monotonic()
+        self._closed = False
+
+    # -- the journal -----------------------------------------------------------------------
+
+    @property
+    def journal(self) -> JournalWriter:
+        """
+        The journal, made at first use together with the thread that sends it.
+
+        Raises
+        ------
+        CmfdError
+            It cannot be made.
+        """
+        if self._journal is None:
+            with self._lock:
+                if self._journal is None:
+                    self._open()
+        assert self._journal is not None
+        return self._journal
+
+    def _open(self) -> None:
+        settings = self.settings
+        if self._closed:
+            raise CmfdError("this process has closed its cmfd session; start() opens a new one")
+        if not settings.multi_user:
+            config.ensure_node_dir(settings.node_dir)
+        settings.journal_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._warn_of_network_storage()
+        self._journal = JournalWriter(
+            settings.journal_dir,
+            self.instance,
+            limit_bytes=settings.journal_limit_bytes,
+            block_bytes=settings.block_bytes,
+            wake=lambda: self._sender.wake() if self._sender else None,
+        )
+        self._sender = Sender(
+            self._journal,
+            endpoint(settings.node_dir),
+            settings.flush_interval_s,
+            self._tick,
+            lambda reason: warn_once("refused", f"cmfd: the daemon refused this process: {reason}"),
+        )
+        self._sender.start()
+        if self.forked:
+            _close_when_multiprocessing_ends(self)
+
+    def _warn_of_network_storage(self) -> None:
+        found = config.filesystem_of(self.settings.journal_dir)
+        if found.is_network:
+            warn_once(
+                "network",
+                f"cmfd: journals would lie on {found.type} ({self.settings.journal_dir}), which "
+                "other nodes share: logging is slower and a crash may lose more. Set "
+                "CMFD_NODE_DIR to a directory on node-local disk.",
+            )
+
+    def append(self, record: Record) -> None:
+        """Write an event record; it survives a kill once this returns."""
+        self.journal.append(record)
+
+    def series(self, execution: bytes, name: str, kind: str) -> int:
+        """Give a metric of an execution its number in this journal."""
+        number = next(self._series_ids)
+        self.append(
+            Series(at_ns=time.time_ns(), id=number, execution=execution, name=name, kind=kind)
+        )
+        return number
+
+    def group(self, series: list[int]) -> Stream:
+        """Make a stream for rows of these series."""
+        number = next(self._group_ids)
+        self.append(Group(at_ns=time.time_ns(), id=number, series=series))
+        return Stream(form.ROWS, form.row_struct(len(series)).size, number)
+
+    def token(self) -> int:
+        """Return a number that no other touch of this journal has."""
+        return next(self._tokens)
+
+    def drop(self, n_values: int, error: JournalFullError) -> None:
+        """Count metric values that the full journal could not take."""
+        self.dropped += n_values
+        warn_once(
+            "full",
+            f"cmfd: {error}; metric values are dropped and counted until the daemon catches up "
+            "(parameters and artifacts are kept)",
+        )
+
+    # -- regularly, on the sender's thread -------------------------------------------------
+
+    def _tick(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._read_s < _READING_S:
+            return
+        self._read_s = now_s
+        try:
+            for execution in list(self.executions):
+                if not execution.ended:
+                    self.report(execution, Status.RUNNING)
+            if self._sender is not None and not self._sender.connected:
+                self.journal.seal(whole=False)
+        except CmfdError as error:
+            tell("reading", error)
+
+    def report(
+        self, execution: Execution, status: Status, exit_code: int | None = None,
+        signal: int | None = None, usage: resource.struct_rusage | None = None,
+    ) -> None:  # fmt: skip
+        """Write this process's state in an execution, with its CPU time and memory."""
+        used = usage or resource.getrusage(resource.RUSAGE_SELF)
+        self.append(
+            ProcessState(
+                at_ns=time.time_ns(),
+                execution=execution.id,
+                status=status.value,
+                exit_code=exit_code,
+                signal=signal,
+                cpu_user_ns=round(used.ru_utime * 1e9),
+                cpu_system_ns=round(used.ru_stime * 1e9),
+                max_rss_bytes=used.ru_maxrss * 1024,
+                dropped=self.dropped,
+            )
+        )
+
+    # -- ending ----------------------------------------------------------------------------
+
+    def flush(self, timeout_s: float = _DRAIN_S) -> bool:
+        """
+        Wait until the daemon has committed what was logged.
+
+        Returns
+        -------
+        bool
+            Whether it has. If not, nothing is lost: the journal has it.
+        """
+        if self._sender is None:
+            return True
+        connect_s = _CONNECT_S if socket_path(self.settings.node_dir).exists() else 0.0
+        return self._sender.drain(timeout_s, connect_s)
+
+    def settle(self) -> None:
+        """Finish hashing, then flush: what the end of an execution waits for."""
+        if not self.background.wait(_HASH_S):
+            warn_once(
+                "hashing",
+                f"cmfd: files were still being hashed after {_HASH_S:.0f} s; their paths, sizes "
+                "and times are recorded, their digests are not",
+            )
+        self.flush()
+
+    def close(self) -> None:
+        """End every execution, flush, and let go of the journal."""
+        if self._journal is None or self._closed:
+            self._closed = True
+            return
+        status = Status.FAILED if getattr(sys, "last_value", None) else Status.COMPLETED
+        for execution in list(self.executions):
+            execution.close(status)
+        self.background.wait(_HASH_S)
+        committed = self.flush()
+        self._closed = True
+        if self._sender is not None:
+            self._sender.stop()
+        if not committed:
+            self._journal.seal(whole=True)
+        self._journal.close(remove=committed and self._journal.settled)
+
+    # -- forking ---------------------------------------------------------------------------
+
+    def after_fork(self) -> None:
+        """In a forked child: leave the parent's journal alone and start over on demand."""
+        if self._journal is not None:
+            self._journal.abandon()
+        self.forked = True
+        self._fresh()
+        for execution in list(self.executions):
+            execution.after_fork()
+
+
+_session: Session | None = None
+
+
+def session() -> Session:
+    """Return this process's session, made with the settings of its environment if need be."""
+    global _session  # noqa: PLW0603 - one a process is what it is
+    if _session is None or _session._closed:  # noqa: SLF001 - same module
+        _session = Session(config.load())
+        atexit.register(_close, _session)
+    return _session
+
+
+def _close(which: Session) -> None:
+    try:
+        which.close()
+    except (CmfdError, OSError) as error:
+        tell("close", error)
+
+
+def _close_when_multiprocessing_ends(which: Session) -> None:
+    """Children of multiprocessing leave by ``os._exit``, past atexit, but run its finalizers."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util.Finalize(None, _close, args=(which,), exitpriority=0)
+
+
+def _after_fork() -> None:
+    if _session is not None:
+        _session.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

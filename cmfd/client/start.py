@@ -1,0 +1,212 @@
+"""
+Starting an execution: which run, which execution, which rank is this process?
+
+All of it follows from the environment (`cmfd run`, SLURM, an MPI launcher) or,
+with a communicator, is agreed once over it, so that all ranks of a job log to
+one run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cmfd import config, identity
+from cmfd.client.execution import Execution
+from cmfd.client.launch import ensure_daemon
+from cmfd.client.ranks import Rank, rank_from, rank_of
+from cmfd.client.session import session
+from cmfd.client.warn import tell
+from cmfd.errors import CmfdError
+from cmfd.wire.messages import ExecutionBegin, ProcessBegin, Record, RunBegin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cmfd.client.session import Session
+
+
+class Plan(NamedTuple):
+    """What all ranks of an execution must agree on."""
+
+    run: identity.RunIdentity
+    execution: bytes
+    parent: bytes | None
+    pipeline: str
+    stage: str
+    step: str
+    site: str
+
+
+_current: Execution | None = None
+_ordinals: dict[tuple[bytes, str, str, str], int] = {}
+
+
+def start(
+    pipeline: str | None = None,
+    stage: str | None = None,
+    *,
+    comm: Any = None,
+    site: str | os.PathLike[str] | None = None,
+    name: str = "",
+    params: Mapping[str, Any] | None = None,
+) -> Execution:
+    """
+    Start an execution, or join the one that `cmfd run` or the other ranks started.
+
+    Parameters
+    ----------
+    pipeline, stage : str, optional
+        What this is an execution of. Default: what ``cmfd run`` was told, else the name of the
+        working directory and of the program.
+    comm : mpi4py.MPI.Comm, optional
+        Communicator of the ranks; the call is then collective, and identity is agreed over it
+        once. Without it, rank and run come from the environment of SLURM, PMIx, Open MPI or PMI.
+    site : path, optional
+        Site repository to merge into. Default: the nearest ``.cmfd`` directory upward, else
+        ``$CMFD_SITE``, else the user's data directory.
+    name : str, optional
+        A name for the run, for people.
+    params : mapping, optional
+        Parameters to record at once.
+
+    Returns
+    -------
+    Execution
+        Ends with its ``with`` block, its `Execution.end`, or the process. It is also the
+        current one, which the functions of the module ``cmfd`` log to.
+
+    Raises
+    ------
+    CmfdError
+        Only with the ``strict`` setting; otherwise a failure is one warning, and what the
+        execution is given goes nowhere.
+    """
+    global _current  # noqa: PLW0603 - the current execution is the process's
+    here = session()
+    rank = rank_of(comm) if comm is not None else rank_from(os.environ)
+    plan = _agree(comm, pipeline, stage, site)
+    begin = _records(plan, rank, name)
+    execution = Execution(
+        here, plan.execution, plan.run.run, plan.pipeline, plan.stage, rank, begin, comm
+    )
+    _current = execution
+    try:
+        _open(here, execution, plan)
+    except (CmfdError, OSError) as error:
+        if here.settings.strict:
+            raise
+        tell("start", error)
+    if params:
+        execution.params(params)
+    return execution
+
+
+def current() -> Execution:
+    """Return the execution started last in this process, starting one if there is none."""
+    return _current if _current is not None and not _current.ended else start()
+
+
+def _agree(
+    comm: Any, pipeline: str | None, stage: str | None, site: str | os.PathLike[str] | None
+) -> Plan:
+    """Decide on a plan; with a communicator, rank 0 decides for all."""
+    if comm is None or comm.Get_size() == 1:
+        return _plan(pipeline, stage, site)
+    plan = _plan(pipeline, stage, site) if comm.Get_rank() == 0 else None
+    agreed: Plan = comm.bcast(plan, root=0)
+    _inherit(agreed.run)
+    return agreed
+
+
+def _plan(pipeline: str | None, stage: str | None, site: str | os.PathLike[str] | None) -> Plan:
+    environ = os.environ
+    run = identity.run_from(environ) or identity.new_run()
+    _inherit(run)
+    step = identity.step_from(environ)
+    inherited = environ.get("CMFD_EXECUTION", "")
+    outer = (environ.get("CMFD_PIPELINE"), environ.get("CMFD_STAGE"))
+    pipeline = pipeline or outer[0] or default_pipeline(os.getcwd())  # noqa: PTH109 - cheap
+    stage = stage or outer[1] or default_stage(sys.argv[0] if sys.argv else "")
+    parent = identity.parse(inherited) if inherited else None
+    if parent is not None and (pipeline, stage) == outer:
+        execution, parent = parent, None
+    else:
+        key = (run.run, step or session().instance.hex(), pipeline, stage)
+        ordinal = _ordinals[key] = _ordinals.get(key, -1) + 1
+        execution = identity.execution_id(*key, ordinal)
+    where = str(site or _site(environ))
+    return Plan(run, execution, parent, pipeline, stage, step, os.path.abspath(where))  # noqa: PTH100 - not resolved, as elsewhere
+
+
+def _site(environ: Mapping[str, str]) -> str:
+    """Return the site of the run this process was started in, else the default site."""
+    if environ.get("CMFD_RUN") and environ.get("CMFD_SITE"):
+        return environ["CMFD_SITE"]
+    return str(config.find_site(os.getcwd(), environ))  # noqa: PTH109 - cheap
+
+
+def _inherit(run: identity.RunIdentity) -> None:
+    """Let programs that this one starts belong to the same run."""
+    os.environ.setdefault("CMFD_RUN", identity.text(run.run))
+
+
+def default_pipeline(cwd: str) -> str:
+    """Name a pipeline after the working directory."""
+    return os.path.basename(cwd) or "default"  # noqa: PTH119 - cheap
+
+
+def default_stage(program: str) -> str:
+    """Name a stage after the program; a notebook or interactive session has none."""
+    base = os.path.basename(program)  # noqa: PTH119 - cheap
+    if base in ("", "-c", "-m") or base.startswith(("ipykernel", "colab_kernel")):
+        return "interactive"
+    return base[:-3] if base.endswith(".py") else base
+
+
+def _records(plan: Plan, rank: Rank, name: str) -> list[Record]:
+    """Return what every process of an execution says first."""
+    now_ns = time.time_ns()
+    run = RunBegin(
+        at_ns=now_ns, run=plan.run.run, cluster=plan.run.cluster, job=plan.run.job,
+        restart=plan.run.restart, user=_user(), name=name, command=" ".join(sys.argv),
+        cwd=os.getcwd(), site=plan.site,  # noqa: PTH109 - cheap
+    )  # fmt: skip
+    execution = ExecutionBegin(
+        at_ns=now_ns, execution=plan.execution, run=plan.run.run, parent=plan.parent,
+        pipeline=plan.pipeline, stage=plan.stage, step=plan.step,
+    )  # fmt: skip
+    process = ProcessBegin(
+        at_ns=now_ns, execution=plan.execution, rank=rank.rank, size=rank.size,
+        local_rank=rank.local_rank, host=os.uname().nodename, pid=os.getpid(),
+    )  # fmt: skip
+    return [run, execution, process]
+
+
+def _user() -> str:
+    return os.environ.get("USER") or os.environ.get("LOGNAME") or str(os.getuid())
+
+
+def _open(here: Session, execution: Execution, plan: Plan) -> None:
+    """Write the first records; start a daemon and describe the environment in the background."""
+    execution.begin()
+    settings = here.settings
+    if settings.autostart:
+        here.background.submit(lambda: ensure_daemon(settings))
+    if execution.rank.rank == 0:
+        here.background.submit(lambda: describe(execution, plan.run.run, settings))
+
+
+def describe(execution: Execution, run: bytes, settings: config.Settings) -> None:
+    """Record the environment of an execution and the batch system's facts about its job."""
+    from cmfd import slurm  # noqa: PLC0415 - off the caller's path
+    from cmfd.client.environment import capture  # noqa: PLC0415 - as above
+    from cmfd.client.values import as_json  # noqa: PLC0415 - as above
+
+    at_ns = time.time_ns()
+    for key, value in slurm.facts(os.environ).items():
+        execution.fact(key, value, subject=run)
+    document = capture(os.getcwd(), sys.argv, settings.env_allow)  # noqa: PTH109 - cheap
+    execution.describe(as_json(document), at_ns)
