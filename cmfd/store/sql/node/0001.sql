@@ -1,5 +1,9 @@
 -- What a node store has besides the content tables.
 
+-- The number of the newest commit. Rows that say `seq` came, or changed last, with that commit.
+CREATE TABLE clock (seq INTEGER NOT NULL) STRICT;
+INSERT INTO clock VALUES (0);
+
 -- A journal, that is, one process.
 CREATE TABLE instance (
     instance BLOB NOT NULL PRIMARY KEY,
@@ -26,8 +30,8 @@ CREATE TABLE slice (
     first INTEGER NOT NULL,
     end INTEGER NOT NULL,
     kind INTEGER NOT NULL,           -- 2 points, 3 rows
-    series TEXT NOT NULL,            -- rows: JSON list of the columns' series; points: empty
-    sealed INTEGER NOT NULL,         -- 1: a pack with its block's values up to here was published
+    group_id INTEGER NOT NULL,       -- rows: their row_group; points: 0
+    seq INTEGER NOT NULL,
     data BLOB NOT NULL
 ) STRICT;
 CREATE INDEX slice_by_block ON slice (instance, block, first);
@@ -36,29 +40,18 @@ CREATE INDEX slice_by_block ON slice (instance, block, first);
 CREATE TABLE series_stat (
     instance BLOB NOT NULL,
     series INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
     n_values INTEGER NOT NULL,
     n_nan INTEGER NOT NULL,
-    value_min ANY,
+    value_min ANY,                   -- over values that are not NaN; null if there are none
     value_max ANY,
-    value_sum REAL NOT NULL,
-    last_ns INTEGER NOT NULL,
+    value_sum REAL,                  -- over finite values; null if it went out of range
+    last_ns INTEGER NOT NULL,        -- the value logged last: greatest time, then block, then slot
+    last_block INTEGER NOT NULL,
+    last_slot INTEGER NOT NULL,      -- orders values of a block, and is no more than that
     last_step INTEGER NOT NULL,
-    last_value ANY,
+    last_value ANY,                  -- null if that is NaN
     PRIMARY KEY (instance, series)
-) STRICT, WITHOUT ROWID;
-
--- Which instances take part in which runs of which site: what sealing goes by.
-CREATE TABLE run_instance (
-    run BLOB NOT NULL,
-    instance BLOB NOT NULL,
-    PRIMARY KEY (run, instance)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE run_site (
-    run BLOB NOT NULL PRIMARY KEY,
-    site TEXT NOT NULL,              -- absolute path of the site repository
-    sealed_ns INTEGER,               -- when the last pack was published
-    finished INTEGER NOT NULL        -- 1: the final pack was published, with nothing newer since
 ) STRICT, WITHOUT ROWID;
 
 -- Row groups of journals (see cmfd.wire.messages.Group).
@@ -69,12 +62,51 @@ CREATE TABLE row_group (
     PRIMARY KEY (instance, id)
 ) STRICT, WITHOUT ROWID;
 
--- Touches that no Hashed record has completed yet, and digests that came first.
+-- Which instances said something of which runs and executions.
+CREATE TABLE mention (
+    subject BLOB NOT NULL,           -- a run or an execution
+    instance BLOB NOT NULL,
+    PRIMARY KEY (subject, instance)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX mention_by_instance ON mention (instance, subject);
+
+-- Who may write of a run or an execution: the first user who did.
+CREATE TABLE owner (
+    subject BLOB NOT NULL PRIMARY KEY,
+    uid INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- How far each run known here is sealed and published.
+CREATE TABLE standing (
+    run BLOB NOT NULL PRIMARY KEY,
+    seq INTEGER NOT NULL,            -- of the newest thing said of it
+    site TEXT NOT NULL,              -- absolute path of its site repository; empty: not said yet
+    site_ns INTEGER NOT NULL,        -- when that was said: the earliest is kept
+    sealed_seq INTEGER NOT NULL,     -- what came up to here is in published packs
+    sealed_ns INTEGER,               -- when the last pack was published
+    finished INTEGER NOT NULL        -- 1: the last pack was a final one
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX execution_by_run ON execution (run);
+
+-- Touches, and the Hashed records that complete them, until both are here.
 CREATE TABLE touch (
     instance BLOB NOT NULL,
     token INTEGER NOT NULL,
-    record BLOB NOT NULL,            -- the Touch record as it was written
+    execution BLOB,                  -- null for a Hashed record
+    record BLOB NOT NULL,            -- as it was written
     PRIMARY KEY (instance, token)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX touch_by_execution ON touch (execution);
+
+-- Pieces of large records, until all are here.
+CREATE TABLE part (
+    instance BLOB NOT NULL,
+    token INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    total INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (instance, token, part)
 ) STRICT, WITHOUT ROWID;
 
 PRAGMA application_id = 0x636d666e;  -- 'cmfn'
