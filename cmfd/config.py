@@ -27,10 +27,12 @@ SITE_DIRECTORY = ".cmfd"
 """A directory of this name, in the working directory or above it, is the default site."""
 
 ENV_ALLOW = (
-    "CUDA_*", "FI_*", "GOMP_*", "HIP_*", "HOSTNAME", "JAX_*", "KMP_*", "LANG", "LC_*",
-    "LD_LIBRARY_PATH", "LD_PRELOAD", "MKL_*", "MPICH_*", "NCCL_*", "NUMEXPR_*", "NVIDIA_*",
-    "OMPI_MCA_*", "OMP_*", "OPENBLAS_*", "PATH", "PYTHONHASHSEED", "PYTHONPATH", "ROCR_*",
-    "SLURM_*", "TF_*", "TORCH_*", "TZ", "UCX_*", "XLA_*",
+    "CUDA_*", "FI_*", "GOMP_*", "HIP_*", "JAX_*", "KMP_*", "LANG", "LC_*", "LD_LIBRARY_PATH",
+    "LD_PRELOAD", "MKL_*", "MPICH_*", "NCCL_*", "NUMEXPR_*", "NVIDIA_*", "OMPI_MCA_btl*",
+    "OMPI_MCA_coll*", "OMPI_MCA_hwloc*", "OMPI_MCA_io*", "OMPI_MCA_mpi_*", "OMPI_MCA_mtl*",
+    "OMPI_MCA_osc*", "OMPI_MCA_pml*", "OMPI_MCA_rmaps*", "OMP_*", "OPENBLAS_*", "PATH",
+    "PYTHONHASHSEED", "PYTHONPATH", "ROCR_*", "SLURM_*", "TF_*", "TORCH_*", "TZ", "UCX_*",
+    "XLA_*",
 )  # fmt: skip
 """Which variables an execution's environment shows unless `Settings.env_allow` says otherwise."""
 

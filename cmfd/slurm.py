@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from cmfd.model import Scalar
 
 SPECIAL_STEPS = {"4294967290": "interactive", "4294967291": "batch", "4294967292": "extern"}
 """Step numbers that SLURM gives to what is no srun of the user's."""
@@ -48,11 +50,13 @@ def job_from(environ: Mapping[str, str]) -> Job | None:
     if not number:
         return None
     array, task = environ.get("SLURM_ARRAY_JOB_ID"), environ.get("SLURM_ARRAY_TASK_ID")
+    # The first one is set only from the first restart on, the second one only for hooks.
+    restart = environ.get("SLURM_RESTART_COUNT") or environ.get("SLURM_JOB_RESTART_COUNT", "")
     return Job(
         cluster=environ.get("SLURM_CLUSTER_NAME", ""),
         id=number,
         name=f"{array}_{task}" if array and task else number,
-        restart=_number(environ, "SLURM_RESTART_COUNT", "SLURM_JOB_RESTART_COUNT") or 0,
+        restart=_whole(restart) or 0,
     )
 
 
@@ -71,10 +75,81 @@ def is_batch(environ: Mapping[str, str]) -> bool:
     return "SLURM_JOB_ID" in environ and environ.get("ENVIRONMENT") == "BATCH"
 
 
-def _number(environ: Mapping[str, str], *names: str) -> int | None:
-    """Return the first of the variables that is a whole number."""
-    for name in names:
-        text = environ.get(name, "")
-        if text.lstrip("-").isdecimal():
-            return int(text)
-    return None
+class _Fact(NamedTuple):
+    """A fact of a job: variables that tell it, the first set counts, and how it is read."""
+
+    key: str
+    variables: tuple[str, ...]
+    read: Callable[[str], Scalar]
+
+
+def _whole(text: str) -> int | None:
+    """Read a whole number; None for anything else."""
+    return int(text) if text.lstrip("-").isdecimal() else None
+
+
+def _count_cpus(text: str) -> int | None:
+    """Add up what SLURM writes as ``16(x2),8``: 16 on each of two nodes and 8 on a third."""
+    groups = [part.rstrip(")").partition("(x") for part in text.split(",")]
+    if not all(cpus.isdecimal() and (not times or times.isdecimal()) for cpus, _, times in groups):
+        return None
+    return sum(int(cpus) * int(times or 1) for cpus, _, times in groups)
+
+
+def _megabytes(text: str) -> int | None:
+    """Read megabytes, in bytes."""
+    return int(text) << 20 if text.isdecimal() else None
+
+
+_FACTS = (
+    _Fact("slurm.job_name", ("SLURM_JOB_NAME",), str),
+    _Fact("slurm.partition", ("SLURM_JOB_PARTITION",), str),
+    _Fact("slurm.account", ("SLURM_JOB_ACCOUNT",), str),
+    _Fact("slurm.qos", ("SLURM_JOB_QOS",), str),
+    _Fact("slurm.reservation", ("SLURM_JOB_RESERVATION",), str),
+    _Fact("slurm.nodes", ("SLURM_JOB_NUM_NODES", "SLURM_NNODES"), _whole),
+    _Fact("slurm.node_list", ("SLURM_JOB_NODELIST", "SLURM_NODELIST"), str),
+    _Fact("slurm.cpus", ("SLURM_JOB_CPUS_PER_NODE",), _count_cpus),
+    _Fact("slurm.cpus_per_task", ("SLURM_CPUS_PER_TASK",), _whole),
+    _Fact("slurm.gpus", ("SLURM_GPUS",), str),  # asked for: 4, or a100:4
+    _Fact("slurm.gpu_ids", ("SLURM_JOB_GPUS",), str),  # of this node
+    _Fact("slurm.gpus_on_node", ("SLURM_GPUS_ON_NODE",), _whole),
+    _Fact("slurm.memory_per_node_bytes", ("SLURM_MEM_PER_NODE",), _megabytes),
+    _Fact("slurm.memory_per_cpu_bytes", ("SLURM_MEM_PER_CPU",), _megabytes),
+    _Fact("slurm.start_time_s", ("SLURM_JOB_START_TIME",), _whole),
+    _Fact("slurm.end_time_s", ("SLURM_JOB_END_TIME",), _whole),  # when its time limit is over
+    _Fact("slurm.submit_dir", ("SLURM_SUBMIT_DIR",), str),
+    _Fact("slurm.submit_host", ("SLURM_SUBMIT_HOST",), str),
+    _Fact("slurm.array_job", ("SLURM_ARRAY_JOB_ID",), _whole),
+    _Fact("slurm.array_task", ("SLURM_ARRAY_TASK_ID",), _whole),
+    _Fact("slurm.array_tasks", ("SLURM_ARRAY_TASK_COUNT",), _whole),
+    _Fact("slurm.het_job", ("SLURM_HET_JOB_ID",), _whole),
+    _Fact("slurm.het_components", ("SLURM_HET_SIZE",), _whole),
+)
+
+
+def facts(environ: Mapping[str, str]) -> dict[str, Scalar]:
+    """
+    Gather what is known of the job, for `Fact` records on its run.
+
+    Parameters
+    ----------
+    environ : mapping
+        Environment variables.
+
+    Returns
+    -------
+    dict
+        Only what is known, under ``slurm.<name>``; empty outside of jobs. Exit codes, the final
+        state and used memory are not in variables and come from elsewhere.
+    """
+    job = job_from(environ)
+    if job is None:
+        return {}
+    known: dict[str, Scalar] = {"slurm.job": job.name, "slurm.restart": job.restart}
+    for fact in _FACTS:
+        text = next((environ[name] for name in fact.variables if environ.get(name)), "")
+        value = fact.read(text)
+        if value not in (None, ""):
+            known[fact.key] = value
+    return known

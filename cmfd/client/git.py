@@ -1,0 +1,196 @@
+"""
+Which code runs: the state of the git repository that a program lies in.
+
+git itself is asked, in a way that changes nothing (no lock, hook, pager, prompt or fetch) and
+gives every user the same answer whatever their git configuration.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from cmfd.client.redact import scrub_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+_OPTIONS = (
+    "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null",
+    "-c", "core.quotePath=true", "-c", "diff.renames=false", "-c", "status.renames=false",
+    "-c", "diff.relative=false", "-c", "diff.suppressBlankEmpty=false",
+)  # fmt: skip
+_DIFF = (
+    "diff", "-O/dev/null", "--no-color", "--no-ext-diff", "--no-textconv", "--full-index",
+    "--unified=3", "--inter-hunk-context=0", "--diff-algorithm=myers", "--no-indent-heuristic",
+    "--src-prefix=a/", "--dst-prefix=b/", "--submodule=diff", "--ignore-submodules=none",
+)  # fmt: skip
+_REPOSITORY_VARIABLES = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_DIFF_OPTS",
+)  # fmt: skip
+"""Set in git hooks, say: they would make git look elsewhere than where the program lies."""
+
+
+class GitError(Exception):
+    """git said no, and why."""
+
+
+def describe_code(directory: str, deadline: float) -> dict[str, Any]:
+    """
+    Describe the work tree that a directory belongs to.
+
+    Parameters
+    ----------
+    directory : str
+        Where the program lies.
+    deadline : float
+        Time of `time.monotonic` at which git is ended if it has not answered.
+
+    Returns
+    -------
+    dict
+        ``repository`` (its top directory), ``commit`` (None before the first one), ``branch``
+        (None when detached), ``remote`` (without credentials), ``dirty``; if dirty also
+        ``diff_sha256`` and ``diff_bytes`` (of ``git diff HEAD``), ``untracked`` (how many files)
+        and ``untracked_sha256`` (of their names, each ended by NUL, sorted); ``submodules`` (path
+        to commit) if there are any. Empty outside of repositories.
+
+    Raises
+    ------
+    GitError, TimeoutError, OSError
+        git says no, takes too long, or is not installed.
+    """
+    try:
+        top = _git(directory, "rev-parse", "--show-toplevel", deadline=deadline).rstrip("\n")
+    except GitError as error:
+        if "not a git repository" in str(error):
+            return {}
+        raise
+    status = _git(
+        top, "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all",
+        "--ignore-submodules=none", deadline=deadline,
+    ).split("\0")  # fmt: skip
+    heads = dict(line[2:].split(" ", 1) for line in status if line.startswith("# branch."))
+    commit, branch = heads.get("branch.oid", ""), heads.get("branch.head", "")
+    code: dict[str, Any] = {
+        "repository": top,
+        "commit": None if commit == "(initial)" else commit,
+        "branch": None if branch == "(detached)" else branch,
+        "remote": _remote(top, branch, deadline),
+        "dirty": any(line and not line.startswith("#") for line in status),
+    }
+    if code["dirty"]:
+        code |= _changes(top, code["commit"], status, deadline)
+    if submodules := _submodules(top, deadline):
+        code["submodules"] = submodules
+    return code
+
+
+def _changes(top: str, commit: str | None, status: list[str], deadline: float) -> dict[str, Any]:
+    """Digest what differs from the commit, so that equal states are seen to be equal."""
+    from hashlib import sha256  # noqa: PLC0415 - keeps `import cmfd` short
+
+    diff, diff_bytes = sha256(), 0
+    for chunk in _run(top, [*_DIFF, *([commit] if commit else ["--cached"])], deadline):
+        diff.update(chunk)
+        diff_bytes += len(chunk)
+    untracked = sorted(line[2:] for line in status if line.startswith("? "))
+    names = "".join(f"{name}\0" for name in untracked).encode("utf-8", "surrogateescape")
+    return {
+        "diff_sha256": diff.hexdigest(),
+        "diff_bytes": diff_bytes,
+        "untracked": len(untracked),
+        "untracked_sha256": sha256(names).hexdigest(),
+    }
+
+
+def _remote(top: str, branch: str, deadline: float) -> str | None:
+    """Return the URL of the branch's remote, else of ``origin``, else of the first one."""
+    try:
+        text = _git(
+            top, "config", "--null", "--get-regexp", r"^(remote\..*\.url|branch\..*\.remote)$",
+            deadline=deadline,
+        )  # fmt: skip
+    except GitError:  # nothing matches
+        return None
+    settings = dict(entry.split("\n", 1) for entry in text.split("\0") if "\n" in entry)
+    named = settings.get(f"branch.{branch}.remote", "origin")
+    urls = [url for key, url in settings.items() if key.startswith("remote.")]
+    url = settings.get(f"remote.{named}.url") or next(iter(urls), None)
+    return scrub_url(url) if url else None
+
+
+def _submodules(top: str, deadline: float) -> dict[str, str]:
+    """Return the commit that each submodule is at; ``-`` before it: not checked out."""
+    if not os.path.exists(f"{top}/.gitmodules"):  # noqa: PTH110 - pathlib costs import time
+        return {}
+    text = _git(top, "submodule", "--quiet", "status", "--recursive", deadline=deadline)
+    found = {}
+    for line in text.splitlines():
+        commit, path = line[1:].split(" ", 1)
+        found[path.rpartition(" (")[0] or path] = f"{line[0].strip(' +')}{commit}"
+    return found
+
+
+def _git(directory: str, *arguments: str, deadline: float) -> str:
+    """Return what a git command prints."""
+    return os.fsdecode(b"".join(_run(directory, arguments, deadline)))
+
+
+def _run(directory: str, arguments: Iterable[str], deadline: float) -> Iterator[bytes]:
+    """Yield what a git command prints, as it comes; end it when the deadline passes."""
+    import subprocess  # noqa: PLC0415 - keeps `import cmfd` short
+    import tempfile  # noqa: PLC0415 - as above
+
+    with (
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen(  # noqa: S603 - no shell; the arguments are cmfd's own
+            ["git", "-C", directory, *_OPTIONS, *arguments],  # noqa: S607 - the user's git
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            env=_environment(os.environ),
+            start_new_session=True,
+        ) as git,
+    ):
+        assert git.stdout is not None
+        ended = False
+        try:
+            yield from _read_until(deadline, git.stdout.fileno())
+            git.wait(max(0.0, deadline - time.monotonic()))
+            ended = True
+        finally:
+            if not ended:
+                os.killpg(git.pid, signal.SIGKILL)
+        if git.returncode:
+            complaints.seek(0)
+            raise GitError(complaints.read().decode("utf-8", "replace").strip())
+
+
+def _read_until(deadline: float, descriptor: int) -> Iterator[bytes]:
+    """Yield what can be read until the end of file; raise when that takes too long."""
+    from select import POLLIN, poll  # noqa: PLC0415 - keeps `import cmfd` short
+
+    waiting = poll()
+    waiting.register(descriptor, POLLIN)
+    while True:
+        if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise TimeoutError("git takes too long")
+        chunk = os.read(descriptor, 1 << 16)
+        if not chunk:
+            return
+        yield chunk
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that git is to run with."""
+    kept = {key: value for key, value in environ.items() if key not in _REPOSITORY_VARIABLES}
+    return kept | {
+        "GIT_OPTIONAL_LOCKS": "0",  # `git status` would refresh the index
+        "GIT_NO_LAZY_FETCH": "1",  # in a partial clone, a diff would download
+        "GIT_TERMINAL_PROMPT": "0",
+        "LC_ALL": "C",
+    }
