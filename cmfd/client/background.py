@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from typing import TYPE_CHECKING
 
 from cmfd.client.warn import tell
@@ -16,7 +16,8 @@ class Background:
     """Runs tasks one after another on a thread that starts with the first."""
 
     def __init__(self) -> None:
-        self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._tasks: deque[Callable[[], None]] = deque()
+        self._ready = threading.Semaphore(0)
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
@@ -26,19 +27,24 @@ class Background:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="cmfd-work", daemon=True)
                 self._thread.start()
-        self._tasks.put(task)
+        self._put(task)
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until all tasks so far are done; tell whether they are."""
         if self._thread is None:
             return True
         done = threading.Event()
-        self._tasks.put(done.set)
+        self._put(done.set)
         return done.wait(timeout_s)
+
+    def _put(self, task: Callable[[], None]) -> None:
+        self._tasks.append(task)
+        self._ready.release()
 
     def _run(self) -> None:
         while True:
-            task = self._tasks.get()
+            self._ready.acquire()
+            task = self._tasks.popleft()
             try:
                 task()
             except Exception as error:  # noqa: BLE001 - law 1: the job goes on

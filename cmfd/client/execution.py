@@ -11,7 +11,6 @@ and is dealt with in `cmfd.client.slow`.
 from __future__ import annotations
 
 import os
-import struct
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -122,18 +121,19 @@ class Execution:
         """
         offset = -1
         try:
-            series = self._series[name]
-            if step is None:
-                step = next(self._steps[name])
-            if value.__class__ is float:
+            if type(value) is float:
+                if step is None:
+                    step = next(self._steps[name])
+                series = self._series[name]
                 buffer, slots, mark = self._points.cursor
                 offset = next(slots)
                 _pack_point(buffer, offset, _time_ns(), step, value, series, mark)
                 return
-        except (KeyError, StopIteration, TypeError):
+        except (KeyError, StopIteration):
             pass
-        except (struct.error, OverflowError):
-            slow.void_point(buffer, offset, mark)
+        except Exception:  # noqa: BLE001 - a user's step may raise anything; the long way says what
+            if offset >= 0:
+                slow.void_point(buffer, offset, mark)
         try:
             slow.metric(self, name, value, step)
         except Exception as error:
@@ -165,10 +165,11 @@ class Execution:
             buffer, slots, mark = stream.cursor
             offset = next(slots)
             pack_into(buffer, offset, _time_ns(), step, *values.values(), 1, mark)
-        except (KeyError, StopIteration, TypeError):
+        except (KeyError, StopIteration):
             pass
-        except (struct.error, OverflowError):
-            slow.void_row(buffer, offset, row, mark)
+        except Exception:  # noqa: BLE001 - a user's value may raise anything, as above
+            if offset >= 0:
+                slow.void_row(buffer, offset, row, mark)
         else:
             return
         try:

@@ -196,6 +196,8 @@ class JournalWriter:
         self._size = form.FILE_HEADER_BYTES
         self._next_number = 1
         self._next_part = 1
+        self._streams: set[Stream] = set()
+        self._retired = False
         self._lock_fd = -1
         self._fd = self._create()
         self._events = self._allocate(form.EVENTS, 1, 0)
@@ -232,6 +234,7 @@ class JournalWriter:
         """
         payload = encode(record)
         with self._lock:
+            self._check_open()
             if self._appending:  # a signal handler that came in the middle of an append
                 self._deferred.append(payload)
                 return
@@ -242,6 +245,11 @@ class JournalWriter:
                     self._append(self._deferred.pop(0))
             finally:
                 self._appending = False
+
+    def _check_open(self) -> None:
+        if self._retired:
+            msg = "this process has closed its journal; start() opens a new one"
+            raise JournalError(msg)
 
     def _append(self, payload: bytes) -> None:
         if len(payload) <= form.MAX_EVENT_BYTES:
@@ -276,7 +284,9 @@ class JournalWriter:
             There is no room for metric values; the journal is as it was.
         """
         with self._lock:
+            self._check_open()
             if stream.cursor is seen or stream.cursor is _NOWHERE:
+                self._streams.add(stream)
                 try:
                     block = self._allocate(stream.kind, stream.record_bytes, stream.group)
                 except JournalFullError:
@@ -394,9 +404,9 @@ class JournalWriter:
 
     @property
     def settled(self) -> bool:
-        """Whether every complete record is committed by the daemon."""
+        """Whether every record that was begun is committed by the daemon."""
         with self._lock:
-            return not any(block.complete(block.acked) for block in self._blocks.values())
+            return all(covers(block.acked, 0, block.reserved) for block in self._blocks.values())
 
     def seal(self, *, whole: bool) -> None:
         """
@@ -407,19 +417,25 @@ class JournalWriter:
         """
         with self._lock:
             blocks = [block for block in self._blocks.values() if block.kind != form.EVENTS]
-        for block in blocks:
-            if not whole and block.reserved < block.n_units:
-                continue
-            for first, end in block.complete(add(block.sealed, 0, 0)):
-                crc = zlib.crc32(block.units(first, end))
-                self.append(
-                    Sealed(
-                        at_ns=time.time_ns(), block=block.number, first=first, end=end, crc32=crc
+            for block in blocks:
+                if not whole and block.reserved < block.n_units:
+                    continue
+                for first, end in block.complete(block.sealed):
+                    crc = zlib.crc32(block.units(first, end))
+                    number, now_ns = block.number, time.time_ns()
+                    self._append(
+                        encode(Sealed(at_ns=now_ns, block=number, first=first, end=end, crc32=crc))
                     )
-                )
-                block.sealed = add(block.sealed, first, end)
+                    block.sealed = add(block.sealed, first, end)
 
     # -- ending ----------------------------------------------------------------------------
+
+    def retire(self) -> None:
+        """Take no more records, so that what is settled stays so."""
+        with self._lock:
+            self._retired = True
+            for stream in self._streams:
+                stream.cursor = _NOWHERE
 
     def close(self, *, remove: bool) -> None:
         """Let go of the file; `remove` it if all of it is committed elsewhere."""

@@ -22,7 +22,7 @@ from cmfd.client.background import Background
 from cmfd.client.journal import JournalFullError, JournalWriter, Stream
 from cmfd.client.sender import Sender
 from cmfd.client.warn import tell, warn_once
-from cmfd.errors import CmfdError
+from cmfd.errors import CmfdError, ConfigError, JournalError
 from cmfd.model import Status
 from cmfd.wire import journal as form
 from cmfd.wire.endpoint import endpoint, socket_path
@@ -60,6 +60,7 @@ class Session:
         self.background = Background()
         self.dropped = 0
         self._journal: JournalWriter | None = None
+        self._failure: CmfdError | None = None
         self._sender: Sender | None = None
         self._lock = threading.RLock()
         self.defining = threading.RLock()
@@ -84,15 +85,26 @@ class Session:
         """
         if self._journal is None:
             with self._lock:
+                if self._failure is not None:
+                    raise self._failure
                 if self._journal is None:
-                    self._open()
+                    self._open_or_fail()
         assert self._journal is not None
         return self._journal
 
+    def _open_or_fail(self) -> None:
+        """Open, and remember a failure, so that it costs a job's every call but little."""
+        try:
+            self._open()
+        except OSError as error:
+            self._failure = JournalError(f"no journal can be kept: {error}; nothing is logged")
+            raise self._failure from error
+        except CmfdError as error:
+            self._failure = error
+            raise
+
     def _open(self) -> None:
         settings = self.settings
-        if self._closed:
-            raise CmfdError("this process has closed its cmfd session; start() opens a new one")
         if not settings.multi_user:
             config.ensure_node_dir(settings.node_dir)
         settings.journal_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -227,8 +239,9 @@ class Session:
         for execution in list(self.executions):
             execution.close(status)
         self.background.wait(_HASH_S)
-        committed = self.flush()
         self._closed = True
+        self._journal.retire()
+        committed = self.flush()
         if self._sender is not None:
             self._sender.stop()
         if not committed:
@@ -254,9 +267,18 @@ def session() -> Session:
     """Return this process's session, made with the settings of its environment if need be."""
     global _session  # noqa: PLW0603 - one a process is what it is
     if _session is None or _session._closed:  # noqa: SLF001 - same module
-        _session = Session(config.load())
+        _session = Session(_settings())
         atexit.register(_close, _session)
     return _session
+
+
+def _settings() -> config.Settings:
+    """Return the settings, or the defaults where there is something wrong with them."""
+    try:
+        return config.load()
+    except ConfigError as error:
+        warn_once("settings", f"cmfd: {error} The defaults are used instead.")
+        return config.Settings()
 
 
 def _close(which: Session) -> None:

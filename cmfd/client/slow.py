@@ -117,15 +117,13 @@ def _group(execution: Execution, names: tuple[str, ...]) -> Group:
 
 def void_point(buffer: mmap.mmap, offset: int, mark: int) -> None:
     """Fill a slot whose value could not be packed, so that nothing waits for it."""
-    if offset >= 0:
-        POINT.pack_into(buffer, offset, 0, 0, 0.0, VOID_SERIES, mark)
+    POINT.pack_into(buffer, offset, 0, 0, 0.0, VOID_SERIES, mark)
 
 
 def void_row(buffer: mmap.mmap, offset: int, group: Group, mark: int) -> None:
     """Fill a row's slot likewise."""
     names, _, pack_into, _ = group
-    if offset >= 0:
-        pack_into(buffer, offset, 0, 0, *([0.0] * len(names)), 0, mark)
+    pack_into(buffer, offset, 0, 0, *([0.0] * len(names)), 0, mark)
 
 
 def reduce(values: list[float]) -> dict[str, float]:

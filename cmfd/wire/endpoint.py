@@ -9,7 +9,6 @@ about its sender is never believed.
 from __future__ import annotations
 
 import os
-import socket
 import struct
 from functools import lru_cache
 from pathlib import Path
@@ -78,6 +77,8 @@ def listener(node_dir: Path) -> Peer | None:
         daemon. A `uid` other than one's own or 0 is somebody who took the
         name first: do not talk to it.
     """
+    import socket  # noqa: PLC0415 - 6 ms, and a rank has no use for it
+
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(os.fsencode(socket_path(node_dir)))

@@ -18,8 +18,9 @@ from __future__ import annotations
 import struct
 import sys
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from cmfd.errors import JournalError
 
@@ -83,8 +84,7 @@ def event_bytes(payload_bytes: int) -> int:
     return EVENT_HEADER.size + (payload_bytes + 7 & ~7)
 
 
-@dataclass(frozen=True)
-class FileHeader:
+class FileHeader(msgspec.Struct, frozen=True):
     """Whose journal this is."""
 
     instance: bytes
@@ -109,8 +109,7 @@ def pack_block_header(kind: int, number: int, record_bytes: int, group: int) -> 
     return head + CRC.pack(zlib.crc32(head))
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(msgspec.Struct, frozen=True):
     """A block of a journal: `data` is what follows its header."""
 
     number: int

@@ -14,7 +14,8 @@ nothing.
 
 from __future__ import annotations
 
-from typing import Union
+from functools import cache
+from typing import Any, Union
 
 import msgspec
 
@@ -320,15 +321,23 @@ AnyMessage = Union[
     StatusRequest, StatusReply, SealRequest, SealReply,
 ]  # fmt: skip
 
-_encoder = msgspec.msgpack.Encoder()
-_records: msgspec.msgpack.Decoder[AnyRecord] = msgspec.msgpack.Decoder(AnyRecord)
-_messages: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
-
-encode = _encoder.encode
+encode = msgspec.msgpack.Encoder().encode
 """Encode a record or message to MessagePack bytes."""
 
-decode_record = _records.decode
-"""Decode a record; raises `msgspec.MsgspecError` on anything malformed."""
 
-decode_message = _messages.decode
-"""Decode a message; raises `msgspec.MsgspecError` on anything malformed."""
+@cache
+def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
+    # made at first use: a rank never decodes records, and only its sender messages
+    return msgspec.msgpack.Decoder(kind)
+
+
+def decode_record(data: bytes) -> AnyRecord:
+    """Decode a record; raises `msgspec.MsgspecError` on anything malformed."""
+    record: AnyRecord = _decoder(AnyRecord).decode(data)
+    return record
+
+
+def decode_message(data: bytes) -> AnyMessage:
+    """Decode a message; raises `msgspec.MsgspecError` on anything malformed."""
+    message: AnyMessage = _decoder(AnyMessage).decode(data)
+    return message
