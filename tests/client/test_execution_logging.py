@@ -1,0 +1,455 @@
+"""Logging through an execution, without a daemon: what the journal holds afterwards."""
+
+from __future__ import annotations
+
+import logging
+import math
+import multiprocessing
+import os
+import struct
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import cmfd
+from cmfd.client import session as session_module
+from cmfd.client import start as start_module
+from cmfd.client import warn
+from cmfd.client.execution import Execution
+from cmfd.errors import CmfdError
+from cmfd.wire import journal as form
+from cmfd.wire.messages import (
+    Environment,
+    Group,
+    Hashed,
+    Param,
+    Part,
+    ProcessBegin,
+    ProcessState,
+    Record,
+    Series,
+    Touch,
+    decode_record,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Value = tuple[int, float | int]
+
+
+@pytest.fixture
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A node directory of the test's own, and a process that has not logged yet."""
+    for name in [name for name in os.environ if name.startswith(("CMFD_", "SLURM_", "OMPI_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CMFD_NODE_DIR", str(tmp_path / "node"))
+    monkeypatch.setenv("CMFD_AUTOSTART", "false")
+    monkeypatch.setenv("CMFD_RUN", "0" * 31 + "1")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(session_module, "_session", None)
+    monkeypatch.setattr(start_module, "_current", None)
+    monkeypatch.setattr(start_module, "_ordinals", {})
+    monkeypatch.setattr(warn, "_said", set())
+    yield tmp_path / "node"
+    if session_module._session is not None:
+        session_module._session.close()
+
+
+@pytest.fixture
+def ex(node: Path) -> Execution:
+    """An execution in that process."""
+    assert node
+    return cmfd.start("pipe", "stage")
+
+
+def journals(node: Path) -> list[list[form.Block]]:
+    return [form.read_journal(path)[1] for path in sorted((node / "journals").iterdir())]
+
+
+def records(blocks: list[form.Block]) -> list[Record]:
+    found, parts = [], b""
+    for block in blocks:
+        for payload in form.events(block.data) if block.kind == form.EVENTS else ():
+            record = decode_record(payload)
+            if isinstance(record, Part):
+                parts += record.data
+                if record.index + 1 < record.total:
+                    continue
+                record = decode_record(parts)
+            found.append(record)
+    return found
+
+
+def values(blocks: list[form.Block]) -> dict[str, list[Value]]:
+    """All metric values of a journal: name -> (step, value), in the order of the blocks."""
+    said = records(blocks)
+    series = {r.id: r for r in said if isinstance(r, Series)}
+    groups = {r.id: r.series for r in said if isinstance(r, Group)}
+    found: dict[str, list[Value]] = {}
+    for block in blocks:
+        if block.kind == form.EVENTS:
+            continue
+        for slot in (s for first, end in block.ranges() for s in range(first, end)):
+            raw = bytes(block.units(slot, slot + 1))
+            if block.kind == form.POINTS:
+                _, step, value, number, _ = form.POINT.unpack(raw)
+                if number and series[number].kind == "int":
+                    value = form.INT_POINT.unpack(raw)[2]
+                row = [(number, value)] if number else []
+            else:
+                columns = groups[block.group]
+                _, step, *row_values, valid, _ = form.row_struct(len(columns)).unpack(raw)
+                row = list(zip(columns, row_values, strict=True)) if valid else []
+            for number, value in row:
+                found.setdefault(series[number].name, []).append((step, value))
+    return found
+
+
+def logged(node: Path) -> dict[str, list[Value]]:
+    (blocks,) = journals(node)
+    return values(blocks)
+
+
+def test_values_are_in_the_file_when_the_call_returns(ex: Execution, node: Path) -> None:
+    """With and without steps, singly and together, in the order of the calls."""
+    for i in range(3):
+        ex.metric("loss", 1.0 / (i + 1), step=i * 10)
+        ex.metric("lr", 0.5)
+        ex.metrics({"a": float(i), "b": -float(i)}, step=i)
+
+    found = logged(node)
+
+    assert found["loss"] == [(0, 1.0), (10, 0.5), (20, 1.0 / 3)]
+    assert found["lr"] == [(0, 0.5), (1, 0.5), (2, 0.5)]
+    assert found["a"] == [(0, 0.0), (1, 1.0), (2, 2.0)]
+    assert found["b"] == [(0, -0.0), (1, -1.0), (2, -2.0)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0.1, math.pi, 5e-324, -0.0, math.inf, -math.inf, 1.7976931348623157e308, 1.23e-7,
+     0, 1, -1, 2**53, 2**53 + 1, -(2**63), 2**63 - 1, True],
+)  # fmt: skip
+def test_a_number_comes_back_bit_for_bit(ex: Execution, node: Path, value: float) -> None:
+    """Integers that a double cannot hold included, by metric() and by metrics()."""
+    ex.metric("m", value, step=0)
+    ex.metrics({"n": value, "x": 0.0}, step=0)
+
+    found = logged(node)
+    for name in ("m", "n"):
+        ((_, back),) = found[name]
+        assert back == value
+        assert struct.pack("<d", float(back)) == struct.pack("<d", float(value))
+
+
+def test_nan_is_a_value(ex: Execution, node: Path) -> None:
+    """A diverged loss is worth knowing."""
+    ex.metric("loss", math.nan, step=1)
+
+    ((step, value),) = logged(node)["loss"]
+    assert step == 1
+    assert math.isnan(value)
+
+
+class Scalar:
+    """A number of another library."""
+
+    def __float__(self) -> float:
+        return 2.5
+
+
+class Hostile:
+    """Raises whatever is asked of it."""
+
+    def __float__(self) -> float:
+        raise RuntimeError("no")
+
+    __index__ = __float__  # type: ignore[assignment]
+
+
+def test_numbers_of_other_libraries_are_taken(ex: Execution, node: Path) -> None:
+    """NumPy scalars and whatever has a float form, also where floats were logged before."""
+    import numpy as np
+
+    for value in (2.5, np.float32(2.5), np.float64(2.5), Scalar()):
+        ex.metric("m", value, step=np.int64(1))
+        ex.metrics({"a": value, "b": 1.0}, step=np.int32(2))
+
+    found = logged(node)
+    assert found["m"] == [(1, 2.5)] * 4
+    assert found["a"] == [(2, 2.5)] * 4
+
+
+BAD_CALLS: list[tuple[str, Any, Any]] = [
+    ("m", "text", 0), ("m", None, 0), ("m", 1j, 0), ("m", Hostile(), 0), ("m", 1.0, "one"),
+    ("m", 1.0, 1.5), ("m", 1.0, 2**70), ("m", 2**70, 0), ("m", 1.0, Hostile()), ([], 1.0, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call", BAD_CALLS)
+def test_a_bad_argument_warns_once_and_the_job_goes_on(
+    ex: Execution, node: Path, caplog: pytest.LogCaptureFixture, call: tuple[Any, Any, Any]
+) -> None:
+    """Before and after good values of the name, by both calls."""
+    name, value, step = call
+    caplog.set_level(logging.WARNING, "cmfd")
+    for i in range(3):
+        ex.metric(name, value, step=step)
+        ex.metric("m", float(i), step=i)
+        if name == "m" and value != 2**70:  # a column of floats takes it, rounded
+            ex.metrics({"a": value, "b": 1.0}, step=step)
+        ex.metrics({"a": float(i), "b": 1.0}, step=i)
+
+    assert logged(node)["m"] == [(0, 0.0), (1, 1.0), (2, 2.0)]
+    assert logged(node)["a"] == [(0, 0.0), (1, 1.0), (2, 2.0)]
+    said = [r.message for r in caplog.records if "cmfd: metric" in r.message]
+    assert 1 <= len(said) <= 2  # one for each of the two calls
+    assert all("the job goes on" in text for text in said)
+
+
+def test_strict_raises_instead(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of one's own program."""
+    assert node
+    monkeypatch.setenv("CMFD_STRICT", "true")
+    execution = cmfd.start("pipe", "stage")
+
+    with pytest.raises(TypeError, match="a metric is a number"):
+        execution.metric("m", "text", step=0)  # type: ignore[arg-type]  # on purpose
+    with pytest.raises(ValueError, match="nonsense"):
+        execution.input("x", kind="nonsense")
+
+
+def test_parameters_keep_their_types(ex: Execution, node: Path) -> None:
+    """Nothing is turned to text or rounded."""
+    given = {
+        "i": 2**63 - 1, "f": 0.1, "nan": math.nan, "b": True, "s": "ü", "n": None,
+        "l": [1, 2.5, "x"], "d": {"k": [True, None]}, "big": 2**80,
+    }  # fmt: skip
+    ex.params(given, kw=1)
+
+    found = {r.key: (r.type, r.value) for r in records(journals(node)[0]) if isinstance(r, Param)}
+
+    assert found["i"] == ("int", 2**63 - 1)
+    assert found["f"] == ("float", 0.1)
+    assert found["nan"][0] == "float"
+    assert math.isnan(found["nan"][1])  # type: ignore[arg-type]  # a float, as just asserted
+    assert found["b"] == ("bool", True)
+    assert found["s"] == ("str", "ü")
+    assert found["n"] == ("null", None)
+    assert found["l"] == ("json", '[1,2.5,"x"]')
+    assert found["d"] == ("json", '{"k":[true,null]}')
+    assert found["big"] == ("json", str(2**80))
+    assert found["kw"] == ("int", 1)
+
+
+def test_an_artifact_gets_its_digest_in_the_background(ex: Execution, node: Path) -> None:
+    """The digest that DVC gives, with the path as the user wrote it."""
+    Path("data.txt").write_text("hello\n")
+    assert ex.input("data.txt", split="train") == "data.txt"
+    ex.output("absent.bin", kind="model")
+    ex.end()
+
+    said = records(journals(node)[0])
+    touches = {r.path: r for r in said if isinstance(r, Touch)}
+    hashes = {r.token: r for r in said if isinstance(r, Hashed)}
+    hashed = hashes[touches["data.txt"].token]
+    assert hashed.digest == "md5:b1946ac92492d2347c6235b4d2611184"
+    assert hashed.size_bytes == 6
+    assert touches["data.txt"].properties == '{"split":"train"}'
+    assert touches["data.txt"].absolute == str(Path("data.txt").absolute())
+    assert hashes[touches["absent.bin"].token].problem
+
+
+def test_how_the_block_ended_is_how_the_process_ended(node: Path) -> None:
+    """Exceptions and exit codes."""
+    ended: dict[str, tuple[str, int | None]] = {}
+    for name, error in {
+        "good": None, "bad": ValueError("x"), "exit0": SystemExit(0), "exit3": SystemExit(3),
+        "text": SystemExit("no"),
+    }.items():  # fmt: skip
+        execution = cmfd.start("pipe", name)
+        try:
+            with execution:
+                if error is not None:
+                    raise error
+        except (ValueError, SystemExit):
+            pass
+        said = records(journals(node)[0])
+        state = [
+            r for r in said if isinstance(r, ProcessState) and r.execution == execution.id
+        ][-1]
+        ended[name] = (state.status, state.exit_code)
+
+    assert ended == {
+        "good": ("completed", None), "bad": ("failed", None), "exit0": ("completed", 0),
+        "exit3": ("failed", 3), "text": ("failed", 1),
+    }  # fmt: skip
+
+
+def test_the_environment_is_described(ex: Execution, node: Path) -> None:
+    """Once, by rank 0, off the caller's path."""
+    ex.end()
+
+    (document,) = [r for r in records(journals(node)[0]) if isinstance(r, Environment)]
+    assert '"python"' in document.document
+
+
+def test_the_module_logs_to_the_current_execution(node: Path) -> None:
+    """cmfd.metric() without any start."""
+    cmfd.metric("loss", 0.5)
+    cmfd.params(lr=0.1)
+    cmfd.metrics({"a": 1.0, "b": 2.0})
+    assert cmfd.current() is cmfd.current()
+
+    assert logged(node)["loss"] == [(0, 0.5)]
+
+
+def test_threads_share_an_execution(ex: Execution, node: Path) -> None:
+    """Every value of every thread, names defined concurrently once each."""
+
+    def work(i: int) -> None:
+        for step in range(500):
+            ex.metric(f"m{step % 7}", float(i), step=step)
+            ex.metrics({"a": float(i), "b": float(step)}, step=step)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    found = logged(node)
+    assert sum(len(found[f"m{k}"]) for k in range(7)) == 3_000
+    assert len(found["a"]) == len(found["b"]) == 3_000
+    names = [r.name for r in records(journals(node)[0]) if isinstance(r, Series)]
+    assert len(names) == len(set(names))
+
+
+def test_a_forked_child_has_a_journal_of_its_own(ex: Execution, node: Path) -> None:
+    """The same execution and rank; nothing of the parent's is written twice or disturbed."""
+    ex.metric("m", 1.0, step=1)
+    pid = os.fork()
+    if pid == 0:
+        ex.metric("m", 2.0, step=2)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    ex.metric("m", 3.0, step=3)
+
+    found = sorted(values(blocks)["m"] for blocks in journals(node))
+    begins = [r for blocks in journals(node) for r in records(blocks) if isinstance(r, ProcessBegin)]
+    assert found == [[(1, 1.0), (3, 3.0)], [(2, 2.0)]]
+    assert sorted(b.role for b in begins) == ["rank", "worker"]
+    assert {b.execution for b in begins} == {ex.id}
+
+
+def _in_worker(i: int) -> int:
+    cmfd.metric("w", float(i), step=i)
+    return i
+
+
+def test_multiprocessing_workers_log(ex: Execution, node: Path) -> None:
+    """As a data loader's workers would."""
+    with multiprocessing.get_context("fork").Pool(3) as pool:
+        pool.map(_in_worker, range(30), chunksize=1)
+        pool.close()
+        pool.join()
+
+    steps = sorted(s for blocks in journals(node) for s, _ in values(blocks).get("w", []))
+    assert steps == list(range(30))
+    assert not ex.ended
+
+
+def test_a_full_journal_drops_values_and_says_how_many(
+    node: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Values go, parameters stay, the record tells."""
+    monkeypatch.setenv("CMFD_JOURNAL_LIMIT_BYTES", str(1 << 20))
+    execution = cmfd.start("pipe", "stage")
+    for i in range(100_000):
+        execution.metric("m", 0.5, step=i)
+    execution.param("kept", 1)
+    execution.end()
+
+    (blocks,) = journals(node)
+    kept = values(blocks)["m"]
+    state = [r for r in records(blocks) if isinstance(r, ProcessState)][-1]
+    assert kept == [(i, 0.5) for i in range(len(kept))]
+    assert state.dropped == 100_000 - len(kept) > 0
+    assert any(isinstance(r, Param) for r in records(blocks))
+    assert [r.message for r in caplog.records if "limit" in r.message][1:] == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to read-only directories")
+def test_a_node_directory_that_cannot_be_made_does_no_harm(
+    tmp_path: Path, node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program runs as if nothing were logged."""
+    assert node
+    (tmp_path / "closed").mkdir(mode=0o500)
+    monkeypatch.setenv("CMFD_NODE_DIR", str(tmp_path / "closed" / "node"))
+    use_everything(cmfd.start("pipe", "stage"))
+
+
+def test_a_node_directory_that_is_a_file_does_no_harm(
+    tmp_path: Path, node: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not even for root."""
+    assert node
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CMFD_NODE_DIR", str(tmp_path / "file"))
+
+    use_everything(cmfd.start("pipe", "stage"))
+
+    assert caplog.records
+
+
+def test_a_bad_setting_does_no_harm(
+    node: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A typo in a variable must not stop a job; strictness asked for is still heard."""
+    assert node
+    monkeypatch.setenv("CMFD_JOURNAL_LIMIT_BYTES", "lots")
+
+    use_everything(cmfd.start("pipe", "stage"))
+
+    assert any("CMFD_JOURNAL_LIMIT_BYTES" in record.message for record in caplog.records)
+
+
+def use_everything(execution: Execution) -> None:
+    """Call every method; none may raise."""
+    execution.metric("m", 1.0)
+    execution.metrics({"a": 1.0, "b": 2.0})
+    execution.metric_reduced("r", 1.0)
+    execution.param("p", 1)
+    execution.params(q=2)
+    execution.tag("t")
+    execution.input("nowhere")
+    execution.output("nowhere")
+    execution.model("nowhere")
+    execution.flush(0.1)
+    execution.end()
+
+
+def test_a_program_that_dies_of_an_exception_has_failed(node: Path) -> None:
+    """Without a with block, at the interpreter's end."""
+    code = "import cmfd\ncmfd.metric('m', 1.0)\nraise ValueError('x')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+
+    states = [r for r in records(journals(node)[0]) if isinstance(r, ProcessState)]
+    assert done.returncode == 1
+    assert states[-1].status == "failed"
+
+
+def test_closed_sessions_refuse_politely(ex: Execution) -> None:
+    """An object kept past its session warns and does nothing."""
+    ex.metric("m", 1.0)
+    session_module.session().close()
+
+    ex.param("late", 1)
+    with pytest.raises(CmfdError, match="closed"):
+        ex.append(Param(at_ns=0, execution=ex.id, key="x", type="int", value=1))
