@@ -18,7 +18,7 @@ from urllib.parse import quote
 from cmfd.errors import PackError, SiteBusyError, StoreError
 from cmfd.store.connection import atomic, connect, sql, statements
 from cmfd.store.digest import content_digest
-from cmfd.store.migrations import migrate, refresh_views
+from cmfd.store.migrations import check, migrate, refresh_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,6 +46,8 @@ class SiteStore:
     ----------
     path : Path
         The database; made if missing, migrated if older.
+    readonly : bool
+        Only look at it, as it is.
 
     Raises
     ------
@@ -53,26 +55,24 @@ class SiteStore:
         It cannot be used as it is; it was left unchanged.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._db = connect(path)
+    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+        self.path = path
+        self._db = connect(path, readonly=readonly)
         try:
-            with _index_errors(path):
-                for pragma in statements(_PRAGMAS):
-                    self._db.execute(pragma)
-                migrate(self._db, "site")
-                refresh_views(self._db, "site/views")
+            with index_errors(path):
+                if readonly:
+                    check(self._db, "site")
+                else:
+                    self._set_up()
         except BaseException:
             self._db.close()
             raise
-        self.path = path
 
-    def __enter__(self) -> SiteStore:
-        """Return itself, to be closed at the end of the block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the index."""
-        self.close()
+    def _set_up(self) -> None:
+        for pragma in statements(_PRAGMAS):
+            self._db.execute(pragma)
+        migrate(self._db, "site")
+        refresh_views(self._db, "site/views")
 
     def close(self) -> None:
         """Close the index; what was absorbed is on disk."""
@@ -91,7 +91,16 @@ class SiteStore:
 
     def digest(self) -> str:
         """Return the sha256 of the logical content: equal for equal content."""
-        return content_digest(self._db)
+        with index_errors(self.path):
+            return content_digest(self._db)
+
+    def damage(self) -> str:
+        """Return what SQLite finds wrong with the index file, or nothing."""
+        try:
+            (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            return str(error)
+        return "" if found == "ok" else str(found)
 
     def absorb(self, pack: Path, digest: str) -> bool:
         """
@@ -142,7 +151,7 @@ class SiteStore:
         SiteBusyError, StoreError
             As for `absorb`; nothing of any of them was taken.
         """
-        with _index_errors(self.path):
+        with index_errors(self.path):
             attached: list[str] = []
             try:
                 # SQLite attaches no database inside a transaction.
@@ -207,7 +216,7 @@ def _absorb_statements(schema: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def _index_errors(path: Path) -> Iterator[None]:
+def index_errors(path: Path) -> Iterator[None]:
     """Say what SQLite's errors mean for a site."""
     try:
         yield

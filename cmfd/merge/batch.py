@@ -1,0 +1,152 @@
+"""
+Merging: everything that waits in a site's inbox, by one merger at a time.
+
+Whoever comes while another merges leaves its packs in the inbox and returns:
+the holder of the lock looks again until the inbox is empty, and once more
+after it has let go, so that no pack is left to wait for the next merge.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
+
+from cmfd.errors import PackError, SchemaTooNewError, SiteBusyError
+from cmfd.merge import inbox
+from cmfd.merge.absorb import absorb_files
+from cmfd.merge.layout import init_site
+from cmfd.merge.lock import merge_lock
+from cmfd.merge.quarantine import quarantine
+from cmfd.merge.reindex import is_missing, rebuild
+from cmfd.merge.report import MergeReport
+from cmfd.merge.sources import gather
+from cmfd.store.pack import sha256_of
+from cmfd.store.site import SiteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from cmfd.merge.absorb import Outcome, Progress
+    from cmfd.merge.layout import Site
+
+
+def merge_site(
+    site_dir: Path,
+    sources: Iterable[Path] = (),
+    *,
+    progress: Progress | None = None,
+    wait: bool = False,
+) -> MergeReport:
+    """
+    Merge what waits in a site's inbox, and `sources`, into its index.
+
+    Parameters
+    ----------
+    site_dir : Path
+        The site; made one if it is none yet.
+    sources : iterable of Path
+        Packs, directories of packs, other sites, journals, directories of
+        journals, node directories. They are left as they are.
+    progress : callable, optional
+        Called with the number of packs done and the number known so far.
+    wait : bool
+        Wait for another merger instead of leaving the packs to it.
+
+    Returns
+    -------
+    MergeReport
+        Whatever could not be merged is in it; the merge goes on without it.
+
+    Raises
+    ------
+    ConfigError
+        The site cannot be made, written or locked; sources are unchanged.
+    NotFoundError
+        A source does not exist or has nothing to merge; nothing was merged.
+    SiteBusyError
+        Readers kept the index locked; packs stay in the inbox.
+    StoreError
+        The site or its index cannot be written; packs stay in the inbox.
+    """
+    site = init_site(site_dir)
+    report = MergeReport()
+    gather(site, sources, report)
+    merger = _Merger(site, report, progress)
+    # After letting go, once more: a pack may have come in between the last look and that.
+    while merger.todo() or is_missing(site.index):
+        with ExitStack() as lock:
+            try:
+                lock.enter_context(merge_lock(site.lock, wait=wait))
+            except SiteBusyError as busy:
+                report.busy_holder = str(busy)
+                break
+            merger.drain()
+    report.left_in_inbox = len(inbox.waiting(site))
+    return report
+
+
+class _Merger:
+    """Takes what is in the inbox, one look after another."""
+
+    def __init__(self, site: Site, report: MergeReport, progress: Progress | None) -> None:
+        self._site = site
+        self._report = report
+        self._progress = progress
+        self._stuck: set[Path] = set()
+        self._n_done = 0
+
+    def todo(self) -> list[Path]:
+        return [pack for pack in inbox.waiting(self._site) if pack not in self._stuck]
+
+    def drain(self) -> None:
+        if is_missing(self._site.index) and any(self._site.merged_packs()):
+            self._report.skipped += rebuild(self._site)
+        with closing(SiteStore(self._site.index)) as index:
+            while packs := self.todo():
+                n_known = self._n_done + len(packs)
+                for pack, outcome in absorb_files(index, packs):
+                    self._settle(pack, outcome)
+                    self._n_done += 1
+                    if self._progress is not None:
+                        self._progress(self._n_done, max(n_known, self._n_done))
+
+    def _settle(self, pack: Path, outcome: Outcome) -> None:
+        """Put a pack where it belongs now; one that cannot be moved waits for the next merge."""
+        try:
+            if outcome is True:
+                self._report.absorbed += 1
+                _keep(self._site, pack)
+            elif outcome is False:
+                self._report.repeated += 1
+                self._put_away(pack)
+            else:
+                self._refuse(pack, outcome)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._stuck.add(pack)
+            self._report.skipped.append((pack, f"cannot be moved: {error}"))
+
+    def _put_away(self, pack: Path) -> None:
+        """Keep a pack that was absorbed before, by a merger that died, say."""
+        if self._site.merged(pack.stem).exists():
+            pack.unlink()
+        elif sha256_of(pack) == pack.stem:
+            _keep(self._site, pack)
+        else:
+            self._refuse(pack, PackError("corrupt: its sha256 is not the one in its name"))
+
+    def _refuse(self, pack: Path, refusal: Outcome) -> None:
+        if isinstance(refusal, (PackError, SchemaTooNewError)):
+            kept = quarantine(self._site, pack, str(refusal))
+            self._report.quarantined.append((kept, str(refusal)))
+        else:
+            self._stuck.add(pack)
+            self._report.skipped.append((pack, str(refusal)))
+
+
+def _keep(site: Site, pack: Path) -> None:
+    target = site.merged(pack.stem)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    pack.rename(target)

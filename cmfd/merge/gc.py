@@ -1,0 +1,108 @@
+"""What a site no longer needs: leftovers of crashes, and quarantine that had its time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cmfd.merge import inbox
+from cmfd.merge.layout import open_site
+from cmfd.merge.quarantine import REASON_SUFFIX
+from cmfd.merge.reindex import PREFIX
+from cmfd.store.pack import PARTIAL_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cmfd.merge.layout import Site
+
+DAY_S = 86_400.0
+"""A file that is still being written is never this old."""
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A file that is not needed, how large it is, and why it is not needed."""
+
+    path: Path
+    size_bytes: int
+    reason: str
+
+
+@dataclass
+class GcReport:
+    """
+    What a clean-up found.
+
+    Attributes
+    ----------
+    leftovers : list of Leftover
+        What is not needed.
+    strangers : list of Path
+        What lies in the inbox and is nothing that cmfd makes; never removed.
+    removed : bool
+        Whether the leftovers were removed.
+    """
+
+    leftovers: list[Leftover] = field(default_factory=list)
+    strangers: list[Path] = field(default_factory=list)
+    removed: bool = False
+
+
+def gc(site_dir: Path, *, keep_days: float = 30.0, remove: bool = False) -> GcReport:
+    """
+    Find what a site no longer needs, and remove it if asked to.
+
+    Parameters
+    ----------
+    site_dir : Path
+        The site. Packs that are merged or wait are never touched.
+    keep_days : float
+        How long a pack stays in quarantine.
+    remove : bool
+        Remove, instead of only telling.
+
+    Raises
+    ------
+    NotFoundError, ConfigError
+        There is no usable site.
+    OSError
+        Something cannot be removed; what came before it is.
+    """
+    site = open_site(site_dir)
+    report = GcReport(removed=remove)
+    for path, reason in _unneeded(site, keep_days):
+        report.leftovers.append(Leftover(path, path.stat().st_size, reason))
+    for path in inbox.others(site):
+        if not path.name.startswith(PARTIAL_PREFIX):
+            report.strangers.append(path)
+    if remove:
+        for leftover in report.leftovers:
+            leftover.path.unlink(missing_ok=True)
+    return report
+
+
+def _unneeded(site: Site, keep_days: float) -> Iterator[tuple[Path, str]]:
+    for directory, pattern in (
+        (site.inbox, f"{PARTIAL_PREFIX}*"),
+        (site.quarantine, f"{PARTIAL_PREFIX}*"),
+        (site.path, f"{PREFIX}*"),
+        (site.path, ".site.toml-*"),
+    ):
+        for path in sorted(directory.glob(pattern)):
+            if _age_s(path) > DAY_S:
+                yield path, "left half-written by a process that died"
+    for path in sorted(site.quarantine.glob("*")):
+        if path.name.startswith(PARTIAL_PREFIX):
+            continue
+        pack = path.with_name(path.name.removesuffix(REASON_SUFFIX))
+        if site.merged(pack.stem).exists():
+            yield path, "a good copy of it is merged"
+        elif _age_s(pack if pack.exists() else path) > keep_days * DAY_S:
+            yield path, f"in quarantine for more than {keep_days:g} days"
+
+
+def _age_s(path: Path) -> float:
+    return time.time() - path.stat().st_mtime

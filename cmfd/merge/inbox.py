@@ -1,0 +1,34 @@
+"""
+What waits in a site's inbox.
+
+A file there is either a pack under its full name, put there by a rename and
+never changed again, or something else, which is left alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cmfd.store.pack import is_pack_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cmfd.merge.layout import Site
+
+
+def waiting(site: Site) -> list[Path]:
+    """Return the packs in the inbox, by name, so that every merger goes in the same order."""
+    return [path for path in _entries(site) if is_pack_name(path.name)]
+
+
+def others(site: Site) -> list[Path]:
+    """Return what is in the inbox and is no pack: files still being written, or left by a crash."""
+    return [path for path in _entries(site) if not is_pack_name(path.name)]
+
+
+def _entries(site: Site) -> list[Path]:
+    try:
+        return sorted(site.inbox.iterdir())
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,147 @@
+"""
+Where things lie in a site directory, and making one.
+
+Everything but `site.toml` is made when it is first needed, by whoever needs it:
+a node's daemon may publish into the inbox of a site that nobody has merged yet.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cmfd.errors import ConfigError, NotFoundError
+from cmfd.store.pack import INBOX, PACKS, is_pack_name, merged_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_TEMPLATE = """\
+# A site of cmfd: a repository of packs. See packs/ (the truth) and index.db (made from them).
+id = "{id}"
+created = {created}
+"""
+
+
+class _Label(msgspec.Struct):
+    """What `site.toml` holds, as far as it is read."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """
+    A site directory.
+
+    Attributes
+    ----------
+    path : Path
+        The directory.
+    id : str
+        A UUID made when it was initialised.
+    """
+
+    path: Path
+    id: str
+
+    @property
+    def index(self) -> Path:
+        """The database over all packs."""
+        return self.path / "index.db"
+
+    @property
+    def inbox(self) -> Path:
+        """Where packs wait to be merged."""
+        return self.path / INBOX
+
+    @property
+    def packs(self) -> Path:
+        """Where merged packs are kept."""
+        return self.path / PACKS
+
+    @property
+    def quarantine(self) -> Path:
+        """Where packs that cannot be merged are kept, each with its reason."""
+        return self.path / "quarantine"
+
+    @property
+    def lock(self) -> Path:
+        """The file that the one merger holds locked."""
+        return self.path / "merge.lock"
+
+    def merged(self, digest: str) -> Path:
+        """Return where the pack of this sha256 is kept once it is merged."""
+        return merged_path(self.path, digest)
+
+    def merged_packs(self) -> Iterator[Path]:
+        """Yield the merged packs in the order of their names."""
+        for shelf in sorted(self.packs.glob("[0-9a-f][0-9a-f]")):
+            yield from sorted(path for path in shelf.iterdir() if is_pack_name(path.name))
+
+
+def init_site(path: Path) -> Site:
+    """
+    Make a directory a site; do nothing if it is one already.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be made or written.
+    """
+    label = path / "site.toml"
+    if not label.exists():
+        created = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            _write_once(label, _TEMPLATE.format(id=uuid.uuid4(), created=created))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot make a site in {path}: {error}."
+                " Name a directory that you may write to, with --site or $CMFD_SITE"
+            ) from error
+    return open_site(path)
+
+
+def open_site(path: Path) -> Site:
+    """
+    Return the site in a directory.
+
+    Raises
+    ------
+    NotFoundError
+        There is none.
+    ConfigError
+        Its `site.toml` cannot be read.
+    """
+    label = path / "site.toml"
+    try:
+        return Site(path.absolute(), msgspec.toml.decode(label.read_bytes(), type=_Label).id)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{path} is no site. Make it one: cmfd site init {path}") from error
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(
+            f'cannot use {label}: {error!r}; nothing was changed. It must hold: id = "..."'
+        ) from error
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write a file whole or not at all; one that another process wrote first stays."""
+    partial = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    try:
+        partial.write_text(text, "utf-8")
+        try:
+            os.link(partial, path)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without hard links
+            partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,53 @@
+"""Packs that cannot be merged: kept whole, out of the way, each with its reason beside it."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+from cmfd.store.pack import PARTIAL_PREFIX
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cmfd.merge.layout import Site
+
+REASON_SUFFIX = ".reason.txt"
+
+
+def quarantine(site: Site, pack: Path, reason: str, *, keep: bool = False) -> Path:
+    """
+    Put a pack out of the way, with a file that says why.
+
+    Parameters
+    ----------
+    site : Site
+        Whose quarantine.
+    pack : Path
+        The file.
+    reason : str
+        In words, for people.
+    keep : bool
+        Leave the file where it is, too.
+
+    Returns
+    -------
+    Path
+        Where it is now. One of the same name that was there is replaced.
+    """
+    site.quarantine.mkdir(exist_ok=True)
+    target = site.quarantine / pack.name
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    # The reason first: a pack without one would be a riddle.
+    target.with_name(f"{pack.name}{REASON_SUFFIX}").write_text(
+        f"{reason}\nfound in {pack.parent} at {at}\nto try again: cmfd merge {target}\n", "utf-8"
+    )
+    if keep:
+        partial = site.quarantine / f"{PARTIAL_PREFIX}{secrets.token_hex(8)}"
+        shutil.copyfile(pack, partial)
+        partial.rename(target)
+    else:
+        pack.rename(target)
+    return target

@@ -1,0 +1,117 @@
+"""Making a site's index anew from its packs, which are the truth."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from cmfd.errors import StoreError
+from cmfd.merge.absorb import absorb_files
+from cmfd.merge.layout import open_site
+from cmfd.merge.lock import merge_lock
+from cmfd.store.connection import connect
+from cmfd.store.site import SiteStore, index_errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cmfd.merge.absorb import Progress
+    from cmfd.merge.layout import Site
+
+PREFIX = "index-new-"
+"""Begins the name of an index that is being built."""
+
+
+def reindex(site_dir: Path, *, progress: Progress | None = None) -> list[tuple[Path, str]]:
+    """
+    Build the index anew from the merged packs, and put it in place of the old.
+
+    Parameters
+    ----------
+    site_dir : Path
+        The site. Readers go on with what they read.
+    progress : callable, optional
+        Called with the number of packs done and the number of all.
+
+    Returns
+    -------
+    list of (Path, str)
+        Packs that could not be taken, and why: their content is not in the new
+        index. They were left where they are.
+
+    Raises
+    ------
+    NotFoundError, ConfigError
+        There is no usable site.
+    SiteBusyError
+        A merger is at work; the message says who. Nothing was changed.
+    StoreError
+        The new index cannot be written; the old one is in place.
+    """
+    site = open_site(site_dir)
+    with merge_lock(site.lock):
+        return rebuild(site, progress=progress)
+
+
+def rebuild(site: Site, *, progress: Progress | None = None) -> list[tuple[Path, str]]:
+    """Do what `reindex` does, for who holds the merge lock."""
+    new = site.path / f"{PREFIX}{secrets.token_hex(8)}.db"
+    try:
+        refused = build(site, new, progress=progress)
+        _replace(site.index, new)
+    finally:
+        for leftover in (new, new.with_name(f"{new.name}-journal")):
+            leftover.unlink(missing_ok=True)
+    return refused
+
+
+def build(site: Site, path: Path, *, progress: Progress | None = None) -> list[tuple[Path, str]]:
+    """Build an index of a site's merged packs at `path`; return those that were refused."""
+    packs = list(site.merged_packs())
+    refused: list[tuple[Path, str]] = []
+    with closing(SiteStore(path)) as index:
+        for n_done, (pack, outcome) in enumerate(absorb_files(index, packs), 1):
+            if not isinstance(outcome, bool):
+                refused.append((pack, str(outcome)))
+            if progress is not None:
+                progress(n_done, len(packs))
+    return refused
+
+
+def _replace(index: Path, new: Path) -> None:
+    """
+    Put the content of `new` in place of an index that others may have open.
+
+    It is copied into the old file, in one transaction. Renaming over it would
+    leave a reader with the old file and the name of the new one's journal,
+    which it could take for its own and roll back.
+    """
+    old = _existing(index)
+    if old is None:
+        index.with_name(f"{index.name}-journal").unlink(missing_ok=True)
+        new.rename(index)
+        return
+    with closing(old), closing(connect(new, readonly=True)) as source, index_errors(index):
+        source.backup(old)
+
+
+def _existing(index: Path) -> sqlite3.Connection | None:
+    """Open an index, unless there is nothing that anyone could have open as a database."""
+    if is_missing(index):
+        return None
+    try:
+        return connect(index)
+    except StoreError as error:
+        if isinstance(error.__cause__, sqlite3.OperationalError):
+            raise
+        return None
+
+
+def is_missing(index: Path) -> bool:
+    """Say whether there is no index, or only the empty file that a killed merger left."""
+    try:
+        return index.stat().st_size == 0
+    except FileNotFoundError:
+        return True

@@ -1,0 +1,122 @@
+"""
+What `cmfd merge` is given, into the inbox: packs, and journals that no daemon took.
+
+All of it is only read and stays where it is.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cmfd.errors import NotFoundError, PackError
+from cmfd.merge.quarantine import quarantine
+from cmfd.store.pack import is_pack_name, publish, sha256_of
+from cmfd.wire.journal import SUFFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cmfd.merge.layout import Site
+    from cmfd.merge.report import MergeReport
+
+
+@dataclass
+class Found:
+    """
+    What there is to merge in the sources.
+
+    Attributes
+    ----------
+    packs : list of Path
+        Files that are or claim to be packs.
+    journals : list of Path
+        Journals of processes.
+    stores : list of Path
+        Node stores.
+    """
+
+    packs: list[Path] = field(default_factory=list)
+    journals: list[Path] = field(default_factory=list)
+    stores: list[Path] = field(default_factory=list)
+
+
+def find(sources: Iterable[Path]) -> Found:
+    """
+    Look for packs, journals and node stores.
+
+    A file is what its name says, and a pack if that says nothing; below a
+    directory, only what is named like one counts, and no quarantine is entered.
+
+    Raises
+    ------
+    NotFoundError
+        A source does not exist, or there is nothing in it.
+    """
+    found = Found()
+    for source in sources:
+        before = len(found.packs) + len(found.journals) + len(found.stores)
+        if source.is_dir():
+            for path in sorted(source.rglob("*")):
+                _sort(found, path, path.relative_to(source).parts)
+        elif source.suffix == SUFFIX:
+            found.journals.append(source)
+        elif source.exists():
+            found.packs.append(source)
+        else:
+            raise NotFoundError(f"{source} does not exist; nothing was merged")
+        if before == len(found.packs) + len(found.journals) + len(found.stores):
+            raise NotFoundError(f"no packs and no journals in {source}; nothing was merged")
+    return found
+
+
+def _sort(found: Found, path: Path, parts: tuple[str, ...]) -> None:
+    if "quarantine" in parts:
+        return
+    if is_pack_name(path.name):
+        found.packs.append(path)
+    elif path.suffix == SUFFIX:
+        found.journals.append(path)
+    elif path.name == "node.db":
+        found.stores.append(path)
+
+
+def gather(site: Site, sources: Iterable[Path], report: MergeReport) -> None:
+    """
+    Publish everything in the sources to a site's inbox.
+
+    Raises
+    ------
+    NotFoundError
+        As from `find`; nothing was published.
+    StoreError
+        The site cannot be written; sources are as they were.
+    """
+    found = find(sources)
+    for pack in found.packs:
+        _offer(site, pack, report)
+    if found.journals or found.stores:
+        # Not imported otherwise: the libraries it needs cost a merge of packs more than the merge.
+        from cmfd.merge.journals import seal_all  # noqa: PLC0415
+
+        with tempfile.TemporaryDirectory(prefix="cmfd-merge-") as scratch:
+            for pack in seal_all(found.stores, found.journals, Path(scratch), report):
+                _offer(site, pack, report)
+
+
+def _offer(site: Site, pack: Path, report: MergeReport) -> None:
+    try:
+        digest = pack.stem if is_pack_name(pack.name) else sha256_of(pack)
+        with pack.open("rb"):
+            pass
+    except OSError as error:
+        report.skipped.append((pack, f"cannot be read: {error}"))
+        return
+    try:
+        if publish(pack, site.path, digest) == site.merged(digest):
+            report.repeated += 1
+    except PackError as refusal:
+        kept = quarantine(site, pack, str(refusal), keep=True)
+        report.quarantined.append((kept, str(refusal)))
