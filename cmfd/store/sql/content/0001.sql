@@ -144,7 +144,8 @@ CREATE TABLE environment (
     document TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- kind: first
+-- kind: last. A wrapper describes an execution as it begins; the program inside, which knows more,
+-- does so later.
 CREATE TABLE execution_environment (
     execution BLOB NOT NULL PRIMARY KEY,
     at_ns INTEGER NOT NULL,

@@ -176,7 +176,7 @@ WHERE t.document IS NULL OR excluded.document > t.document;
 INSERT OR IGNORE INTO main.environment (digest)
 SELECT digest FROM incoming.execution_environment;
 
--- first
+-- last
 INSERT INTO main.execution_environment AS t (execution_id, at_ns, origin, environment_id)
 SELECT e.id, x.at_ns, x.origin, n.id
 FROM incoming.execution_environment AS x
@@ -187,7 +187,7 @@ ON CONFLICT (execution_id) DO UPDATE SET
     at_ns = excluded.at_ns, origin = excluded.origin, environment_id = excluded.environment_id
 WHERE (excluded.at_ns, excluded.origin,
         (SELECT digest FROM main.environment WHERE id = excluded.environment_id))
-    < (t.at_ns, t.origin, (SELECT digest FROM main.environment WHERE id = t.environment_id));
+    > (t.at_ns, t.origin, (SELECT digest FROM main.environment WHERE id = t.environment_id));
 
 -- set; of two that differ, the greatest
 INSERT INTO main.series AS t (instance, series, execution_id, name, kind)

@@ -24,7 +24,8 @@ SELECT
             WHEN count(s.status) = count(*) AND min(s.status = 'completed') THEN 'completed'
             ELSE 'running' END
         FROM process AS p LEFT JOIN process_state AS s USING (execution_id, instance)
-        WHERE p.execution_id = e.id
+        -- a forked worker may be killed by its parent as a matter of course
+        WHERE p.execution_id = e.id AND p.role <> 'worker'
     )) AS status,
     z.exit_code,
     z.signal,
