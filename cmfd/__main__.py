@@ -1,0 +1,7 @@
+"""`python -m cmfd` is `cmfd`."""
+
+from __future__ import annotations
+
+from cmfd.cli.main import main
+
+main()

@@ -1,0 +1,98 @@
+"""
+The `cmfd` command: its subcommands, and the one place where an error becomes an exit code.
+
+A subcommand's module is imported when it is used, so that `cmfd run` starts its command without
+waiting for what the others need.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import IO, Any
+
+import click
+
+from cmfd import __version__
+from cmfd.errors import CmfdError
+
+COMMANDS = (
+    "run", "merge", "runs", "show", "metrics", "params", "compare", "report", "status", "doctor",
+    "daemon", "site", "completion",
+)  # fmt: skip
+"""Each is the attribute `command` of the module `cmfd.cli.<name>`."""
+
+INTERRUPTED = 128 + 2
+"""What a shell says of a command that SIGINT ended."""
+
+BROKEN_PIPE = 128 + 13
+"""What a shell says of a command that SIGPIPE ended."""
+
+
+class Failure(click.ClickException):
+    """An error of cmfd on its way out."""
+
+    def __init__(self, error: CmfdError) -> None:
+        super().__init__(str(error))
+        # click declares it a class's, though its own code sets it on instances, too
+        self.exit_code = error.exit_code  # type: ignore[misc]
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print what happened on standard error."""
+        click.echo(f"cmfd: {self.format_message()}", file=file or sys.stderr)
+
+
+class Commands(click.Group):
+    """The subcommands, each imported when it is first asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return their names in the order of a run's life."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a subcommand."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = import_module(f"cmfd.cli.{cmd_name}").command
+        return found
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a subcommand, and translate what ended it."""
+        try:
+            result = super().invoke(ctx)
+            # Here, not at exit, where a closed pipe could no longer be handled.
+            sys.stdout.flush()
+        except CmfdError as error:
+            raise Failure(error) from error
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            _discard_stdout()
+            raise click.exceptions.Exit(BROKEN_PIPE) from None
+        return result
+
+
+def _discard_stdout() -> None:
+    """Let what is still buffered go nowhere: its reader (`| head`) has left."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cmfd")
+def cli() -> None:
+    r"""
+    Keep and read the metadata of batch jobs: lineage, parameters, metrics, cost.
+
+    \b
+    Example:
+      cmfd run --pipeline digits --stage train -- python train.py
+      cmfd show last
+    """
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    cli(prog_name="cmfd")

@@ -1,0 +1,81 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from cmfd import config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from click.shell_completion import CompletionItem
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def _site(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path:
+    del ctx, param
+    return value.absolute() if value else config.find_site(Path.cwd())
+
+
+def site(function: F) -> F:
+    """Add ``--site``; the command gets the absolute path of a site that may not exist yet."""
+    return click.option(
+        "--site",
+        type=click.Path(path_type=Path, file_okay=False),
+        callback=_site,
+        metavar="DIR",
+        help="Site repository; default: .cmfd here or above, else $CMFD_SITE, else your own.",
+    )(function)
+
+
+def as_json(function: F) -> F:
+    """Add ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def quiet(function: F) -> F:
+    """Add ``--quiet``."""
+    return click.option("-q", "--quiet", is_flag=True, help="Print only what went wrong.")(function)
+
+
+def _complete_run(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer the latest runs; a shell that completes gets an answer or nothing, never an error."""
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only for completion
+
+    from cmfd.errors import CmfdError  # noqa: PLC0415 - as above
+    from cmfd.query import index, runs  # noqa: PLC0415 - as above
+
+    del param
+    try:
+        with index.open_index(ctx.params.get("site") or config.find_site(Path.cwd())) as db:
+            found = runs.recent(db, limit=50)
+    except CmfdError:
+        return []
+    return [
+        CompletionItem(run.run, help=f"{run.status} {run.stages}")
+        for run in found
+        if run.run.startswith(incomplete)
+    ]
+
+
+def run(function: F) -> F:
+    """Add the argument RUN."""
+    return click.argument("run", shell_complete=_complete_run)(function)
+
+
+def several_runs(function: F) -> F:
+    """Add the arguments RUN RUN..."""
+    return click.argument("runs", nargs=-1, required=True, shell_complete=_complete_run)(function)
+
+
+def since_ns(days: float | None) -> int | None:
+    """Return when the last `days` began; None for any time."""
+    return None if days is None else time.time_ns() - round(days * 86400e9)

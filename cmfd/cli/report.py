@@ -1,0 +1,80 @@
+"""`cmfd report`: what runs took."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cmfd.cli import options
+from cmfd.cli.output import print_json, print_tables
+from cmfd.query import runs
+from cmfd.query.index import open_index
+from cmfd.query.runtime import GROUPS, runtimes
+from cmfd.report.runtime import runtime_tables
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.group("report")
+def command() -> None:
+    r"""
+    Report on runs.
+
+    \b
+    Example:
+      cmfd report runtime --by user --days 30
+    """
+
+
+@command.command("runtime")
+@click.argument("run", required=False)
+@click.option("--by", type=click.Choice(list(GROUPS)), default="run", show_default=True)
+@click.option("--user", metavar="U", help="Only this user's runs.")
+@click.option("--days", type=float, metavar="N", help="Only runs of the last N days.")
+@click.option(
+    "-n",
+    "--limit",
+    type=int,
+    help="At most so many runs, the latest; default: 20 by run, else all.",
+)
+@options.site
+@options.as_json
+def runtime(  # noqa: PLR0913 - options
+    *,
+    site: Path,
+    run: str | None,
+    by: str,
+    user: str | None,
+    days: float | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    r"""
+    Report wall time, CPU time, efficiency, rank imbalance and stragglers.
+
+    Efficiency is CPU time over wall time times the cores allotted (without a batch system: times
+    ranks). Imbalance is the busiest rank's CPU time over the mean; ranks that poll while they
+    wait, as most MPI libraries do, look busy.
+
+    \b
+    Example:
+      cmfd report runtime last
+      cmfd report runtime --by stage --days 30 --json
+    """
+    if limit is None:
+        limit = 20 if by == "run" else runs.EVERY
+    with open_index(site) as db:
+        found = runtimes(
+            db,
+            by,
+            run_id=runs.find(db, run) if run else None,
+            user=user,
+            since_ns=options.since_ns(days),
+            limit=limit,
+        )
+    if as_json:
+        print_json(found)
+    else:
+        print_tables(runtime_tables(GROUPS[by], found))

@@ -1,0 +1,61 @@
+"""`cmfd runs`: which runs a site has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cmfd.cli import options
+from cmfd.cli.output import print_json, print_tables
+from cmfd.query import runs
+from cmfd.query.index import open_index
+from cmfd.report.runs import runs_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command("runs")
+@click.option("--pipeline", metavar="P", help="Only runs of this pipeline.")
+@click.option("--stage", metavar="S", help="Only runs of this stage.")
+@click.option("--user", metavar="U", help="Only this user's runs.")
+@click.option("--status", metavar="S", help="Only running, completed, failed, cancelled or lost.")
+@click.option("--days", type=float, metavar="N", help="Only runs of the last N days.")
+@click.option("-n", "--limit", default=20, show_default=True, help="At most; -1: all.")
+@options.site
+@options.as_json
+def command(  # noqa: PLR0913 - options
+    *,
+    site: Path,
+    pipeline: str | None,
+    stage: str | None,
+    user: str | None,
+    status: str | None,
+    days: float | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    r"""
+    List runs, latest first.
+
+    \b
+    Example:
+      cmfd runs --pipeline digits --days 7
+    """
+    with open_index(site) as db:
+        found = runs.recent(
+            db,
+            limit=limit,
+            pipeline=pipeline,
+            stage=stage,
+            user=user,
+            status=status,
+            since_ns=options.since_ns(days),
+        )
+    if as_json:
+        print_json(found)
+    elif found:
+        print_tables([runs_table(found)])
+    else:
+        click.echo(f"No such runs at {site}.", err=True)

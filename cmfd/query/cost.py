@@ -1,0 +1,66 @@
+"""
+CPU time without counting any of it twice.
+
+A wrapper's reading (`cmfd run`) includes the children it waited for, which may be the ranks of its
+own execution, and those of executions nested in it; on other nodes it sees nothing. So on each
+host, of what wrappers and ranks below one outermost execution report, the larger counts.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+class Usage(NamedTuple):
+    """CPU time of a process, or of several of the same rank and role on the same host."""
+
+    execution: str
+    host: str
+    rank: int
+    role: str
+    cpu_ns: int
+
+
+def outermost(parents: Mapping[str, str | None]) -> dict[str, str]:
+    """
+    Return, for each execution, its farthest ancestor among them (itself, if it has none).
+
+    Parameters
+    ----------
+    parents : mapping
+        Of each execution; a parent that is no key is outside.
+    """
+    return {execution: _top(execution, parents) for execution in parents}
+
+
+def _top(execution: str, parents: Mapping[str, str | None]) -> str:
+    seen = {execution}
+    while (parent := parents[execution]) in parents and parent not in seen:
+        assert parent is not None  # None is no key of `parents`
+        seen.add(parent)  # what a job says of its parents might be a circle
+        execution = parent
+    return execution
+
+
+def cpu_ns(parents: Mapping[str, str | None], usages: Iterable[Usage]) -> int:
+    """
+    Return the CPU time of executions, nested ones included once.
+
+    Parameters
+    ----------
+    parents : mapping
+        The executions, each with its parent.
+    usages : iterable of Usage
+        Of their processes.
+    """
+    top = outermost(parents)
+    wrappers: dict[tuple[str, str], int] = defaultdict(int)
+    others: dict[tuple[str, str], int] = defaultdict(int)
+    for usage in usages:
+        side = wrappers if usage.role == "wrapper" else others
+        side[top[usage.execution], usage.host] += usage.cpu_ns
+    return sum(max(wrappers[key], others[key]) for key in {**wrappers, **others})

@@ -1,0 +1,122 @@
+"""
+Opening a site's index to read it, and turning rows into results.
+
+Queries stand on the views of *this* release, made anew as temporary ones at each opening: those in
+the file are of whoever merged last. The file itself is never written.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cmfd.errors import NotFoundError, StoreError
+from cmfd.merge.layout import open_site
+from cmfd.model import ValueType
+from cmfd.store.connection import connect, sql, statements
+from cmfd.store.migrations import SCHEMAS, check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cmfd.query.results import Result
+
+    R = TypeVar("R", bound=Result)
+
+
+@contextmanager
+def open_index(site: Path) -> Iterator[sqlite3.Connection]:
+    """
+    Open the index of a site for queries.
+
+    Parameters
+    ----------
+    site : Path
+        The site's directory.
+
+    Yields
+    ------
+    sqlite3.Connection
+        Read-only, with the views of this release.
+
+    Raises
+    ------
+    NotFoundError
+        There is no site, or nothing was ever merged into it.
+    StoreError
+        The index is damaged, or of another schema than this release's.
+    """
+    path = open_site(site).index
+    if not path.exists():
+        raise NotFoundError(
+            f"Nothing was ever merged into {site}. `cmfd merge` takes what waits in its inbox."
+        )
+    with closing(connect(path, readonly=True)) as db, _explained(path):
+        if check(db, "site") < len(SCHEMAS["site"]):
+            raise StoreError(
+                f"{path} has the schema of an older cmfd; it was left unchanged. `cmfd merge` "
+                "brings it up to date."
+            )
+        for statement in statements(sql("site/views")):
+            db.execute(statement.replace("CREATE VIEW", "CREATE TEMP VIEW", 1))
+        yield db
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Say what to do about a database that cannot be read."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"{path} cannot be read: {error}; it was left unchanged. If a merge was killed, "
+            "`cmfd merge` puts it right; `cmfd site reindex` makes it anew from the packs."
+        ) from error
+
+
+def fetch(db: sqlite3.Connection, query: str, /, **parameters: object) -> list[dict[str, Any]]:
+    """
+    Run a query of `cmfd/store/sql/query` and return its rows by column name.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        From `open_index`.
+    query : str
+        The query's file, without ``.sql``.
+    **parameters
+        Its named parameters.
+    """
+    cursor = db.execute(sql(f"query/{query}"), parameters)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def results(db: sqlite3.Connection, query: str, kind: type[R], /, **parameters: object) -> list[R]:
+    """Run a query whose columns are the fields of `kind`."""
+    return [kind(**row) for row in fetch(db, query, **parameters)]
+
+
+def value_of(value_type: str, stored: Any) -> Any:
+    """
+    Return a parameter's or fact's value as it was logged.
+
+    Parameters
+    ----------
+    value_type : str
+        Of `cmfd.model.ValueType`.
+    stored : int, float, str or None
+        How the index keeps it: see there.
+    """
+    if value_type == ValueType.NULL:
+        return None
+    if value_type == ValueType.BOOL:
+        return bool(stored)
+    if value_type == ValueType.FLOAT:
+        return float(stored)
+    if value_type == ValueType.JSON:
+        return json.loads(stored)
+    return stored

@@ -1,0 +1,237 @@
+"""
+What queries return: plain, frozen, ids as hexadecimal text, units in the names.
+
+These are also the JSON that commands print with ``--json``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all results."""
+
+
+class Timed(Result, frozen=True, kw_only=True):
+    """What begins and ends."""
+
+    began_ns: int | None
+    """None while only other records that name it are here."""
+    ended_ns: int | None
+
+    @property
+    def wall_ns(self) -> int | None:
+        """How long it took; None while that is not known."""
+        if self.began_ns is None or self.ended_ns is None:
+            return None
+        return self.ended_ns - self.began_ns
+
+
+class Run(Timed, frozen=True, kw_only=True):
+    """One start of a job, and how it stands."""
+
+    run: str
+    status: str
+    """Of `cmfd.model.Status`; without an end of the run itself, its executions' worst."""
+    exit_code: int | None
+    signal: int | None
+    cluster: str
+    job: str
+    restart: int
+    user: str
+    uid: int | None
+    name: str
+    command: str
+    cwd: str
+    n_executions: int
+    n_nodes: int
+    n_ranks: int
+    """The most ranks that one of its executions has."""
+    stages: list[str]
+    """``pipeline.stage`` of its executions."""
+    max_rss_bytes: int | None
+    """Of its largest process."""
+    dropped: int
+    """Metric values that full journals could not take."""
+
+
+class Execution(Timed, frozen=True, kw_only=True):
+    """One time a stage ran."""
+
+    execution: str
+    run: str
+    parent: str | None
+    pipeline: str
+    stage: str
+    step: str
+    status: str
+    exit_code: int | None
+    signal: int | None
+    n_ranks: int
+    environment: str | None
+    """Digest of its environment document."""
+
+
+class Process(Result, frozen=True, kw_only=True):
+    """A process that took part in an execution, with its latest reading."""
+
+    execution: str
+    instance: str
+    rank: int
+    size: int
+    local_rank: int
+    host: str
+    pid: int
+    role: str
+    began_ns: int
+    seen_ns: int
+    """When it was last heard of."""
+    status: str
+    exit_code: int | None
+    signal: int | None
+    cpu_user_ns: int
+    cpu_system_ns: int
+    max_rss_bytes: int
+    dropped: int
+
+    @property
+    def cpu_ns(self) -> int:
+        """CPU time, user and system."""
+        return self.cpu_user_ns + self.cpu_system_ns
+
+
+class Param(Result, frozen=True, kw_only=True):
+    """A value of a parameter; several values of one key in one execution are a conflict."""
+
+    execution: str
+    pipeline: str
+    stage: str
+    key: str
+    type: str
+    value: Any
+    rank: int
+    """The first rank that said so."""
+    at_ns: int
+
+
+class Fact(Result, frozen=True, kw_only=True):
+    """A tag, note or job fact of a run or execution."""
+
+    subject: str
+    key: str
+    type: str
+    value: Any
+    at_ns: int
+
+
+class Artifact(Result, frozen=True, kw_only=True):
+    """An artifact as one execution consumed or produced it."""
+
+    execution: str
+    pipeline: str
+    stage: str
+    direction: str
+    kind: str
+    path: str
+    absolute: str
+    host: str
+    rank: int
+    digest: str
+    strong: str | None
+    size_bytes: int | None
+    n_files: int | None
+    properties: Any
+    problem: str
+    at_ns: int
+
+
+class Metric(Result, frozen=True, kw_only=True):
+    """
+    A metric of one execution, over all its ranks.
+
+    `first` and `last` are of the lowest rank that logged it, so that they belong to one series.
+    """
+
+    execution: str
+    pipeline: str
+    stage: str
+    name: str
+    n_values: int
+    n_nan: int
+    n_ranks: int
+    step_min: int
+    step_max: int
+    first: float | int | None
+    last: float | int | None
+    min: float | int | None
+    max: float | int | None
+    mean: float | None
+    """Over all values that are not NaN; None with infinities among them, or with none."""
+    best: float | int | None
+    """`min` or `max`, whichever `goal` says; None if the name tells no goal."""
+    goal: str | None
+    """``min`` or ``max``: see `cmfd.query.metrics.goal_of`."""
+
+
+class Point(Result, frozen=True, kw_only=True):
+    """One logged value."""
+
+    execution: str
+    step: int
+    rank: int
+    at_ns: int
+    value: float | int
+
+
+class RunDetail(Result, frozen=True, kw_only=True):
+    """Everything about a run but its metrics' values."""
+
+    run: Run
+    wall_ns: int | None
+    cpu_ns: int
+    executions: list[Execution]
+    processes: list[Process]
+    params: list[Param]
+    metrics: list[Metric]
+    artifacts: list[Artifact]
+    facts: list[Fact]
+
+
+class Straggler(Result, frozen=True, kw_only=True):
+    """A rank that had so much more to do than the others that they waited for it."""
+
+    run: str
+    execution: str
+    pipeline: str
+    stage: str
+    rank: int
+    host: str
+    busy_ns: int
+    over_mean: float
+    """Its busy time over the mean of its execution's ranks."""
+
+
+class Runtime(Result, frozen=True, kw_only=True):
+    """What a run, user, pipeline or stage took."""
+
+    run: str | None
+    user: str | None
+    pipeline: str | None
+    stage: str | None
+    n_runs: int
+    n_executions: int
+    n_ranks: int
+    """The most ranks that one of its executions has."""
+    wall_ns: int
+    """Sum over its runs or executions, nested ones not counted again."""
+    cpu_ns: int
+    capacity_ns: int
+    """Wall time times cores allotted; where those are not known, times ranks."""
+    efficiency: float | None
+    """`cpu_ns` / `capacity_ns`; above 1 when ranks have several threads."""
+    imbalance: float | None
+    """Of the execution where it is worst: busiest rank / mean rank."""
+    stragglers: list[Straggler]

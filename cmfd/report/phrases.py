@@ -1,0 +1,55 @@
+"""How runs, executions and metrics are put into words, the same wherever they are shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cmfd.report import units
+
+if TYPE_CHECKING:
+    from cmfd.query.results import Artifact, Execution, Metric, Param, Run, RunDetail
+
+    Part = Execution | Param | Metric | Artifact
+
+
+def job_of(run: Run) -> str:
+    """Return a run's job with its cluster and restart, as far as it has them."""
+    if not run.job:
+        return ""
+    where = f"@{run.cluster}" if run.cluster else ""
+    return f"{run.job}{where}" + (f" restart {run.restart}" if run.restart else "")
+
+
+def stage_of(part: Part) -> str:
+    """Return the pipeline and stage that something belongs to."""
+    return f"{part.pipeline}.{part.stage}"
+
+
+def outcome(ended: Run | Execution) -> str:
+    """Return how something stands, with what says why."""
+    if ended.signal:
+        return f"{ended.status} (signal {ended.signal})"
+    return f"{ended.status} (exit {ended.exit_code})" if ended.exit_code else ended.status
+
+
+def cost_of(detail: RunDetail) -> str:
+    """Return what a run took, and what of it could not be kept."""
+    cost = (
+        f"wall {units.duration(detail.wall_ns)}, CPU {units.duration(detail.cpu_ns)}, "
+        f"memory at most {units.size(detail.run.max_rss_bytes)} a process"
+    )
+    dropped = detail.run.dropped
+    return cost + (f", {dropped} metric values dropped (journal full)" if dropped else "")
+
+
+def figures_of(metric: Metric) -> str:
+    """Return a metric's first, last and best value on one line; without a goal, its range."""
+    if metric.n_values == 1:
+        return units.number(metric.last)
+    best = (
+        f"best {units.number(metric.best)}"
+        if metric.goal
+        else f"{units.number(metric.min)} to {units.number(metric.max)}"
+    )
+    ends = f"first {units.number(metric.first)}, last {units.number(metric.last)}"
+    return f"{ends}, {best} ({metric.n_values} values)"

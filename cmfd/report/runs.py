@@ -1,0 +1,156 @@
+"""Runs as tables: lists of them, and one in full."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cmfd.report import units
+from cmfd.report.phrases import cost_of, job_of, outcome, stage_of
+from cmfd.report.text import Column, Table, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from cmfd.query.results import Artifact, Execution, Fact, Metric, Param, Process, Run, RunDetail
+
+
+def runs_table(found: Sequence[Run]) -> Table:
+    """Make a table of runs."""
+    columns = (
+        Column("run"), Column("job"), Column("name"), Column("stages"), Column("user"),
+        Column("began"), Column("wall", right=True), Column("ranks", right=True),
+        Column("status"),
+    )  # fmt: skip
+    short = units.short_ids([run.run for run in found])
+    return Table(columns, [_run_cells(run, short[run.run]) for run in found])
+
+
+def _run_cells(run: Run, short: str) -> tuple[str, ...]:
+    return (
+        short, job_of(run), run.name, ", ".join(run.stages), run.user, units.when(run.began_ns),
+        units.duration(run.wall_ns), str(run.n_ranks), outcome(run),
+    )  # fmt: skip
+
+
+def head_lines(detail: RunDetail) -> Iterator[str]:
+    """Yield what a run is, when it was, and what it took."""
+    run = detail.run
+    known = {
+        "run": run.run,
+        "name": run.name,
+        "job": job_of(run),
+        "user": run.user,
+        "command": run.command,
+        "in": run.cwd,
+        "began": units.when(run.began_ns),
+        "ended": units.when(run.ended_ns),
+        "status": outcome(run),
+        "cost": cost_of(detail),
+    }
+    yield from (f"{key:8} {printable(text)}" for key, text in known.items() if text)
+
+
+def detail_tables(detail: RunDetail) -> list[Table]:
+    """Make the tables of one run."""
+    names = units.short_ids([execution.execution for execution in detail.executions])
+    return [
+        _executions(detail, names),
+        params_table(detail.params, "parameters"),
+        metrics_table(detail.metrics, title="metrics"),
+        _artifacts(detail.artifacts),
+        _facts(detail.facts, names),
+    ]
+
+
+def _executions(detail: RunDetail, names: dict[str, str]) -> Table:
+    columns = (
+        Column("execution"), Column("stage"), Column("step"), Column("ranks", right=True),
+        Column("hosts"), Column("wall", right=True), Column("memory", right=True),
+        Column("status"),
+    )  # fmt: skip
+    rows = [_execution_cells(one, names, detail.processes) for one in detail.executions]
+    return Table(columns, rows, "executions")
+
+
+def _execution_cells(
+    execution: Execution, names: dict[str, str], processes: Iterable[Process]
+) -> tuple[str, ...]:
+    own = [process for process in processes if process.execution == execution.execution]
+    hosts = list(dict.fromkeys(process.host for process in own))
+    return (
+        names[execution.execution], stage_of(execution), execution.step, str(execution.n_ranks),
+        hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts",
+        units.duration(execution.wall_ns),
+        units.size(max((process.max_rss_bytes for process in own), default=None)),
+        outcome(execution),
+    )  # fmt: skip
+
+
+def params_table(params: Sequence[Param], title: str = "") -> Table:
+    """Make a table of parameters; a key that has several values in one execution is marked."""
+    columns = (
+        Column("stage"), Column("parameter"), Column("value"), Column("type"), Column("rank"),
+        Column(""),
+    )  # fmt: skip
+    keys = [(param.execution, param.key) for param in params]
+    rows = [
+        (
+            stage_of(param), param.key, units.literal(param.value), param.type, str(param.rank),
+            "conflict" if keys.count(key) > 1 else "",
+        )
+        for param, key in zip(params, keys, strict=True)
+    ]  # fmt: skip
+    return Table(columns, rows, title)
+
+
+def metrics_table(
+    metrics: Sequence[Metric], sparklines: Sequence[str] = (), title: str = ""
+) -> Table:
+    """
+    Make a table of metrics.
+
+    Parameters
+    ----------
+    metrics : sequence of Metric
+        One a line.
+    sparklines : sequence of str
+        As many, or none.
+    title : str
+        Of the table.
+    """
+    figures = ("values", "ranks", "first", "last", "min", "max", "mean", "best")
+    columns = [Column("stage"), Column("metric"), *(Column(name, right=True) for name in figures)]
+    rows = [_metric_cells(metric) for metric in metrics]
+    if sparklines:
+        columns.append(Column(""))
+        rows = [(*row, line) for row, line in zip(rows, sparklines, strict=True)]
+    return Table(columns, rows, title)
+
+
+def _metric_cells(metric: Metric) -> tuple[str, ...]:
+    values = (metric.first, metric.last, metric.min, metric.max, metric.mean, metric.best)
+    return (
+        stage_of(metric), metric.name, str(metric.n_values), str(metric.n_ranks),
+        *map(units.number, values),
+    )  # fmt: skip
+
+
+def _artifacts(artifacts: Iterable[Artifact]) -> Table:
+    columns = (
+        Column("stage"), Column(""), Column("path"), Column("kind"), Column("size", right=True),
+        Column("digest"), Column(""),
+    )  # fmt: skip
+    rows = [
+        (
+            stage_of(one), one.direction, one.path, one.kind, units.size(one.size_bytes),
+            one.digest, one.problem,
+        )
+        for one in artifacts
+    ]  # fmt: skip
+    return Table(columns, rows, "artifacts")
+
+
+def _facts(facts: Iterable[Fact], names: dict[str, str]) -> Table:
+    """Make a table of facts; `names` are the executions', anything else is of the run."""
+    rows = [(names.get(fact.subject, "run"), fact.key, units.literal(fact.value)) for fact in facts]
+    return Table((Column("of"), Column("fact"), Column("value")), rows, "facts")

@@ -1,0 +1,34 @@
+-- Runs, latest first. A filter whose parameter is null is off.
+SELECT
+    run, began_ns, ended_ns, status, exit_code, signal,
+    coalesce(cluster, '') AS cluster,
+    coalesce(job, '') AS job,
+    coalesce(restart, 0) AS restart,
+    coalesce(user, '') AS user,
+    uid,
+    coalesce(name, '') AS name,
+    coalesce(command, '') AS command,
+    coalesce(cwd, '') AS cwd,
+    n_executions,
+    n_nodes,
+    (
+        SELECT coalesce(max(e.n_ranks), 0) FROM executions AS e WHERE e.run_id = runs.run_id
+    ) AS n_ranks,
+    (
+        SELECT json_group_array(DISTINCT e.pipeline || '.' || e.stage)
+        FROM execution AS e WHERE e.run_id = runs.run_id AND e.pipeline IS NOT NULL
+    ) AS stages,
+    max_rss_bytes,
+    dropped
+FROM runs
+WHERE (:run_id IS NULL OR run_id = :run_id)
+  AND (:user IS NULL OR user = :user)
+  AND (:status IS NULL OR status = :status)
+  AND (:since_ns IS NULL OR began_ns >= :since_ns)
+  AND (:stage IS NULL AND :pipeline IS NULL OR EXISTS (
+        SELECT 1 FROM execution AS e
+        WHERE e.run_id = runs.run_id
+          AND (:pipeline IS NULL OR e.pipeline = :pipeline)
+          AND (:stage IS NULL OR e.stage = :stage)))
+ORDER BY began_ns DESC, run_id DESC
+LIMIT :limit
