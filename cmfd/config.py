@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SYSTEM_FILE = Path("/etc/cmfd/cmfd.toml")
+MOUNT_TABLE = Path("/proc/self/mountinfo")
 SITE_DIRECTORY = ".cmfd"
 """A directory of this name, in the working directory or above it, is the default site."""
 
@@ -385,7 +386,7 @@ def filesystem_of(path: str | Path) -> Filesystem:
 def _mounts() -> Iterator[tuple[str, str]]:
     """Yield (mount point, type) of every mount this process sees."""
     try:
-        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+        lines = MOUNT_TABLE.read_bytes().splitlines()
     except OSError:
         return
     for line in lines:
