@@ -23,7 +23,7 @@ from cmfd.errors import CmfdError
 from cmfd.wire.messages import ExecutionBegin, ProcessBegin, Record, RunBegin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from cmfd.client.session import Session
 
@@ -88,7 +88,7 @@ def start(
     here = session()
     rank = rank_of(comm) if comm is not None else rank_from(os.environ)
     plan = _agree(comm, pipeline, stage, site)
-    begin = _records(plan, rank, name)
+    begin = first_records(plan, rank, name)
     execution = Execution(
         here, plan.execution, plan.run.run, plan.pipeline, plan.stage, rank, begin, comm
     )
@@ -166,13 +166,15 @@ def default_stage(program: str) -> str:
     return base[:-3] if base.endswith(".py") else base
 
 
-def _records(plan: Plan, rank: Rank, name: str) -> list[Record]:
-    """Return what every process of an execution says first."""
+def first_records(
+    plan: Plan, rank: Rank, name: str = "", *, role: str = "rank", command: str = ""
+) -> list[Record]:
+    """Return what every process of an execution says first; `command`: of others than itself."""
     now_ns = time.time_ns()
     run = RunBegin(
         at_ns=now_ns, run=plan.run.run, cluster=plan.run.cluster, job=plan.run.job,
-        restart=plan.run.restart, user=_user(), name=name, command=" ".join(sys.argv),
-        cwd=os.getcwd(), site=plan.site,  # noqa: PTH109 - cheap
+        restart=plan.run.restart, user=_user(), name=name,
+        command=command or " ".join(sys.argv), cwd=os.getcwd(), site=plan.site,  # noqa: PTH109 - cheap
     )  # fmt: skip
     execution = ExecutionBegin(
         at_ns=now_ns, execution=plan.execution, run=plan.run.run, parent=plan.parent,
@@ -180,7 +182,7 @@ def _records(plan: Plan, rank: Rank, name: str) -> list[Record]:
     )  # fmt: skip
     process = ProcessBegin(
         at_ns=now_ns, execution=plan.execution, rank=rank.rank, size=rank.size,
-        local_rank=rank.local_rank, host=os.uname().nodename, pid=os.getpid(),
+        local_rank=rank.local_rank, host=os.uname().nodename, pid=os.getpid(), role=role,
     )  # fmt: skip
     return [run, execution, process]
 
@@ -199,7 +201,9 @@ def _open(here: Session, execution: Execution, plan: Plan) -> None:
         here.background.submit(lambda: describe(execution, plan.run.run, settings))
 
 
-def describe(execution: Execution, run: bytes, settings: config.Settings) -> None:
+def describe(
+    execution: Execution, run: bytes, settings: config.Settings, argv: Sequence[str] = ()
+) -> None:
     """Record the environment of an execution and the batch system's facts about its job."""
     from cmfd import slurm  # noqa: PLC0415 - off the caller's path
     from cmfd.client.environment import capture  # noqa: PLC0415 - as above
@@ -208,5 +212,5 @@ def describe(execution: Execution, run: bytes, settings: config.Settings) -> Non
     at_ns = time.time_ns()
     for key, value in slurm.facts(os.environ).items():
         execution.fact(key, value, subject=run)
-    document = capture(os.getcwd(), sys.argv, settings.env_allow)  # noqa: PTH109 - cheap
+    document = capture(os.getcwd(), argv or sys.argv, settings.env_allow)  # noqa: PTH109 - cheap
     execution.describe(as_json(document), at_ns)
