@@ -1,0 +1,79 @@
+"""The API that programs log to, from its docstrings."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import TYPE_CHECKING, Any
+
+import cmfd
+from docs.generators.markdown import code, prose, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SECTION = re.compile(r"^(\w+)\n-+\n", re.MULTILINE)
+_ENTRY = re.compile(r"^(\S[^\n]*)\n((?:[ ]{4}[^\n]*\n?|\n)*)", re.MULTILINE)
+_OF_ANOTHER_PART = ("after_fork", "begin", "append", "fact", "describe", "close")
+"""Methods of `Execution` that other parts of cmfd call, and programs need not."""
+
+
+def start() -> str:
+    """Return the reference of `cmfd.start` and `cmfd.current`."""
+    return "\n\n".join(_function(f"cmfd.{f.__name__}", f) for f in (cmfd.start, cmfd.current))
+
+
+def execution() -> str:
+    """Return the reference of `Execution`."""
+    methods = [
+        _function(f"Execution.{name}", member)
+        for name, member in vars(cmfd.Execution).items()
+        if inspect.isfunction(member) and name[0] != "_" and name not in _OF_ANOTHER_PART
+    ]
+    return "\n\n".join(["### `Execution`", _described(cmfd.Execution), *methods])
+
+
+def functions() -> str:
+    """Return the module's functions, each with the method that it stands for."""
+    rows = [
+        (code(f"cmfd.{name}{inspect.signature(member)}"), _first_line(member))
+        for name in cmfd.__all__
+        if inspect.isfunction(member := getattr(cmfd, name)) and member.__module__ == "cmfd"
+    ]
+    return table(("Function", "Meaning"), rows)
+
+
+def _first_line(member: Any) -> str:
+    return prose(inspect.cleandoc(member.__doc__ or "").partition("\n")[0])
+
+
+def _function(name: str, member: Callable[..., Any]) -> str:
+    return "\n\n".join([f"### `{name}`", _signature(name, member), _described(member)])
+
+
+def _signature(name: str, member: Callable[..., Any]) -> str:
+    signature = inspect.signature(member)
+    own = [item for item in signature.parameters.values() if item.name != "self"]
+    return f"```python\n{name}{signature.replace(parameters=own)}\n```"
+
+
+def _described(member: Any) -> str:
+    """Return a numpydoc docstring as Markdown: its text, then a list for each section."""
+    text, *rest = _SECTION.split(inspect.cleandoc(member.__doc__ or ""))
+    parts = [prose(text)]
+    for title, body in zip(rest[::2], rest[1::2], strict=True):
+        items = [_item(title, head, below) for head, below in _ENTRY.findall(body)]
+        parts += [f"**{title}**", "\n".join(items)]
+    return "\n\n".join(parts)
+
+
+def _item(title: str, head: str, below: str) -> str:
+    said = prose(" ".join(below.split()))
+    names, _, kind = head.partition(" : ")
+    if title in ("Returns", "Yields", "Raises"):
+        return f"- *{head}*: {said}"
+    described = f"- {', '.join(code(name) for name in names.split(', '))}"
+    return f"{described} (*{kind}*): {said}" if kind else f"{described}: {said}"
+
+
+SECTIONS = {"start": start, "execution": execution, "functions": functions}

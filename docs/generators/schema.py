@@ -1,0 +1,151 @@
+"""The databases' tables and views, from the .sql files and SQLite's own word on them."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from functools import cache
+from typing import NamedTuple
+
+from cmfd.store import migrations
+from cmfd.store.connection import sql, statements
+from docs.generators.markdown import code, table
+
+_RULER = re.compile(r"^-- ?", re.MULTILINE)
+_COLUMN = re.compile(r"^\s+(\w+) [^\n]*?--\s*(.+)$", re.MULTILINE)
+_CREATED = re.compile(r"CREATE (TABLE|VIEW) (\w+)")
+_KIND = re.compile(r"\bkind: (\w+)\.?\s*")
+
+
+class Said(NamedTuple):
+    """What a .sql file says of a table or view."""
+
+    name: str
+    comment: str
+    columns: dict[str, str]
+
+
+def content() -> str:
+    """Return the tables that a node store and a pack have in common."""
+    return _tables("pack", "content/0001")
+
+
+def pack() -> str:
+    """Return what only a pack has."""
+    return _tables("pack", "content/0001_pack")
+
+
+def node() -> str:
+    """Return what only a node store has."""
+    return _tables("node", "node/0001")
+
+
+def site() -> str:
+    """Return the tables of the site index."""
+    return _tables("site", "site/0001")
+
+
+def views() -> str:
+    """Return the views of the site index and their columns."""
+    name = "site/views"
+    with closing(_database("site")) as db:
+        for statement in statements(sql(name)):
+            db.execute(statement)
+        parts = [_introduction(sql(name))]
+        for view in _said(name):
+            columns = ", ".join(code(row[1]) for row in _columns(db, view.name))
+            parts += [f"### `{view.name}`", view.comment, columns]
+    return "\n\n".join(part for part in parts if part)
+
+
+def versions() -> str:
+    """Return which schema has which version now."""
+    rows = [
+        (name, str(len(steps)), f"`0x{migrations.APPLICATION_IDS[name]:08x}`")
+        for name, steps in migrations.SCHEMAS.items()
+    ]
+    return table(("Schema", "`user_version`", "`application_id`"), rows)
+
+
+def _tables(schema: str, name: str) -> str:
+    parts = [_introduction(sql(name))]
+    with closing(_database(schema)) as db:
+        for said in _said(name):
+            parts += [f"### `{said.name}`", _comment(said.comment), _table(db, said)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _comment(text: str) -> str:
+    """Return a table's comment, its kind (the rule of its merge) before the rest."""
+    kind = _KIND.search(text)
+    merged = f"Merged as *{kind[1]}*. " if kind else ""
+    return (merged + _KIND.sub("", text)).strip()
+
+
+def _table(db: sqlite3.Connection, said: Said) -> str:
+    shared = {} if said.columns else _meanings_of_content().get(said.name, {})
+    rows = [
+        (
+            code(column),
+            kind,
+            _constraint(kind, not_null, key),
+            {**shared, **said.columns}.get(column, ""),
+        )
+        for _, column, kind, not_null, _, key in _columns(db, said.name)
+    ]
+    return table(("Column", "Type", "", "Meaning"), rows)
+
+
+def _constraint(kind: str, not_null: int, key: int) -> str:
+    if key:
+        return "key"
+    return "" if not_null or kind == "ANY" else "may be null"
+
+
+@cache
+def _meanings_of_content() -> dict[str, dict[str, str]]:
+    """Return what the content tables' columns mean, for the index's tables of the same names."""
+    return {
+        said.name: said.columns for said in (*_said("content/0001"), *_said("content/0001_pack"))
+    }
+
+
+def _database(schema: str) -> sqlite3.Connection:
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    migrations.migrate(db, schema)
+    return db
+
+
+def _columns(db: sqlite3.Connection, name: str) -> list[tuple[int, str, str, int, str, int]]:
+    return db.execute(f"PRAGMA table_info({name})").fetchall()
+
+
+def _introduction(text: str) -> str:
+    """Return a file's first comment, up to a blank line."""
+    head = text.split("\n\n", 1)[0]
+    return _RULER.sub("", head) if _CREATED.search(head) is None else ""
+
+
+def _said(name: str) -> list[Said]:
+    """Return what a .sql file says of each table or view it makes, in its order."""
+    found = []
+    for statement in statements(sql(name)):
+        created = _CREATED.search(statement)
+        if created is None:
+            continue
+        above, body = statement[: created.start()], statement[created.end() :]
+        block = above.strip().rpartition("\n\n")[2]
+        columns = dict(_COLUMN.findall(body)) if created[1] == "TABLE" else {}
+        found.append(Said(created[2], " ".join(_RULER.sub("", block).split()), columns))
+    return found
+
+
+SECTIONS = {
+    "content": content,
+    "pack": pack,
+    "node": node,
+    "site": site,
+    "views": views,
+    "versions": versions,
+}

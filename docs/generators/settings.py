@@ -1,0 +1,29 @@
+"""The table of settings, from `cmfd.config`."""
+
+from __future__ import annotations
+
+from cmfd.config import describe_settings
+from docs.generators.markdown import code, table
+
+
+def settings() -> str:
+    """Return every setting with its variable, type, default and meaning."""
+    rows = [
+        (code(item.key), code(item.variable), item.type, code(_short(item.default)), item.meaning)
+        for item in describe_settings()
+    ]
+    return table(("Key", "Variable", "Type", "Default", "Meaning"), rows)
+
+
+def env_allow() -> str:
+    """Return the default patterns of `env_allow`."""
+    from cmfd.config import ENV_ALLOW  # noqa: PLC0415 - beside its only use
+
+    return ", ".join(code(pattern) for pattern in ENV_ALLOW)
+
+
+def _short(default: str) -> str:
+    return "see below" if default.startswith("[") else default
+
+
+SECTIONS = {"settings": settings, "env_allow": env_allow}
