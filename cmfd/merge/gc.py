@@ -100,8 +100,14 @@ def _unneeded(site: Site, keep_days: float) -> Iterator[tuple[Path, str]]:
         pack = path.with_name(path.name.removesuffix(REASON_SUFFIX))
         if site.merged(pack.stem).exists():
             yield path, "a good copy of it is merged"
-        elif _age_s(pack if pack.exists() else path) > keep_days * DAY_S:
+        elif _age_s(_reason_of(pack, path)) > keep_days * DAY_S:
             yield path, f"in quarantine for more than {keep_days:g} days"
+
+
+def _reason_of(pack: Path, otherwise: Path) -> Path:
+    """Return the file that is as old as the quarantine of a pack: the pack itself may be older."""
+    reason = pack.with_name(f"{pack.name}{REASON_SUFFIX}")
+    return reason if reason.exists() else otherwise
 
 
 def _age_s(path: Path) -> float:

@@ -24,7 +24,9 @@ PREFIX = "index-new-"
 """Begins the name of an index that is being built."""
 
 
-def reindex(site_dir: Path, *, progress: Progress | None = None) -> list[tuple[Path, str]]:
+def reindex(
+    site_dir: Path, *, force: bool = False, progress: Progress | None = None
+) -> list[tuple[Path, str]]:
     """
     Build the index anew from the merged packs, and put it in place of the old.
 
@@ -32,6 +34,8 @@ def reindex(site_dir: Path, *, progress: Progress | None = None) -> list[tuple[P
     ----------
     site_dir : Path
         The site. Readers go on with what they read.
+    force : bool
+        Even if the index knows packs whose files are gone.
     progress : callable, optional
         Called with the number of packs done and the number of all.
 
@@ -48,11 +52,31 @@ def reindex(site_dir: Path, *, progress: Progress | None = None) -> list[tuple[P
     SiteBusyError
         A merger is at work; the message says who. Nothing was changed.
     StoreError
-        The new index cannot be written; the old one is in place.
+        The new index cannot be written, or would lose what only the old one
+        still has. The old one is in place.
     """
     site = open_site(site_dir)
     with merge_lock(site.lock):
+        if not force:
+            _check_nothing_is_lost(site)
         return rebuild(site, progress=progress)
+
+
+def _check_nothing_is_lost(site: Site) -> None:
+    if is_missing(site.index):
+        return
+    try:
+        with closing(SiteStore(site.index, readonly=True)) as index:
+            ledger = index.ledger()
+    except (StoreError, sqlite3.DatabaseError):
+        return  # what is beyond reading cannot be lost
+    gone = sorted(digest for digest in ledger if not site.merged(digest).exists())
+    if gone:
+        raise StoreError(
+            f"{len(gone)} packs of the index have no file any more ({gone[0]}.db, for one), so an"
+            " index made from the files would lack them; the index was left as it is. Merge the"
+            " packs again from where they came or another site, or do without them: --force"
+        )
 
 
 def rebuild(site: Site, *, progress: Progress | None = None) -> list[tuple[Path, str]]:
