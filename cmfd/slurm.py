@@ -7,6 +7,7 @@ srun task, hooks) differs: a variable is used here only where it is known to be 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -90,10 +91,13 @@ def _whole(text: str) -> int | None:
 
 def _count_cpus(text: str) -> int | None:
     """Add up what SLURM writes as ``16(x2),8``: 16 on each of two nodes and 8 on a third."""
-    groups = [part.rstrip(")").partition("(x") for part in text.split(",")]
-    if not all(cpus.isdecimal() and (not times or times.isdecimal()) for cpus, _, times in groups):
-        return None
-    return sum(int(cpus) * int(times or 1) for cpus, _, times in groups)
+    total = 0
+    for part in text.split(","):
+        group = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part)
+        if group is None:
+            return None
+        total += int(group[1]) * int(group[2] or 1)
+    return total
 
 
 def _megabytes(text: str) -> int | None:

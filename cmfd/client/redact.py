@@ -41,7 +41,7 @@ _SECRET_VALUES = re.compile(
     re.VERBOSE,
 )
 _URL_PASSWORD = re.compile(r"(\b[\w+.-]+://[^\s/:@]*):[^\s/@]+@")
-_HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization|cookie)(\s*:\s*).+")
+_HEADER = re.compile(r"(?i)((?:proxy-)?authorization|cookie)(\s*:\s*).+")
 _NAMED = re.compile(r"""([\w.-]+)(["']?\s*=\s*["']?|["']\s*:\s*["']?|:\s+["']?)([^\s"'&;,]+)""")
 """A named value in a text: ``name=value``, ``"name": "value"``, ``name: value``."""
 _OPTION = re.compile(r"(?<!\S)(--?[\w-]+)(\s+)([^\s-]\S*)")

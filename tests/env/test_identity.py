@@ -16,6 +16,7 @@ from cmfd.identity import run_from, step_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Around = Callable[[str], dict[str, str]]
 
@@ -260,3 +261,36 @@ def test_real_launches_of_open_mpi_are_runs_of_their_own() -> None:
     assert len(set(first)) == len(set(second)) == 1
     assert first[0] != second[0]
     assert "None" not in first[0]
+
+
+LAUNCHER = """#!/bin/sh
+export PMI_SIZE=2 MPI_LOCALNRANKS=2
+for rank in 0 1; do sh -c '"$0" "$@"; true' env PMI_RANK=$rank "$@" & done
+wait
+"""
+
+
+def test_a_launch_that_nothing_names_is_known_by_its_launcher(tmp_path: Path) -> None:
+    """MPICH sets no id; with all ranks on this node, the process that started them is one."""
+    launcher = tmp_path / "mpiexec"
+    launcher.write_text(LAUNCHER)
+    launcher.chmod(0o755)
+    first, second = ranks_of(str(launcher)), ranks_of(str(launcher))
+    assert len(first) == len(second) == 2
+    assert len({*first, *second}) == 2
+    assert "None" not in first[0]
+
+
+def test_ranks_on_several_nodes_that_nothing_names_derive_no_run(around: Around) -> None:
+    """Then `cmfd run` or a communicator must say; guessing would give each node its own."""
+    assert run_from(around("hydra")) is None
+
+
+def test_workers_of_torchrun_on_one_node_are_known_by_their_agent() -> None:
+    """It is a Python by name; its run id is ``none`` unless the user gives one."""
+    environ = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    found = run_from(environ)
+    assert found is not None
+    assert found == run_from(environ | {"RANK": "1"})
+    assert found != run_from(environ | {"TORCHELASTIC_RUN_ID": "given"})
+    assert run_from(environ | {"LOCAL_WORLD_SIZE": "1"}) is None
