@@ -241,24 +241,30 @@ def parse_file_header(data: Buffer, name: str) -> FileHeader:
     return FileHeader(instance, boot_id, uid, pid, created_ns, block_bytes)
 
 
+def parse_block(view: memoryview) -> Block | None:
+    """Return the block whose bytes these are; none if it is unused, damaged or cut."""
+    head = bytes(view[:BLOCK_HEADER_BYTES])
+    if len(head) < BLOCK_HEADER_BYTES:
+        return None
+    if CRC.unpack_from(head, BLOCK_HEADER.size)[0] != zlib.crc32(head[: BLOCK_HEADER.size]):
+        return None
+    magic, kind, number, record_bytes, group = BLOCK_HEADER.unpack_from(head)
+    if magic != BLOCK_MAGIC or kind not in (EVENTS, POINTS, ROWS):
+        return None
+    body = view[BLOCK_HEADER_BYTES:]
+    if kind != EVENTS:
+        if not record_bytes or record_bytes % 8:
+            return None
+        body = body[: len(body) - len(body) % record_bytes]
+    return Block(number, kind, record_bytes, group, body)
+
+
 def parse_blocks(data: Buffer, header: FileHeader) -> list[Block]:
     """Return the blocks in use, by number; a block cut short or damaged is no block."""
     view = memoryview(data)
-    found: list[Block] = []
-    for at in range(FILE_HEADER_BYTES, len(view), header.block_bytes):
-        head = bytes(view[at : at + BLOCK_HEADER_BYTES])
-        if len(head) < BLOCK_HEADER_BYTES:
-            break
-        if CRC.unpack_from(head, BLOCK_HEADER.size)[0] != zlib.crc32(head[: BLOCK_HEADER.size]):
-            continue
-        magic, kind, number, record_bytes, group = BLOCK_HEADER.unpack_from(head)
-        if magic != BLOCK_MAGIC or kind not in (EVENTS, POINTS, ROWS) or not record_bytes:
-            continue
-        body = view[at + BLOCK_HEADER_BYTES : at + header.block_bytes]
-        if kind != EVENTS:
-            body = body[: len(body) - len(body) % record_bytes]
-        found.append(Block(number, kind, record_bytes, group, body))
-    return sorted(found, key=lambda block: block.number)
+    places = range(FILE_HEADER_BYTES, len(view), header.block_bytes)
+    found = [parse_block(view[at : at + header.block_bytes]) for at in places]
+    return sorted((block for block in found if block is not None), key=lambda block: block.number)
 
 
 def read_journal(path: Path) -> tuple[FileHeader, list[Block]]:
