@@ -1,0 +1,88 @@
+"""What the state machine goes by, derived from the settings; times in nanoseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cmfd.config import Settings
+
+SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """
+    How much the daemon holds in memory.
+
+    Attributes
+    ----------
+    budget_bytes : int
+        The most that all clients together may make it hold: never exceeded.
+    in_flight_bytes : int
+        What it aims at. Bytes in flight over bytes stored per second is the
+        time that an acknowledgement takes, so this keeps it short under load.
+    least_window_bytes, first_window_bytes, greatest_window_bytes : int
+        Credit of one client: at least (or none), in its Welcome, at most. The
+        least must hold the largest record; the greatest bounds a frame.
+    batch_bytes : int
+        Commit as soon as that much is pending.
+    """
+
+    budget_bytes: int = 64 << 20
+    in_flight_bytes: int = 8 << 20
+    least_window_bytes: int = 128 << 10
+    first_window_bytes: int = 256 << 10
+    greatest_window_bytes: int = 4 << 20
+    batch_bytes: int = 8 << 20
+
+
+@dataclass(frozen=True)
+class Options:
+    """
+    Parameters of a `NodeState`.
+
+    Attributes
+    ----------
+    own_uid : int
+        Who the daemon runs as.
+    multi_user : bool
+        Everybody on the node is welcome, not only `own_uid` and root.
+    host : str
+        This node's name.
+    default_site : str
+        Where runs go that name no site.
+    merge : bool
+        Start a merge of a site after packs were published to it unasked.
+    idle_ns : int
+        End after so long with nothing to do; 0: never.
+    """
+
+    own_uid: int
+    host: str
+    default_site: str = ""
+    multi_user: bool = False
+    merge: bool = False
+    commit_interval_ns: int = SECOND_NS // 10
+    checkpoint_interval_ns: int = 600 * SECOND_NS
+    grace_ns: int = 2 * SECOND_NS
+    idle_ns: int = 0
+    limits: Limits = field(default_factory=Limits)
+
+
+def options_from(
+    settings: Settings, *, own_uid: int, host: str, default_site: str, merge: bool
+) -> Options:
+    """Translate the settings."""
+    return Options(
+        own_uid=own_uid,
+        host=host,
+        default_site=default_site,
+        multi_user=settings.multi_user,
+        merge=merge,
+        commit_interval_ns=round(settings.commit_interval_s * SECOND_NS),
+        checkpoint_interval_ns=round(settings.checkpoint_interval_s * SECOND_NS),
+        grace_ns=round(settings.seal_grace_s * SECOND_NS),
+        idle_ns=round(settings.idle_s * SECOND_NS),
+    )

@@ -1,0 +1,270 @@
+"""
+The daemon's state: everything it knows, and everything that decides what it does.
+
+Law: `NodeState.handle` is the only thing that changes the state, and its
+effects are the only things that reach the world. No clock is read here, no
+socket, file or database touched: time comes in with the stimulus, and the
+world as stimuli. So any order of events can be tried in a test.
+
+Theory of operation. A message, a dying process, a signal is a stimulus;
+`handle` returns effects; the loop carries them out, and what becomes of them
+comes back as stimuli. The state has four parts: `Reception` (who may say what),
+`Intake` (what clients send until it is on disk), `Instances` (processes and
+their journals), `Runs` (what is sealed, when). `NodeState` says which of them
+hears of what, and when the daemon ends.
+
+Times are those of a monotonic clock, in nanoseconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from cmfd.daemon.effects import Effect, Exit, Purge
+from cmfd.daemon.figures import Figures
+from cmfd.daemon.instances import Instances
+from cmfd.daemon.intake import Intake
+from cmfd.daemon.options import SECOND_NS
+from cmfd.daemon.reception import Reception
+from cmfd.daemon.runs import Runs
+from cmfd.daemon.stimuli import (
+    CommitFailed,
+    Committed,
+    Introduced,
+    JournalGone,
+    JournalHeld,
+    JournalPiece,
+    JournalUnreadable,
+    Malformed,
+    MergeEnded,
+    ProcessExited,
+    Published,
+    PublishFailed,
+    Received,
+    Reloaded,
+    RunsSeen,
+    Started,
+    StopAsked,
+    Tick,
+    Unwatchable,
+    Vanished,
+)
+from cmfd.wire.messages import Slice, StatusRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cmfd.daemon.options import Options
+    from cmfd.daemon.stimuli import Stimulus
+
+log = logging.getLogger(__name__)
+
+STOP_PATIENCE_NS = 10 * SECOND_NS
+"""A daemon that was told to end does so within this time, come what may."""
+STUCK_PATIENCE_NS = 3600 * SECOND_NS
+"""How much longer it stays for packs that their site does not take."""
+FIRST_PURGE_NS = 5 * SECOND_NS
+PURGE_INTERVAL_NS = 3600 * SECOND_NS
+
+
+class NodeState:
+    """
+    The state of one daemon.
+
+    Parameters
+    ----------
+    options : Options
+        What it goes by.
+    epoch : bytes
+        16 bytes made anew at each start.
+    now_ns : int
+        The time of its start.
+    """
+
+    def __init__(self, options: Options, epoch: bytes, now_ns: int) -> None:
+        self.options = options
+        self.epoch = epoch
+        self.figures = Figures()
+        self.intake = Intake(options, self.figures)
+        self.instances = Instances(self.intake, self.figures)
+        self.runs = Runs(options, self.intake, self.instances, self.figures)
+        self._purge_ns = now_ns + FIRST_PURGE_NS
+        self._idle_since_ns: int | None = now_ns
+        self._stop_ns: int | None = None  # when it will not wait any longer
+        self._ended = False
+        self.reception = Reception(options, epoch, self.runs, self.document)
+        self._handlers: Mapping[type, Callable[[Any, int], list[Effect]]] = {
+            Received: self.reception.received,
+            Malformed: self.reception.malformed,
+            Introduced: self.reception.introduced,
+            Vanished: self.reception.vanished,
+            Started: self._started,
+            ProcessExited: self.instances.exited,
+            Unwatchable: self.instances.unwatchable,
+            JournalHeld: self.instances.held,
+            JournalPiece: self.instances.piece,
+            JournalGone: self.instances.gone,
+            JournalUnreadable: self.instances.unreadable,
+            Committed: self._committed,
+            CommitFailed: self.intake.failed,
+            RunsSeen: self.runs.seen,
+            Published: self.runs.published,
+            PublishFailed: self.runs.publish_failed,
+            MergeEnded: self.runs.merge_ended,
+            Reloaded: self._reloaded,
+            StopAsked: self._stop_asked,
+            Tick: self._tick,
+        }
+
+    def handle(self, stimulus: Stimulus, now_ns: int) -> list[Effect]:
+        """
+        Take in something that happened.
+
+        Parameters
+        ----------
+        stimulus : Stimulus
+            What happened.
+        now_ns : int
+            When; never less than at the call before.
+
+        Returns
+        -------
+        list of Effect
+            What is to be done, in this order.
+        """
+        if type(stimulus) is Received:
+            if type(stimulus.message) is Slice:  # a million values a second come this way
+                return self.reception.slice(stimulus, stimulus.message, now_ns)
+            if type(stimulus.message) is not StatusRequest:
+                self._idle_since_ns = None
+        effects = self._handlers[type(stimulus)](stimulus, now_ns)
+        return effects + self._go_on(now_ns)
+
+    def _started(self, stimulus: Started, now_ns: int) -> list[Effect]:
+        del now_ns
+        self.instances.found(stimulus.journals)
+        self.runs.look()
+        return []
+
+    def _committed(self, stimulus: Committed, now_ns: int) -> list[Effect]:
+        for item, reason in stimulus.unusable:
+            self.instances.damaged(item.instance, f"block {item.block} cannot be stored: {reason}")
+        batch, effects = self.intake.committed(stimulus, now_ns)
+        effects += self.instances.stored(batch)
+        self.runs.stored(batch, now_ns)
+        return effects
+
+    # -- time, and the end -----------------------------------------------------------------
+
+    def _reloaded(self, stimulus: Reloaded, now_ns: int) -> list[Effect]:
+        del now_ns
+        self.options = stimulus.options
+        for part in (self.reception, self.intake, self.runs):
+            part.options = stimulus.options
+        log.info("settings were read again")
+        return []
+
+    def _stop_asked(self, stimulus: StopAsked, now_ns: int) -> list[Effect]:
+        if self._stop_ns is None:
+            log.info("ending: %s", stimulus.reason)
+            self._stop_ns = now_ns + STOP_PATIENCE_NS
+            self.reception.closed = True
+            self.instances.stopping = True
+            self.intake.hurry(now_ns)
+            self.runs.stop()
+        return []
+
+    def _tick(self, stimulus: Tick, now_ns: int) -> list[Effect]:
+        del stimulus
+        effects = self.intake.commit_due(now_ns)
+        if now_ns >= self._purge_ns:
+            self._purge_ns = now_ns + PURGE_INTERVAL_NS
+            effects.append(Purge())
+        return effects
+
+    def _go_on(self, now_ns: int) -> list[Effect]:
+        """Do what has become possible; cheap, since it is called for nearly every stimulus."""
+        if self._ended:
+            return []
+        effects = self.intake.grant_waiting()
+        effects += self.runs.go_on(now_ns)
+        effects += self.instances.look_due(now_ns)
+        return effects + self._end_if_done(now_ns)
+
+    def _end_if_done(self, now_ns: int) -> list[Effect]:
+        if self._stop_ns is not None:
+            done = self.intake.quiet and not self.runs.sealing
+            if done or now_ns >= self._stop_ns:
+                return self._end("stopped" if done else "stopped before all was published")
+            return []
+        if self._busy():
+            self._idle_since_ns = None
+            return []
+        if self._idle_since_ns is None:
+            self._idle_since_ns = now_ns
+        idle_end_ns = self._idle_end_ns()
+        return self._end("idle") if idle_end_ns is not None and now_ns >= idle_end_ns else []
+
+    def _busy(self) -> bool:
+        return bool(
+            self.intake.by_route or self.instances.table or not self.intake.quiet or self.runs.busy
+        )
+
+    def _idle_end_ns(self) -> int | None:
+        if self._idle_since_ns is None or not self.options.idle_ns:
+            return None
+        patience_ns = STUCK_PATIENCE_NS if self.runs.stuck else 0
+        return self._idle_since_ns + self.options.idle_ns + patience_ns
+
+    def _end(self, reason: str) -> list[Effect]:
+        self._ended = True
+        return [*self.runs.give_up(f"the daemon ended ({reason})"), Exit(reason)]
+
+    def deadline_ns(self) -> int | None:
+        """Return when a `Tick` is needed although nothing else happens; None: never."""
+        parts = (
+            self.intake.deadline_ns(),
+            self.instances.deadline_ns(),
+            self.runs.deadline_ns(),
+            self._idle_end_ns(),
+            self._stop_ns,
+            self._purge_ns,
+        )
+        return min((part for part in parts if part is not None), default=None)
+
+    # -- for people and tests --------------------------------------------------------------
+
+    def document(self, uid: int) -> dict[str, object]:
+        """
+        Describe the state to a user.
+
+        Parameters
+        ----------
+        uid : int
+            Who asks: others than root and the daemon's own user see only what is theirs.
+        """
+        uids = None if uid in (0, self.options.own_uid) else {uid}
+        problems = [self.intake.problem] if self.intake.problem else []
+        if uids is None:
+            problems += [f"{path}: {reason}" for path, reason in self.instances.problems.items()]
+        return {
+            "epoch": self.epoch.hex(),
+            "multi_user": self.options.multi_user,
+            "stopping": self._stop_ns is not None,
+            "queued_bytes": self.intake.queued_bytes,
+            **self.figures.document(),
+            "clients": self.intake.document(uids),
+            "instances": self.instances.document(),
+            "runs": self.runs.document(uids),
+            "problems": problems,
+        }
+
+    def check(self) -> None:
+        """Assert every invariant of the state."""
+        self.intake.check()
+        self.instances.check()
+        self.runs.check()
+        for instance, session in self.intake.by_instance.items():
+            known = self.instances.table[instance]
+            assert known.uid == session.uid, "a session belongs to its instance's user"
