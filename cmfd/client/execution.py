@@ -72,7 +72,6 @@ class Execution:
         self._begin = begin
         self._comm = comm
         self._began = False
-        self._usage: resource.struct_rusage | None = None
         self._clear()
         session.executions.add(self)
 
@@ -357,9 +356,20 @@ class Execution:
 
     def close(
         self, status: Status, exit_code: int | None = None, signal: int | None = None,
-        *, whole: bool = False,
+        *, whole: bool = False, usage: resource.struct_rusage | None = None,
     ) -> None:  # fmt: skip
-        """Write how it ended, without waiting; `whole`: of the execution, not just this rank."""
+        """
+        Write how it ended, without waiting.
+
+        Parameters
+        ----------
+        status, exit_code, signal
+            As in `end`.
+        whole : bool
+            Of the execution, and not just this rank.
+        usage : struct_rusage, optional
+            What it used; of this process if not given.
+        """
         if self.ended:
             return
         self.begin()
@@ -371,7 +381,7 @@ class Execution:
                     exit_code=exit_code, signal=signal,
                 )
             )  # fmt: skip
-        self._session.report(self, status, exit_code, signal, self._usage)
+        self._session.report(self, status, exit_code, signal, usage)
 
     def __enter__(self) -> Execution:
         """Return the execution itself."""
