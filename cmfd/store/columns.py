@@ -4,11 +4,13 @@ Metric values in columns: how chunks and slices are written, and read back.
 A column is 64-bit integers (a float counts as its bit pattern), turned into
 small numbers by one of a few reversible transforms, split into byte planes and
 compressed with zstd together with the other columns of its blob. Everything is
-exact to the bit: NaN payloads, negative zero, the extremes of int64.
+exact to the bit: NaN payloads, negative zero, the extremes of int64. Only a few
+values, which columns would make larger, are kept in the slots they came in.
 
 A blob is ``version, kind, number of columns``, then ``transform, length`` of
 each column, then one zstd frame that holds the columns one after the other,
-each as eight planes: all lowest bytes first. Everything is little-endian.
+each as eight planes: all lowest bytes first. Everything is little-endian. A
+blob of slots has ``transform 0, bytes of a slot`` in place of its columns.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
     Float64s: TypeAlias = npt.NDArray[np.float64]
 
 VERSION = 1
-FLOAT_CHUNK, INT_CHUNK, POINTS, ROWS = range(1, 5)
-"""Kinds of blob: one series' values; points of any series; rows of a group."""
+FLOAT_CHUNK, INT_CHUNK, POINTS, ROWS, SLOTS = range(1, 6)
+"""Kinds of blob: one series' values; points of any series; rows of a group; journal slots."""
 
 RAW, XOR, DELTA_1, DELTA_2, DELTA_3, DELTA_4 = range(6)
 """Transforms: none; xor with the value before; differences, up to four times."""
@@ -148,6 +150,20 @@ def decode_rows(data: bytes) -> Rows:
     return Rows(times, steps, np.array(bits, np.int64).reshape(len(bits), len(times)))
 
 
+def encode_slots(payload: bytes | memoryview, record_bytes: int) -> bytes:
+    """Encode slots of a journal block as they are."""
+    head = _HEAD.pack(VERSION, SLOTS, 1) + _COLUMN.pack(RAW, record_bytes)
+    return head + _compress(payload)
+
+
+def slots_of(data: bytes) -> tuple[memoryview, int] | None:
+    """Return the slots and the bytes of each, if this is what a blob has."""
+    kind, shapes, body = _open(data)
+    if kind != SLOTS:
+        return None
+    return _decompress(body, zstandard.frame_content_size(body)), shapes[0][1]
+
+
 def run_starts(keys: Int64s) -> Int64s:
     """Return where each run of equal keys starts."""
     changed = np.empty(len(keys), np.bool_)
@@ -183,7 +199,8 @@ def _pack(kind: int, columns: Sequence[tuple[int, Int64s]]) -> bytes:
     return b"".join(head) + _compress(body)
 
 
-def _unpack(data: bytes) -> tuple[int, list[Int64s]]:
+def _open(data: bytes) -> tuple[int, list[tuple[int, int]], bytes]:
+    """Return a blob's kind, the transform and length of its columns, and the frame."""
     try:
         version, kind, n_columns = _HEAD.unpack_from(data)
         at = _HEAD.size + n_columns * _COLUMN.size
@@ -195,7 +212,12 @@ def _unpack(data: bytes) -> tuple[int, list[Int64s]]:
             f"metric values in format {version}, this cmfd reads {VERSION}; they were left as"
             " they are. Use the newer cmfd that wrote them"
         )
-    body = _decompress(data[at:], 8 * sum(length for _, length in shapes))
+    return kind, shapes, data[at:]
+
+
+def _unpack(data: bytes) -> tuple[int, list[Int64s]]:
+    kind, shapes, frame = _open(data)
+    body = _decompress(frame, 8 * sum(length for _, length in shapes))
     columns, offset = [], 0
     for transform, length in shapes:
         if transform not in _BACKWARD:
@@ -275,7 +297,7 @@ class _Codecs(threading.local):
 _codecs = _Codecs()
 
 
-def _compress(data: bytes) -> bytes:
+def _compress(data: bytes | memoryview) -> bytes:
     packed: bytes = _codecs.compressor.compress(data)
     return packed
 

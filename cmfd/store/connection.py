@@ -119,3 +119,19 @@ def statements(text: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             pending.clear()
+
+
+@cache
+def named(name: str) -> dict[str, str]:
+    """
+    Return the statements of `cmfd/store/sql/<name>.sql` by name.
+
+    A line ``-- name: x`` stands before the statement *x*.
+    """
+    found = {}
+    for statement in statements(sql(name)):
+        title, marker, text = statement.strip().partition("\n")
+        if not title.startswith("-- name: ") or not marker:
+            raise StoreError(f"{name}.sql: no '-- name:' before: {statement.strip()}")
+        found[title.removeprefix("-- name: ").strip()] = text
+    return found

@@ -58,7 +58,7 @@ CREATE TABLE series_stat (
 CREATE TABLE row_group (
     instance BLOB NOT NULL,
     id INTEGER NOT NULL,
-    series TEXT NOT NULL,            -- JSON list
+    series TEXT NOT NULL,            -- JSON list; empty: rows came before the group was named
     PRIMARY KEY (instance, id)
 ) STRICT, WITHOUT ROWID;
 
@@ -88,6 +88,7 @@ CREATE TABLE standing (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX execution_by_run ON execution (run);
+CREATE INDEX series_by_execution ON series (execution);
 
 -- Touches, and the Hashed records that complete them, until both are here.
 CREATE TABLE touch (

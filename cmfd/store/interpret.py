@@ -1,0 +1,205 @@
+"""
+Sealing: what a node store holds of a run, made into a pack.
+
+Reads the node store through a connection of its own while the daemon goes on
+writing it, in one read transaction, so that the pack is the store at one
+moment. All records of the run are in every pack; of the metric values, every
+journal block of which something came since the last pack, whole. So any two
+packs of a run agree, the later one has at least what the earlier one has of a
+block, and together they have everything.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import msgspec
+import numpy as np
+
+from cmfd import __version__
+from cmfd.errors import NotFoundError, StoreError
+from cmfd.store.columns import Points, encode, run_starts
+from cmfd.store.connection import atomic, connect, named
+from cmfd.store.content import upsert
+from cmfd.store.migrations import migrate
+from cmfd.store.pack import FORMAT, PARTIAL_PREFIX, finish
+from cmfd.store.points import decode_slice, joined, summaries
+from cmfd.store.records import Source, artifact_and_event
+from cmfd.wire.journal import ROWS
+from cmfd.wire.messages import Hashed, Touch, decode_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from cmfd.store.points import Summary
+
+NOT_HASHED = "not hashed"
+"""Problem of an event whose content nobody had read when its run was sealed."""
+
+
+@dataclass(frozen=True)
+class SealedPack:
+    """
+    A pack that was made of a run, and what `NodeStore.mark_sealed` needs.
+
+    Attributes
+    ----------
+    path : Path
+        The pack, named by its sha256.
+    run : bytes
+        The run.
+    upto : int
+        The commit up to which the pack has what the node store has.
+    final : bool
+        Whether it was sealed as the run's last one on this node.
+    """
+
+    path: Path
+    run: bytes
+    upto: int
+    final: bool
+
+
+def seal(  # noqa: PLR0913 - the last three are the pack's label
+    node_db_path: Path,
+    run: bytes,
+    out_dir: Path,
+    *,
+    final: bool,
+    now_ns: int,
+    cluster: str,
+    node: str,
+) -> SealedPack | None:
+    """
+    Make a pack of what is new of a run.
+
+    Parameters
+    ----------
+    node_db_path : Path
+        The node store; it is only read.
+    run : bytes
+        The run.
+    out_dir : Path
+        Where to put the pack; made if missing.
+    final : bool
+        Whether the run has ended on this node. Files that nobody has read by
+        then are recorded without a content digest.
+    now_ns : int
+        The time now.
+    cluster, node : str
+        Where this is, for the pack's label.
+
+    Returns
+    -------
+    SealedPack or None
+        None if there is nothing that no published pack has.
+
+    Raises
+    ------
+    NotFoundError
+        The node store knows no such run.
+    StoreError
+        The node store cannot be read, or the pack not be written.
+    """
+    partial = out_dir / f"{PARTIAL_PREFIX}{secrets.token_hex(8)}"
+    label = (FORMAT, f"cmfd {__version__}", cluster, node, now_ns, int(final))
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        with closing(_new_pack(partial, node_db_path)) as db, atomic(db):
+            upto = _fill(db, run, label, final=final)
+        return None if upto is None else SealedPack(finish(partial), run, upto, final)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(
+            f"cannot seal run {run.hex()} to {out_dir}: {error}. The node store has all of it:"
+            " free some disk space, and it is sealed at the next attempt"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _new_pack(path: Path, node_db_path: Path) -> sqlite3.Connection:
+    """Open an empty pack, with the node store attached to it."""
+    db = connect(path)
+    # What is not finished is deleted: nothing to bring back after a crash, and nothing to sync.
+    db.execute("PRAGMA journal_mode = MEMORY")
+    db.execute("PRAGMA synchronous = OFF")
+    migrate(db, "pack")
+    db.execute("ATTACH ? AS node", (f"file:{quote(str(node_db_path))}?mode=ro",))
+    return db
+
+
+def _fill(
+    db: sqlite3.Connection, run: bytes, label: tuple[object, ...], *, final: bool
+) -> int | None:
+    """Fill a pack; return the commit up to which it goes, or nothing if nothing is new."""
+    queries = named("node/seal")
+    standing = db.execute(queries["standing"], {"run": run}).fetchone()
+    if standing is None:
+        raise NotFoundError(f"this node knows no run {run.hex()}; nothing was sealed")
+    upto, has_new, sealed_seq, finished = standing
+    if not has_new and (finished or not final):
+        return None
+    for name, query in queries.items():
+        if name.startswith("copy_"):
+            db.execute(query, {"run": run})
+    if final:
+        _add_touches(db)
+    _add_chunks(db, sealed_seq)
+    db.execute(queries["label"], label)
+    return int(upto)
+
+
+def _add_touches(db: sqlite3.Connection) -> None:
+    """Make events of files that nobody has read."""
+    for instance, uid, host, record, rank in db.execute(named("node/seal")["touches"]).fetchall():
+        touch = decode_record(record)
+        assert isinstance(touch, Touch), "only touches name an execution"
+        unread = Hashed(at_ns=touch.at_ns, token=touch.token, digest="", problem=NOT_HASHED)
+        artifact, event = artifact_and_event(Source(instance, uid, host), touch, unread, rank)
+        db.execute(upsert("artifact"), artifact)
+        db.execute(upsert("event"), event)
+
+
+def _add_chunks(db: sqlite3.Connection, sealed_seq: int) -> None:
+    queries = named("node/seal")
+    blocks = db.execute(queries["blocks"], {"sealed_seq": sealed_seq}).fetchall()
+    for instance, block in blocks:
+        kinds = dict(db.execute(queries["kinds"], (instance,)))
+        points = _points(db, instance, block, kinds)
+        if not len(points.times):
+            continue
+        rows = [
+            (instance, summary.series, block, *summary[1:12], data)
+            for summary, data in _chunks(points, kinds)
+        ]
+        db.executemany(queries["add_chunk"], rows)
+
+
+def _points(
+    db: sqlite3.Connection, instance: bytes, block: int, kinds: Mapping[int, str]
+) -> Points:
+    """Return what the node store has of a block, of the series that go into this pack."""
+    pieces = []
+    for kind, data, group in db.execute(named("node/seal")["slices"], (instance, block)):
+        series = msgspec.json.decode(group, type=list[int]) if kind == ROWS and group else []
+        pieces.append(decode_slice(kind, data, series))
+    points, _ = joined(pieces)
+    wanted = np.isin(points.series, np.fromiter(kinds, np.int64, len(kinds)))
+    return points if wanted.all() else Points(*(column[wanted] for column in points))
+
+
+def _chunks(points: Points, kinds: Mapping[int, str]) -> Iterator[tuple[Summary, bytes]]:
+    """Yield each series with its values encoded."""
+    ints = {series for series, kind in kinds.items() if kind == "int"}
+    starts = run_starts(points.series).tolist()
+    ends = [*starts[1:], len(points.series)]
+    for summary, first, end in zip(summaries(points, ints), starts, ends, strict=True):
+        bits = points.bits[first:end]
+        values = bits if summary.series in ints else bits.view(np.float64)
+        yield summary, encode(points.steps[first:end], points.times[first:end], values)

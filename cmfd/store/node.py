@@ -1,0 +1,406 @@
+"""
+The node store: what the processes of one node said, safe on its disk.
+
+One process writes it, the node's daemon, in group commits: slices of journals
+are appended, then committed together, and acknowledged after that. Appending
+what is committed already changes nothing, so whoever is in doubt sends again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cmfd.errors import StoreError
+from cmfd.model import Status
+from cmfd.store import purging
+from cmfd.store.columns import encode_points, encode_rows, encode_slots
+from cmfd.store.connection import connect, named
+from cmfd.store.content import upsert
+from cmfd.store.migrations import migrate, refresh_views
+from cmfd.store.points import read_points, read_rows, values_per_row
+from cmfd.store.records import Figures, Records, Source
+from cmfd.store.series import Series
+from cmfd.wire import ranges
+from cmfd.wire.journal import EVENTS, POINT, POINTS, ROWS, events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+_ID_BYTES = 16
+_UINT32 = range(1 << 32)
+
+_FEW_SLOTS = 32
+"""Fewer are stored as they came: columns would be larger, and take ten times as long."""
+
+_MAX_BLOCKS = 1 << 12
+"""How many blocks' committed ranges are kept in memory."""
+
+_WAL_BYTES = 64 << 20
+"""What the write-ahead log shrinks to after a burst."""
+
+
+@dataclass(frozen=True)
+class JournalSlice:
+    """
+    Units ``[first, end)`` of one block of a journal.
+
+    Attributes
+    ----------
+    instance : bytes
+        Whose journal it is.
+    uid : int
+        The user, from the kernel.
+    journal, host : str
+        Where the journal is.
+    block, kind, record_bytes, group : int
+        As in the block's header.
+    first, end : int
+        Slots, or bytes of an event block, which begin and end at records.
+    payload : bytes
+        The units' bytes; every slot bears the block's mark.
+    """
+
+    instance: bytes
+    uid: int
+    journal: str
+    host: str
+    block: int
+    kind: int
+    record_bytes: int
+    group: int
+    first: int
+    end: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class RunStanding:
+    """
+    A run of which not everything is published.
+
+    Attributes
+    ----------
+    run : bytes
+        Its id.
+    site : str
+        Path of the site repository it is to be published to; empty: not known.
+    uid : int
+        Whose it is.
+    open_instances : int
+        How many of its processes on this node have not ended.
+    has_new : bool
+        Whether something was said of it since it was sealed last.
+    """
+
+    run: bytes
+    site: str
+    uid: int
+    open_instances: int
+    has_new: bool
+
+
+class NodeStore:
+    """
+    The database of a node's daemon.
+
+    Methods that write do so in the transaction that the next `commit` ends;
+    methods that read see what is committed. One thread at a time may use it.
+
+    Parameters
+    ----------
+    path : Path
+        The database; made if missing. It must be on a node-local disk.
+
+    Attributes
+    ----------
+    figures : Figures
+        For those who ask how it is.
+
+    Raises
+    ------
+    StoreError
+        The database cannot be used; it was left unchanged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.figures = Figures()
+        self._sql = named("node/queries")
+        self._db = connect(path, wal=True)
+        try:
+            self._db.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+            migrate(self._db, "node")
+            refresh_views(self._db, "node/views")
+            # A connection of its own sees nothing that may still be rolled back.
+            self._reader = connect(path, readonly=True)
+        except BaseException:
+            self._db.close()
+            raise
+        self._records = Records(self._db, self.figures)
+        self._series = Series(self._db, self._records)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._sources: dict[bytes, Source] = {}
+        self._ranges: dict[tuple[bytes, int], ranges.Ranges] = {}
+        self._dirty: set[tuple[bytes, int]] = set()
+        self._before = dataclasses.replace(self.figures)
+
+    def close(self) -> None:
+        """Close the database; what was appended and not committed is rolled back."""
+        self._reader.close()
+        self._db.close()
+
+    # -- transactions -------------------------------------------------------------------------
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Write in the current transaction; an error of the database ends it."""
+        try:
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._before = dataclasses.replace(self.figures)
+                self._series.begin(self._db.execute(self._sql["seq"]).fetchone()[0] + 1)
+            yield
+        except sqlite3.Error as error:
+            self.rollback()
+            raise StoreError(
+                f"cannot write to the node store: {error}. Nothing since the last commit was"
+                " kept, nor acknowledged: the journals have it. Free some disk space, if that is it"
+            ) from error
+
+    def commit(self) -> None:
+        """
+        Make everything since the last commit durable.
+
+        Raises
+        ------
+        StoreError
+            It could not be, and was rolled back.
+        """
+        if not self._db.in_transaction:
+            return
+        with self._writing():
+            self._write_ranges()
+            self._series.flush()
+            self._db.execute("COMMIT")
+        self._records.clear()
+        if len(self._ranges) > _MAX_BLOCKS:
+            self._ranges.clear()
+
+    def rollback(self) -> None:
+        """Forget everything since the last commit."""
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+        self._series.forget()
+        self._records.forget()
+        for field in dataclasses.fields(Figures):
+            setattr(self.figures, field.name, getattr(self._before, field.name))
+        self._forget()
+
+    # -- appending ----------------------------------------------------------------------------
+
+    def append(self, slices: Iterable[JournalSlice]) -> None:
+        """
+        Take slices of journals; of each, what is not here already.
+
+        What is malformed, or says something of another user's run, is counted,
+        logged and dropped.
+
+        Raises
+        ------
+        StoreError
+            The database cannot be written; everything since the last commit
+            was rolled back.
+        """
+        with self._writing():
+            # Records say what points mean; having them first saves work, no more.
+            for piece in sorted(slices, key=lambda piece: piece.kind != EVENTS):
+                self._take(piece)
+
+    def _take(self, piece: JournalSlice) -> None:
+        problem = _problem(piece)
+        if problem:
+            self._records.reject(Source(piece.instance, piece.uid, piece.host), problem)
+            return
+        source = self._source(piece)
+        if piece.uid not in (source.uid, 0):
+            self._records.refuse(
+                source._replace(uid=piece.uid), f"its instance is user {source.uid}'s"
+            )
+            return
+        key = (piece.instance, piece.block)
+        known = self._ranges.get(key)
+        if known is None:
+            rows = self._db.execute(self._sql["committed_of_block"], key)
+            known = self._ranges[key] = rows.fetchall()
+        for first, end in ranges.missing(known, piece.first, piece.end):
+            self._store(source, piece, first, end)
+            self._dirty.add(key)
+        self._ranges[key] = ranges.add(known, piece.first, piece.end)
+        self.figures.slices += 1
+
+    def _source(self, piece: JournalSlice) -> Source:
+        """Return who a journal's owner is; whoever brings it first says so."""
+        source = self._sources.get(piece.instance)
+        if source is None:
+            row = self._db.execute(self._sql["instance"], (piece.instance,)).fetchone()
+            if row is None:
+                row = (piece.uid, piece.host)
+                # A path of bytes that are no text must not stop what it holds.
+                journal = piece.journal.encode(errors="backslashreplace").decode()
+                self._db.execute(
+                    self._sql["add_instance"],
+                    (piece.instance, piece.uid, journal, piece.host, time.time_ns()),
+                )
+            source = self._sources[piece.instance] = Source(piece.instance, *row)
+        return source
+
+    def _store(self, source: Source, piece: JournalSlice, first: int, end: int) -> None:
+        """Store units that are not here yet."""
+        size = piece.record_bytes if piece.kind != EVENTS else 1
+        payload = memoryview(piece.payload)[
+            (first - piece.first) * size : (end - piece.first) * size
+        ]
+        if piece.kind == EVENTS:
+            for record in events(payload):
+                self._records.apply(source, record)
+        elif piece.kind == POINTS:
+            points = read_points(payload)
+            if len(points.times):
+                self._series.add_points(piece.instance, piece.block, first, points)
+                few = end - first < _FEW_SLOTS
+                data = encode_slots(payload, size) if few else encode_points(points)
+                self._add_slice(piece, first, end, data)
+                self.figures.values += len(points.times)
+        else:
+            rows = read_rows(payload, piece.record_bytes)
+            if len(rows.times):
+                self._series.add_rows(piece.instance, piece.block, first, piece.group, rows)
+                few = end - first < _FEW_SLOTS
+                data = encode_slots(payload, size) if few else encode_rows(rows)
+                self._add_slice(piece, first, end, data)
+                self.figures.values += rows.bits.size
+
+    def _add_slice(self, piece: JournalSlice, first: int, end: int, data: bytes) -> None:
+        group = piece.group if piece.kind == ROWS else 0
+        self._db.execute(
+            self._sql["add_slice"],
+            (piece.instance, piece.block, first, end, piece.kind, group, self._series.seq, data),
+        )
+
+    def _write_ranges(self) -> None:
+        for key in self._dirty:
+            self._db.execute(self._sql["forget_committed"], key)
+        self._db.executemany(
+            self._sql["add_committed"],
+            [(*key, first, end) for key in self._dirty for first, end in self._ranges[key]],
+        )
+        self._dirty.clear()
+
+    # -- processes that end -------------------------------------------------------------------
+
+    def end_instance(self, instance: bytes, at_ns: int) -> None:
+        """Note that a journal is complete: its process closed it, or died and it was read."""
+        with self._writing():
+            self._db.execute(self._sql["end_instance"], (at_ns, instance))
+
+    def mark_lost(self, instance: bytes, at_ns: int) -> None:
+        """Note that a process vanished, wherever it has not said how it ended."""
+        with self._writing():
+            rows = self._db.execute(self._sql["running_processes"], {"instance": instance})
+            for execution, read_ns, *usage in rows.fetchall():
+                # Later than its last reading even if the clock was set back in between.
+                lost_ns = max(at_ns, read_ns + 1)
+                state = (execution, instance, lost_ns, instance, Status.LOST.value, None, None)
+                self._db.execute(upsert("process_state"), (*state, *usage))
+                self._records.changed.add(execution)
+
+    # -- sealing ------------------------------------------------------------------------------
+
+    def mark_sealed(self, run: bytes, upto: int, *, final: bool, at_ns: int) -> None:
+        """
+        Note that a pack of a run is published.
+
+        Parameters
+        ----------
+        run : bytes
+            The run.
+        upto : int
+            `SealedPack.upto` of the pack.
+        final : bool
+            Whether it was sealed as the run's last one on this node.
+        at_ns : int
+            The time now.
+        """
+        with self._writing():
+            self._db.execute(
+                self._sql["mark_sealed"],
+                {"run": run, "upto": upto, "final": final, "at_ns": at_ns},
+            )
+
+    def purge(self, before_ns: int) -> list[bytes]:
+        """
+        Drop runs that were published as a whole before a time.
+
+        Which units of a journal were committed is kept as long as the journal
+        is there: it would be taken in anew.
+
+        Returns
+        -------
+        list of bytes
+            The runs that are no longer here.
+        """
+        with self._writing():
+            return purging.purge(self._db, before_ns)
+
+    # -- reading what is committed ------------------------------------------------------------
+
+    def committed(self, instance: bytes) -> list[tuple[int, int, int]]:
+        """Return the ranges ``(block, first, end)`` of a journal that are on disk."""
+        return self._read("committed", (instance,))
+
+    def open_instances(self) -> list[tuple[bytes, int, str]]:
+        """Return ``(instance, uid, journal)`` of those that have not ended."""
+        return self._read("open_instances")
+
+    def owner(self, instance: bytes) -> int | None:
+        """Return the user whose journal this is, if it is known here."""
+        rows = self._read("instance", (instance,))
+        return rows[0][0] if rows else None
+
+    def runs_of(self, instance: bytes) -> list[bytes]:
+        """Return the runs that a process took part in."""
+        return [run for (run,) in self._read("runs_of", {"instance": instance})]
+
+    def unsealed_runs(self) -> list[RunStanding]:
+        """Return the runs of which not everything is published."""
+        return [
+            RunStanding(run, site, uid, open_instances, bool(has_new))
+            for run, site, uid, open_instances, has_new in self._read("unsealed_runs")
+        ]
+
+    def _read(self, query: str, parameters: Any = ()) -> list[Any]:
+        return self._reader.execute(self._sql[query], parameters).fetchall()
+
+
+def _problem(piece: JournalSlice) -> str:
+    """Return what is wrong with a slice, or nothing."""
+    size = 1 if piece.kind == EVENTS else piece.record_bytes
+    if piece.kind not in (EVENTS, POINTS, ROWS) or (piece.kind == POINTS and size != POINT.size):
+        return f"a block of kind {piece.kind} with records of {size} bytes"
+    if piece.kind == ROWS and values_per_row(size) < 1:
+        return f"rows of {size} bytes"
+    if len(piece.instance) != _ID_BYTES or piece.block not in _UINT32 or piece.group not in _UINT32:
+        return f"block {piece.block}, group {piece.group} of {piece.instance.hex()}"
+    n_units = piece.end - piece.first
+    if piece.first < 0 or n_units < 1 or piece.end not in _UINT32:
+        return f"units {piece.first} to {piece.end}"
+    if len(piece.payload) != n_units * size:
+        return f"{len(piece.payload)} bytes for {n_units} units of {size}"
+    return ""

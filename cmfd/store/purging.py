@@ -1,0 +1,43 @@
+"""Dropping from a node store what is published as a whole."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cmfd.store.connection import named
+
+if TYPE_CHECKING:
+    import sqlite3
+
+
+def purge(db: sqlite3.Connection, before_ns: int) -> list[bytes]:
+    """
+    Drop runs that were published as a whole before a time, in the current transaction.
+
+    What was committed of a journal stays noted as long as the journal is there:
+    it would be taken in anew otherwise.
+
+    Returns
+    -------
+    list of bytes
+        The runs that are no longer there.
+    """
+    queries = named("node/purge")
+    before = {"before_ns": before_ns}
+    runs = [bytes(run) for (run,) in db.execute(queries["purgeable"], before)]
+    _each(db, "drop_", [{"run": run} for run in runs])
+    if runs:
+        _each(db, "clean_", [{}])
+    idle = db.execute(queries["idle"], before).fetchall()
+    _each(db, "empty_", [{"instance": instance} for instance, _ in idle])
+    gone = [instance for instance, journal in idle if not os.path.lexists(journal)]
+    _each(db, "forget_", [{"instance": instance} for instance in gone])
+    return runs
+
+
+def _each(db: sqlite3.Connection, prefix: str, parameters: list[dict[str, bytes]]) -> None:
+    """Run the statements of a prefix, in the order of their file, once for each parameter set."""
+    for name, query in named("node/purge").items():
+        if name.startswith(prefix):
+            db.executemany(query, parameters)

@@ -1,0 +1,78 @@
+-- name: standing
+SELECT (SELECT seq FROM node.clock), seq > sealed_seq, sealed_seq, finished FROM node.standing WHERE run = :run;
+
+-- name: copy_run
+INSERT INTO main.run SELECT * FROM node.run WHERE run = :run;
+
+-- name: copy_run_end
+INSERT INTO main.run_end SELECT * FROM node.run_end WHERE run = :run;
+
+-- name: copy_execution
+INSERT INTO main.execution SELECT * FROM node.execution WHERE run = :run;
+
+-- name: copy_execution_end
+INSERT INTO main.execution_end
+SELECT * FROM node.execution_end WHERE execution IN (SELECT execution FROM main.execution);
+
+-- name: copy_process
+INSERT INTO main.process SELECT * FROM node.process WHERE execution IN (SELECT execution FROM main.execution);
+
+-- name: copy_process_state
+INSERT INTO main.process_state
+SELECT * FROM node.process_state WHERE execution IN (SELECT execution FROM main.execution);
+
+-- name: copy_param
+INSERT INTO main.param SELECT * FROM node.param WHERE execution IN (SELECT execution FROM main.execution);
+
+-- name: copy_fact
+INSERT INTO main.fact
+SELECT * FROM node.fact WHERE subject = :run OR subject IN (SELECT execution FROM main.execution);
+
+-- name: copy_event
+INSERT INTO main.event SELECT * FROM node.event WHERE execution IN (SELECT execution FROM main.execution);
+
+-- name: copy_artifact
+INSERT INTO main.artifact SELECT * FROM node.artifact WHERE digest IN (SELECT digest FROM main.event);
+
+-- name: copy_execution_environment
+INSERT INTO main.execution_environment
+SELECT * FROM node.execution_environment WHERE execution IN (SELECT execution FROM main.execution);
+
+-- name: copy_environment
+INSERT INTO main.environment
+SELECT * FROM node.environment WHERE digest IN (SELECT digest FROM main.execution_environment);
+
+-- name: copy_series
+INSERT INTO main.series SELECT * FROM node.series WHERE execution IN (SELECT execution FROM main.execution);
+
+-- name: touches
+SELECT t.instance, i.uid, i.host, t.record, ifnull(p.rank, 0)
+FROM node.touch AS t
+JOIN node.instance AS i USING (instance)
+LEFT JOIN node.process AS p USING (execution, instance)
+WHERE t.execution IN (SELECT execution FROM main.execution);
+
+-- name: blocks
+SELECT DISTINCT l.instance, l.block FROM node.slice AS l
+WHERE l.seq > :sealed_seq AND l.instance IN (
+    SELECT s.instance FROM main.series AS s JOIN node.series_stat AS t USING (instance, series)
+    WHERE t.seq > :sealed_seq
+)
+ORDER BY l.instance, l.block;
+
+-- name: slices
+SELECT l.kind, l.data, ifnull(g.series, '') FROM node.slice AS l
+LEFT JOIN node.row_group AS g ON g.instance = l.instance AND g.id = l.group_id
+WHERE l.instance = ? AND l.block = ? ORDER BY l.first;
+
+-- name: kinds
+SELECT series, kind FROM main.series WHERE instance = ?;
+
+-- name: add_chunk
+INSERT INTO main.chunk (
+    instance, series, block, n_values, n_nan, step_min, step_max, first_ns, last_ns,
+    value_min, value_max, value_sum, last_step, last_value, data
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: label
+INSERT INTO main.pack (format, creator, cluster, node, sealed_ns, final) VALUES (?, ?, ?, ?, ?, ?);
