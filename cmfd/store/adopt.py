@@ -14,7 +14,7 @@ import os
 import stat
 import zlib
 from collections import defaultdict
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -92,6 +92,14 @@ class DeadJournal:
                 " it was left as it is"
             )
         return header, found.st_uid
+
+    def __enter__(self) -> DeadJournal:  # noqa: PYI034 - Python 3.10 has no typing.Self
+        """Return itself, to be closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self.close()
 
     def fileno(self) -> int:
         """Return the file's descriptor, to ask for its lock."""
@@ -185,5 +193,5 @@ def slices_of_journal(path: Path) -> tuple[form.FileHeader, list[JournalSlice]]:
     JournalError
         It cannot be read as a journal of the user whose file it is.
     """
-    with closing(DeadJournal(path)) as journal:
+    with DeadJournal(path) as journal:
         return journal.header, list(journal.slices())
