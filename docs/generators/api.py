@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import cmfd
@@ -36,7 +38,7 @@ def execution() -> str:
 def functions() -> str:
     """Return the module's functions, each with the method that it stands for."""
     rows = [
-        (code(f"cmfd.{name}{inspect.signature(member)}"), _first_line(member))
+        (code(f"cmfd.{name}{_signature(member)}"), _first_line(member))
         for name in cmfd.__all__
         if inspect.isfunction(member := getattr(cmfd, name)) and member.__module__ == "cmfd"
     ]
@@ -48,13 +50,18 @@ def _first_line(member: Any) -> str:
 
 
 def _function(name: str, member: Callable[..., Any]) -> str:
-    return "\n\n".join([f"### `{name}`", _signature(name, member), _described(member)])
+    written = f"```python\n{name}{_signature(member)}\n```"
+    return "\n\n".join([f"### `{name}`", written, _described(member)])
 
 
-def _signature(name: str, member: Callable[..., Any]) -> str:
-    signature = inspect.signature(member)
-    own = [item for item in signature.parameters.values() if item.name != "self"]
-    return f"```python\n{name}{signature.replace(parameters=own)}\n```"
+def _signature(member: Callable[..., Any]) -> str:
+    """Return parameters and result as they are written in the source."""
+    node = ast.parse(textwrap.dedent(inspect.getsource(member))).body[0]
+    assert isinstance(node, ast.FunctionDef)
+    for arguments in (node.args.posonlyargs, node.args.args):
+        arguments[:] = [item for item in arguments if item.arg != "self"]
+    result = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    return f"({ast.unparse(node.args)}){result}"
 
 
 def _described(member: Any) -> str:

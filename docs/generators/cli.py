@@ -14,13 +14,15 @@ from docs.generators.markdown import code, table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+VERBATIM = "\b"
+"""Begins a paragraph that click does not wrap."""
+
+_NO_CONTEXT = click.Context(click.Command("cmfd"))
+
 
 def commands() -> str:
-    """Return the help of every command."""
-    return "\n\n".join(
-        f"## `{' '.join(path)}`\n\n```text\n{_help(command, path)}\n```"
-        for path, command in _all(cli, ("cmfd",))
-    )
+    """Return the usage, help and options of every command."""
+    return "\n\n".join(_described(path, command) for path, command in _all(cli, ("cmfd",)))
 
 
 def exit_codes() -> str:
@@ -52,9 +54,32 @@ def _all(
                 yield from _all(below, (*path, name))
 
 
-def _help(command: click.Command, path: tuple[str, ...]) -> str:
-    context = click.Context(command, info_name=" ".join(path), terminal_width=90)
-    return "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+def _described(path: tuple[str, ...], command: click.Command) -> str:
+    # Not by click's own formatter, which each of its releases changes a little.
+    name = " ".join(path)
+    usage = " ".join([name, *command.collect_usage_pieces(click.Context(command))])
+    options = [item for item in command.params if isinstance(item, click.Option)]
+    parts = [f"## `{name}`", f"```text\n{usage}\n```", _text(command)]
+    if options:
+        parts.append(table(("Option", "Meaning"), [_option(item) for item in options]))
+    return "\n\n".join(parts)
+
+
+def _text(command: click.Command) -> str:
+    """Return a command's help: paragraphs, and those marked to be kept as they are as code."""
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    return "\n\n".join(
+        f"```text\n{text.removeprefix(VERBATIM).strip()}\n```"
+        if text.startswith(VERBATIM)
+        else " ".join(text.split())
+        for text in paragraphs
+    )
+
+
+def _option(option: click.Option) -> tuple[str, str]:
+    names = ", ".join(option.opts + option.secondary_opts)
+    value = "" if option.is_flag or option.count else f" {option.make_metavar(_NO_CONTEXT)}"
+    return code(names + value), option.help or ""
 
 
 SECTIONS = {"commands": commands, "exit_codes": exit_codes}

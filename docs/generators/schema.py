@@ -11,11 +11,23 @@ from typing import NamedTuple
 from cmfd.store import migrations
 from cmfd.store.connection import sql, statements
 from docs.generators.markdown import code, table
+from docs.generators.wire import MEANINGS
 
 _RULER = re.compile(r"^-- ?", re.MULTILINE)
 _COLUMN = re.compile(r"^\s+(\w+) [^\n]*?--\s*(.+)$", re.MULTILINE)
 _CREATED = re.compile(r"CREATE (TABLE|VIEW) (\w+)")
+_ITEM = re.compile(r"^ {2}(\w+) +")
+_END_OF_LIST = re.compile(r"^((?:- | {3}).*\n)(?=[^- ])", re.MULTILINE)
 _KIND = re.compile(r"\bkind: (\w+)\.?\s*")
+
+USUAL = {
+    "n_nan": "how many of them are NaN",
+    "n_values": "how many values",
+    "origin": "the journal instance that said it",
+    "seq": "number of the commit that it came with",
+    "value_type": "how to read `value`",
+}
+"""What a column's name means wherever it stands, beside those that the wire knows as well."""
 
 
 class Said(NamedTuple):
@@ -85,16 +97,22 @@ def _comment(text: str) -> str:
 
 def _table(db: sqlite3.Connection, said: Said) -> str:
     shared = {} if said.columns else _meanings_of_content().get(said.name, {})
+    known = {**shared, **said.columns}
     rows = [
-        (
-            code(column),
-            kind,
-            _constraint(kind, not_null, key),
-            {**shared, **said.columns}.get(column, ""),
-        )
+        (code(column), kind, _constraint(kind, not_null, key), known.get(column) or _usual(column))
         for _, column, kind, not_null, _, key in _columns(db, said.name)
     ]
     return table(("Column", "Type", "", "Meaning"), rows)
+
+
+def _usual(column: str) -> str:
+    """Return what a name means wherever it stands, as it does on the wire."""
+    if column == "id":
+        return "local number"
+    if column.endswith("_id"):
+        return f"local number of the {column.removesuffix('_id')}"
+    said = USUAL.get(column) or MEANINGS.get(column, "").removesuffix(".")
+    return said[:1].lower() + said[1:] if said[1:2].islower() else said
 
 
 def _constraint(kind: str, not_null: int, key: int) -> str:
@@ -124,7 +142,12 @@ def _columns(db: sqlite3.Connection, name: str) -> list[tuple[int, str, str, int
 def _introduction(text: str) -> str:
     """Return a file's first comment, up to a blank line."""
     head = text.split("\n\n", 1)[0]
-    return _RULER.sub("", head) if _CREATED.search(head) is None else ""
+    if _CREATED.search(head):
+        return ""
+    lines = _RULER.sub("", head).splitlines()
+    # A line that is indented by two begins an item, one indented by more goes on with it.
+    items = "\n".join(_ITEM.sub(r"- *\1*: ", line) for line in lines)
+    return _END_OF_LIST.sub(r"\1\n", items)
 
 
 def _said(name: str) -> list[Said]:
@@ -135,7 +158,7 @@ def _said(name: str) -> list[Said]:
         if created is None:
             continue
         above, body = statement[: created.start()], statement[created.end() :]
-        block = above.strip().rpartition("\n\n")[2]
+        block = "" if above.endswith("\n\n") else above.strip().rpartition("\n\n")[2]
         columns = dict(_COLUMN.findall(body)) if created[1] == "TABLE" else {}
         found.append(Said(created[2], " ".join(_RULER.sub("", block).split()), columns))
     return found

@@ -9,7 +9,7 @@ from docs.generators.markdown import code, table
 def settings() -> str:
     """Return every setting with its variable, type, default and meaning."""
     rows = [
-        (code(item.key), code(item.variable), item.type, code(_short(item.default)), item.meaning)
+        (code(item.key), code(item.variable), item.type, _default(item.default), item.meaning)
         for item in describe_settings()
     ]
     return table(("Key", "Variable", "Type", "Default", "Meaning"), rows)
@@ -22,8 +22,8 @@ def env_allow() -> str:
     return ", ".join(code(pattern) for pattern in ENV_ALLOW)
 
 
-def _short(default: str) -> str:
-    return "see below" if default.startswith("[") else default
+def _default(default: str) -> str:
+    return "below" if default.startswith("[") else code(default)
 
 
 SECTIONS = {"settings": settings, "env_allow": env_allow}

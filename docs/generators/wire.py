@@ -67,6 +67,8 @@ MEANINGS = {
     "flushed.token": "Of the `flush`.",
     "group.id": "The group's number in this journal, from 1.",
     "group.series": "A series' `id` for each column.",
+    "fact.subject": "Id of the run or execution.",
+    "hashed.digest": "Its identity, as above; empty if there is a `problem`.",
     "hashed.n_files": "How many files a directory holds; 1 for a file.",
     "hashed.size_bytes": "Bytes of content; -1 where it could not be read.",
     "hashed.strong": "A stronger digest of the same bytes, or empty.",
