@@ -29,7 +29,7 @@ from cmfd.store.content import upsert
 from cmfd.store.migrations import migrate
 from cmfd.store.pack import FORMAT, PARTIAL_PREFIX, finish
 from cmfd.store.points import decode_slice, joined, summaries
-from cmfd.store.records import Source, artifact_and_event
+from cmfd.store.rows import Source, artifact_and_event
 from cmfd.wire.journal import ROWS
 from cmfd.wire.messages import Hashed, Touch, decode_record
 

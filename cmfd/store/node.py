@@ -23,7 +23,8 @@ from cmfd.store.connection import connect, named
 from cmfd.store.content import upsert
 from cmfd.store.migrations import migrate, refresh_views
 from cmfd.store.points import read_points, read_rows, values_per_row
-from cmfd.store.records import Figures, Records, Source
+from cmfd.store.records import Figures, Records
+from cmfd.store.rows import Source
 from cmfd.store.series import Series
 from cmfd.wire import ranges
 from cmfd.wire.journal import EVENTS, POINT, POINTS, ROWS, events

@@ -9,36 +9,30 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 import re
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass
 from functools import singledispatchmethod
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from cmfd.errors import CmfdError
-from cmfd.model import Direction, Scalar, ValueType
+from cmfd.model import Direction
 from cmfd.store.connection import named
 from cmfd.store.content import upsert
+from cmfd.store.rows import RejectedError, Source, artifact_and_event, check, storable
 from cmfd.wire import messages as m
 from cmfd.wire.messages import decode_record, encode
 
 log = logging.getLogger(__name__)
 
-_ID_BYTES = 16
-_INT64 = range(-(1 << 63), 1 << 63)
 _SERIES = range(1 << 32)
 _DIGEST = re.compile(r"[a-z0-9]+:[0-9a-zA-Z.]+")
 _DIRECTIONS = frozenset(direction.value for direction in Direction)
 _MAX_PARTS = 1 << 16
 _MAX_CACHED = 1 << 16
-
-
-class RejectedError(CmfdError):
-    """A record that must not be stored; it is dropped, and what was said before is kept."""
 
 
 _MALFORMED = (
@@ -61,12 +55,8 @@ class Figures:
     refused: int = 0
 
 
-class Source(NamedTuple):
-    """Who says something: a journal."""
-
-    instance: bytes
-    uid: int
-    host: str
+class _RefusedError(CmfdError):
+    """The run or execution that a record speaks of is another user's; it is dropped."""
 
 
 class Records:
@@ -122,7 +112,7 @@ class Records:
         """Store what one record says; one that cannot be stored is dropped."""
         try:
             record = decode_record(payload)
-            _check(record)
+            check(record)
             self._store(record, source)
             self._figures.records += 1
         except _RefusedError as error:
@@ -363,68 +353,9 @@ class Records:
         whole = decode_record(b"".join(data for _, _, data in parts))
         if isinstance(whole, m.Part):
             raise RejectedError("a part of parts")
-        _check(whole)
+        check(whole)
         self._store(whole, source)
 
     @_store.register
     def _sealed(self, r: m.Sealed, source: Source) -> None:
         """Let it pass: it is for who reads a journal after its process died."""
-
-
-class _RefusedError(CmfdError):
-    """The run or execution that a record speaks of is another user's; it is dropped."""
-
-
-def _check(record: m.AnyRecord) -> None:
-    """Refuse what SQLite cannot hold, and ids that are none."""
-    for name in record.__struct_fields__:
-        value = getattr(record, name)
-        if type(value) is int:
-            if value not in _INT64:
-                raise RejectedError(f"{name} is out of range: {value}")
-        elif type(value) is bytes and name != "data" and len(value) != _ID_BYTES:
-            raise RejectedError(f"{name} is no id: {value.hex()}")
-
-
-def storable(value_type: str, value: Scalar) -> int | float | str:
-    """
-    Return a typed value as it is stored.
-
-    Raises
-    ------
-    RejectedError
-        The value is not of the type.
-    """
-    if value_type == ValueType.FLOAT and type(value) is float:
-        return "NaN" if math.isnan(value) else value
-    if value_type == ValueType.NULL and value is None:
-        return "null"
-    if value_type == ValueType.BOOL and type(value) is bool:
-        return int(value)
-    if value_type == ValueType.INT and type(value) is int:
-        return value
-    if value_type in (ValueType.STR, ValueType.JSON) and type(value) is str:
-        return value
-    raise RejectedError(f"no value of type {value_type!r}: {value!r}")
-
-
-def artifact_and_event(
-    source: Source, touch: m.Touch, hashed: m.Hashed, rank: int
-) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """
-    Return the rows that a touch is, once it is known what the content was.
-
-    Content that could not be read is known by where it was, its size and its
-    time only, and the event says why.
-    """
-    digest, strong, size_bytes = hashed.digest, hashed.strong, hashed.size_bytes
-    if hashed.problem or not digest:
-        where = f"{source.host}|{touch.absolute}|{touch.size_bytes}|{touch.mtime_ns}"
-        digest = "stat:" + hashlib.sha256(where.encode()).hexdigest()
-        strong, size_bytes = "", touch.size_bytes
-    artifact = (digest, strong, size_bytes, hashed.n_files)
-    event = (
-        touch.execution, touch.direction, digest, touch.path, touch.at_ns, source.instance,
-        touch.kind, source.host, touch.absolute, rank, touch.properties, hashed.problem,
-    )  # fmt: skip
-    return artifact, event
