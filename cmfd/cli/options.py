@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+_SITE_HELP = "Site repository; default: .cmfd here or above, else $CMFD_SITE, else your own."
+
 
 def _site(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path:
     del ctx, param
@@ -30,7 +32,18 @@ def site(function: F) -> F:
         type=click.Path(path_type=Path, file_okay=False),
         callback=_site,
         metavar="DIR",
-        help="Site repository; default: .cmfd here or above, else $CMFD_SITE, else your own.",
+        help=_SITE_HELP,
+    )(function)
+
+
+def site_if_given(function: F) -> F:
+    """Add ``--site``; the command gets None if nobody said so, and looks for it itself."""
+    return click.option(
+        "--site",
+        type=click.Path(path_type=Path, file_okay=False),
+        callback=lambda _ctx, _param, value: value and value.absolute(),
+        metavar="DIR",
+        help=_SITE_HELP,
     )(function)
 
 

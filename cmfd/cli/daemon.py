@@ -1,0 +1,6 @@
+import click
+
+
+@click.command("daemon")
+def command():
+    "x"

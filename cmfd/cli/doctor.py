@@ -1,0 +1,67 @@
+"""`cmfd doctor`: whether all is well on this node, and what to do where it is not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cmfd import config
+from cmfd.cli import options
+from cmfd.cli.checks.finding import Finding
+from cmfd.cli.checks.node import check_node
+from cmfd.cli.checks.site import check_site
+from cmfd.cli.checks.system import check_system
+from cmfd.cli.output import print_json
+from cmfd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+@click.command("doctor")
+@options.site
+@options.as_json
+@options.quiet
+@click.pass_context
+def command(ctx: click.Context, site: Path, *, as_json: bool, quiet: bool) -> None:
+    r"""
+    Check this node and the site, and say what to do about each finding.
+
+    The exit code is 1 if something does not work (fail), and 0 if all does (ok) or does less well
+    than it could (warn). With --quiet, only the latter two are printed.
+
+    \b
+    Example:
+      cmfd doctor
+    """
+    found = list(_findings(site))
+    if as_json:
+        print_json(found)
+    else:
+        for finding in found:
+            if not (quiet and finding.level == "ok"):
+                _print(finding)
+    if any(finding.level == "fail" for finding in found):
+        ctx.exit(1)
+
+
+def _findings(site: Path) -> Iterator[Finding]:
+    try:
+        settings = config.load()
+    except ConfigError as error:
+        yield Finding("settings", "fail", str(error), "Until then, the defaults are used.")
+        settings = config.Settings()
+    yield from check_node(settings)
+    yield from check_site(site)
+    yield from check_system()
+
+
+def _print(finding: Finding) -> None:
+    level = click.style(f"{finding.level:4}", fg=_COLOURS[finding.level])
+    click.echo(f"{level}  {finding.check}: {finding.what}")
+    if finding.advice:
+        click.echo(f"      {finding.advice}")

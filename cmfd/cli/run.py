@@ -1,0 +1,80 @@
+"""`cmfd run`: a command, recorded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cmfd.cli import child, options
+from cmfd.cli.wrapped import Order, Wrapped, param_of
+
+if TYPE_CHECKING:
+    from signal import Signals
+
+
+class _Assignment(click.ParamType[tuple[str, Any]]):
+    """``key=value``."""
+
+    name = "k=v"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
+        """Read a parameter."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return param_of(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+# Options end where the command begins, with or without "--".
+@click.command("run", context_settings={"allow_interspersed_args": False})
+@click.option("--pipeline", metavar="P", help="Default: the name of the working directory.")
+@click.option("--stage", metavar="S", help="Default: the name of the script or program.")
+@click.option("--name", default="", metavar="N", help="A name for the run, for people.")
+@click.option("--param", "params", multiple=True, type=_Assignment(), help="A parameter.")
+@click.option("-i", "--input", "inputs", multiple=True, metavar="PATH", help="What it reads.")
+@click.option("-o", "--output", "outputs", multiple=True, metavar="PATH", help="What it writes.")
+@options.site_if_given
+@options.as_json
+@options.quiet
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def command(*, as_json: bool, quiet: bool, **order: Any) -> None:
+    r"""
+    Run COMMAND and record it: parameters, metrics, artifacts, environment, time and memory.
+
+    The command has this terminal, its standard streams and its signals to itself, and cmfd ends as
+    it ended. A summary follows on standard error (with --json: as one line). What the command logs
+    with `import cmfd` becomes part of the same execution. Values of --param are JSON if they can
+    be, else text.
+
+    \b
+    Example:
+      cmfd run --pipeline digits --stage train --param C=10 -i data.csv -- python train.py
+    """
+    blocked = child.take_signals()
+    wrapped = Wrapped(Order(**order))
+    wrapped.begin()
+    ended = _run(wrapped, blocked)
+    try:
+        child.let_signals_interrupt()
+        wrapped.end(ended)
+        wrapped.store(as_json=as_json, quiet=quiet)
+    except KeyboardInterrupt:
+        click.echo("cmfd: interrupted; what was recorded is kept. See: cmfd status", err=True)
+    child.leave_as(ended)
+
+
+def _run(wrapped: Wrapped, blocked: set[Signals]) -> child.Ended:
+    """Run the command to its end."""
+    words = wrapped.order.command
+    try:
+        pid = child.spawn(words, wrapped.environ(), blocked)
+    except OSError as error:
+        click.echo(f"cmfd: {words[0]}: {error.strerror}", err=True)
+        return child.not_started(error, words[0])
+    wrapped.watch()
+    return child.supervise(pid)

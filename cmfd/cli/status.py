@@ -1,0 +1,83 @@
+"""`cmfd status`: how this node's daemon is, and what waits."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cmfd import config
+from cmfd.cli import options
+from cmfd.cli.output import print_json
+from cmfd.errors import CmfdError, DaemonUnavailableError, NotFoundError, WireError
+from cmfd.merge import inbox
+from cmfd.merge.layout import open_site
+from cmfd.report.status import status_lines
+from cmfd.wire.control import request
+from cmfd.wire.journal import SUFFIX
+from cmfd.wire.messages import StatusReply, StatusRequest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cmfd.config import Settings
+
+_ANSWER_S = 5.0
+
+
+@click.command("status")
+@options.site
+@options.as_json
+def command(site: Path, *, as_json: bool) -> None:
+    r"""
+    Show how this node's daemon is, which journals it has, and what waits in the site's inbox.
+
+    The exit code is 7 when no daemon runs; nothing is lost by that.
+
+    \b
+    Example:
+      cmfd status --json
+    """
+    settings = config.load()
+    problem: CmfdError | None = None
+    daemon = None
+    try:
+        daemon = _daemon(settings)
+    except DaemonUnavailableError as error:
+        problem = error
+    document = {
+        "node_dir": str(settings.node_dir),
+        "daemon": daemon,
+        "journals": len(list(settings.journal_dir.glob(f"*{SUFFIX}"))),
+        "site": _site(site),
+    }
+    if as_json:
+        print_json(document)
+    else:
+        click.echo("\n".join(status_lines(document)))
+    if problem is not None:
+        raise problem
+
+
+def _daemon(settings: Settings) -> dict[str, Any]:
+    """Return what the daemon says of itself."""
+    answer = request(settings.node_dir, StatusRequest(), _ANSWER_S)
+    if not isinstance(answer, StatusReply):
+        raise WireError(f"the daemon does not say how it is: {answer}")
+    document: dict[str, Any] = json.loads(answer.document)
+    return document
+
+
+def _site(path: Path) -> dict[str, Any]:
+    """Return what waits at a site; one that was not made yet has nothing."""
+    try:
+        site = open_site(path)
+    except NotFoundError:
+        return {"path": str(path), "exists": False, "waiting": 0, "quarantined": 0}
+    return {
+        "path": str(path),
+        "exists": True,
+        "waiting": len(inbox.waiting(site)),
+        "quarantined": len(list(site.quarantine.glob("*.db"))),
+    }

@@ -1,0 +1,231 @@
+"""
+What `cmfd run` records of its command: before it, while it runs, and when it has ended.
+
+Nothing here may change the command's run or its exit code (law 1): each step is `harmless`, which
+turns whatever goes wrong into one warning.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import threading
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cmfd import config, identity
+from cmfd.client import start
+from cmfd.client.execution import Execution
+from cmfd.client.launch import daemon_runs, ensure_daemon
+from cmfd.client.ranks import rank_from
+from cmfd.client.session import session
+from cmfd.client.warn import harmless
+from cmfd.model import Status
+from cmfd.wire.endpoint import listener
+from cmfd.wire.messages import RunEnd
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cmfd.cli.child import Ended
+
+_DAEMON_STARTS_S = 5.0
+"""How long a daemon that was just started may take to listen."""
+
+_CANCELLING = frozenset((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+
+
+class Order(NamedTuple):
+    """What `cmfd run` was told."""
+
+    command: Sequence[str]
+    pipeline: str | None = None
+    stage: str | None = None
+    site: Path | None = None
+    name: str = ""
+    params: Sequence[tuple[str, Any]] = ()
+    inputs: Sequence[str] = ()
+    outputs: Sequence[str] = ()
+
+
+class Wrapped:
+    """
+    A command as an execution.
+
+    Parameters
+    ----------
+    order : Order
+        What to run, and as what.
+
+    Attributes
+    ----------
+    plan : Plan or None
+        What it is an execution of; None where nothing can be recorded.
+    """
+
+    strict = False  # for `harmless`: a wrapper never is
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.session = session()
+        self.settings = self.session.settings
+        self.rank = rank_from(os.environ)
+        self.plan: start.Plan | None = None
+        self._execution: Execution | None = None
+        self._preparing = threading.Thread(target=self._prepare, name="cmfd-prepare", daemon=True)
+
+    @harmless()
+    def begin(self) -> None:
+        """Record what is about to run."""
+        self.plan = plan = self._plan()
+        begin = start.first_records(
+            plan, self.rank, self.order.name, role="wrapper",
+            command=shlex.join(self.order.command),
+        )  # fmt: skip
+        self._execution = Execution(
+            self.session, plan.execution, plan.run.run, plan.pipeline, plan.stage, self.rank, begin
+        )
+        self._execution.begin()
+        self._execution.params(dict(self.order.params))
+        for path in self.order.inputs:
+            self._execution.input(path)
+
+    def _plan(self) -> start.Plan:
+        environ, order = os.environ, self.order
+        run = identity.run_from(environ) or identity.new_run()
+        step = identity.step_from(environ)
+        outer = environ.get("CMFD_EXECUTION", "")
+        pipeline = order.pipeline or start.default_pipeline(os.getcwd())  # noqa: PTH109 - as text
+        stage = order.stage or stage_of(order.command)
+        key = (step or self.session.instance.hex(), pipeline, stage)
+        return start.Plan(
+            run=run,
+            execution=identity.execution_id(run.run, *key, 0),
+            parent=identity.parse(outer) if outer else None,
+            pipeline=pipeline,
+            stage=stage,
+            step=step,
+            site=str(order.site or config.find_site(Path.cwd(), environ)),
+        )
+
+    def environ(self) -> dict[str, str]:
+        """Return the command's environment."""
+        if self.plan is None:
+            return dict(os.environ)
+        handed_down = {
+            "CMFD_RUN": self.plan.run.run.hex(),
+            "CMFD_EXECUTION": self.plan.execution.hex(),
+            "CMFD_PIPELINE": self.plan.pipeline,
+            "CMFD_STAGE": self.plan.stage,
+            "CMFD_SITE": self.plan.site,
+            "CMFD_NODE_DIR": str(self.settings.node_dir),
+        }
+        return {**os.environ, **handed_down}
+
+    @harmless()
+    def watch(self) -> None:
+        """Do what can be done while the command runs, on other threads."""
+        if self._execution is None or self.plan is None:
+            return
+        self._preparing.start()
+        if self.rank.rank == 0:
+            execution, run = self._execution, self.plan.run.run
+            self.session.background.submit(
+                lambda: start.describe(execution, run, self.settings, self.order.command)
+            )
+
+    @harmless()
+    def _prepare(self) -> None:
+        """See to it that a daemon runs, and import what comes after the command."""
+        if self.settings.autostart:
+            ensure_daemon(self.settings)
+        import cmfd.cli.stored  # noqa: F401, PLC0415 - so the command does not wait for it
+
+    @harmless()
+    def end(self, ended: Ended) -> None:
+        """Record how the command ended, and hand over all that was recorded."""
+        if self._execution is None or self.plan is None:
+            return
+        for path in self.order.outputs:
+            self._execution.output(path)
+        status = status_of(ended)
+        # One of several ranks says how it ended itself, not how all of them did.
+        self._execution.close(
+            status, ended.exit_code, ended.signal, whole=self.rank.size == 1, usage=ended.usage
+        )
+        if self.plan.run.derived_from == "new":
+            self.session.append(
+                RunEnd(
+                    at_ns=time.time_ns(), run=self.plan.run.run, status=status.value,
+                    exit_code=ended.exit_code, signal=ended.signal,
+                )
+            )  # fmt: skip
+        if self._preparing.ident is not None:
+            self._preparing.join()
+        await_daemon(self.settings.node_dir)
+        self.session.close()
+
+    @harmless()
+    def store(self, *, as_json: bool, quiet: bool) -> None:
+        """Put the run into its site and print a summary, where this is the one to do so."""
+        if self.plan is None or self.rank.rank or self.plan.run.derived_from == "inherited":
+            return  # one of many ranks, or within a run that somebody else looks after
+        from cmfd.cli.stored import finish  # noqa: PLC0415 - imported while the command ran
+
+        finish(self.plan, self.settings, as_json=as_json, quiet=quiet)
+
+
+def stage_of(command: Sequence[str]) -> str:
+    """
+    Name a stage after a command: its script or module if it has one, else its program.
+
+    Parameters
+    ----------
+    command : sequence of str
+        As ``python -u train.py``, ``mpirun -n 4 ./heat``, ``python -m tools.prepare``.
+    """
+    for before, word in pairwise(command):
+        if before == "-m" and word.replace(".", "").isidentifier():
+            return word
+        if Path(word).suffix in (".py", ".sh", ".R", ".jl", ".pl"):
+            return Path(word).stem
+    return start.default_stage(command[0])
+
+
+def param_of(text: str) -> tuple[str, Any]:
+    """
+    Read ``key=value``; the value is JSON if it can be, else text.
+
+    Raises
+    ------
+    ValueError
+        There is no key.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ValueError(f"{text!r} is not key=value")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+def status_of(ended: Ended) -> Status:
+    """Return how an execution stands whose command ended so."""
+    if ended.signal in _CANCELLING:
+        return Status.CANCELLED
+    return Status.COMPLETED if ended.exit_code == 0 else Status.FAILED
+
+
+def await_daemon(node_dir: Path) -> bool:
+    """Wait until the daemon that runs listens; tell whether one does."""
+    deadline_s = time.monotonic() + _DAEMON_STARTS_S
+    while listener(node_dir) is None:
+        if not daemon_runs(node_dir) or time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.01)
+    return True

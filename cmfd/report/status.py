@@ -1,0 +1,61 @@
+"""A daemon's status document as lines for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cmfd.report import units
+from cmfd.report.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_TROUBLE = (
+    "commits_failed", "slices_unusable", "malformed", "refused", "overruns", "unknown",
+    "journals_unreadable", "publishes_failed", "merges_failed",
+)  # fmt: skip
+"""Counts of a daemon that should be 0."""
+
+
+def status_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """
+    Yield what `cmfd status` prints.
+
+    Parameters
+    ----------
+    document : mapping
+        Node directory, the daemon's own document (None without one), journals, site. What a daemon
+        of another release does not say is left out.
+    """
+    yield f"node     {document['node_dir']}: {document['journals']} journals"
+    if (daemon := document["daemon"]) is not None:
+        yield from _daemon_lines(daemon)
+    site = document["site"]
+    waiting = f"{site['waiting']} packs wait, {site['quarantined']} in quarantine"
+    yield printable(f"site     {site['path']}: {waiting if site['exists'] else 'not made yet'}")
+
+
+def _daemon_lines(daemon: Mapping[str, Any]) -> Iterator[str]:
+    version, pid = daemon.get("version", "?"), daemon.get("pid", "?")
+    yield f"daemon   cmfd {version}, process {pid}" + (", ending" * bool(daemon.get("stopping")))
+    yield f"clients  {len(daemon.get('clients', ()))} connected"
+    received, committed = daemon.get("bytes_received"), daemon.get("bytes_committed")
+    yield (
+        f"data     {units.size(received)} received, {units.size(committed)} committed in "
+        f"{daemon.get('commits', 0)} commits, {units.size(daemon.get('queued_bytes'))} queued"
+    )
+    for name in ("commit", "ack"):
+        yield from _latency(name, daemon.get(f"{name}_latency", {}))
+    for run in daemon.get("runs", ()):
+        problem = f": {run['problem']}" if run.get("problem") else ""
+        yield printable(f"run      {run['run']} {run['state']}{problem}")
+    trouble = {name: daemon[name] for name in _TROUBLE if daemon.get(name)}
+    if trouble:
+        yield "trouble  " + ", ".join(f"{name} {count}" for name, count in trouble.items())
+    yield from (printable(f"problem  {problem}") for problem in daemon.get("problems", ()))
+
+
+def _latency(name: str, latency: Mapping[str, Any]) -> Iterator[str]:
+    if latency.get("samples"):
+        median, p99 = (units.duration(latency[key] * 1e9) for key in ("p50_s", "p99_s"))
+        yield f"{name:8} takes {median}, at p99 {p99}"
