@@ -114,11 +114,27 @@ def _agree(
 ) -> Plan:
     """Decide on a plan; with a communicator, rank 0 decides for all."""
     if comm is None or comm.Get_size() == 1:
-        return _plan(pipeline, stage, site)
-    plan = _plan(pipeline, stage, site) if comm.Get_rank() == 0 else None
+        return _some_plan(pipeline, stage, site)
+    plan = _some_plan(pipeline, stage, site) if comm.Get_rank() == 0 else None
     agreed: Plan = comm.bcast(plan, root=0)
     _inherit(agreed.run)
     return agreed
+
+
+def _some_plan(
+    pipeline: str | None, stage: str | None, site: str | os.PathLike[str] | None
+) -> Plan:
+    """Return a plan whatever happens: the other ranks wait for it."""
+    try:
+        return _plan(pipeline, stage, site)
+    except (CmfdError, OSError, ValueError) as error:
+        if session().settings.strict:
+            raise
+        tell("start", error)
+    run = identity.new_run()
+    names = (pipeline or "default", stage or "default")
+    execution = identity.execution_id(run.run, "", *names, 0)
+    return Plan(run, execution, None, *names, "", str(site or ""))
 
 
 def _plan(pipeline: str | None, stage: str | None, site: str | os.PathLike[str] | None) -> Plan:
@@ -128,7 +144,7 @@ def _plan(pipeline: str | None, stage: str | None, site: str | os.PathLike[str] 
     step = identity.step_from(environ)
     inherited = environ.get("CMFD_EXECUTION", "")
     outer = (environ.get("CMFD_PIPELINE"), environ.get("CMFD_STAGE"))
-    pipeline = pipeline or outer[0] or default_pipeline(os.getcwd())  # noqa: PTH109 - cheap
+    pipeline = pipeline or outer[0] or default_pipeline(_cwd())
     stage = stage or outer[1] or default_stage(sys.argv[0] if sys.argv else "")
     parent = identity.parse(inherited) if inherited else None
     if parent is not None and (pipeline, stage) == outer:
@@ -145,12 +161,20 @@ def _site(environ: Mapping[str, str]) -> str:
     """Return the site of the run this process was started in, else the default site."""
     if environ.get("CMFD_RUN") and environ.get("CMFD_SITE"):
         return environ["CMFD_SITE"]
-    return str(config.find_site(os.getcwd(), environ))  # noqa: PTH109 - cheap
+    return str(config.find_site(_cwd() or "/", environ))
 
 
 def _inherit(run: identity.RunIdentity) -> None:
     """Let programs that this one starts belong to the same run."""
     os.environ.setdefault("CMFD_RUN", identity.text(run.run))
+
+
+def _cwd() -> str:
+    """Return the working directory, or nothing if it is gone."""
+    try:
+        return os.getcwd()  # noqa: PTH109 - cheap
+    except OSError:
+        return ""
 
 
 def default_pipeline(cwd: str) -> str:
@@ -170,11 +194,13 @@ def first_records(
     plan: Plan, rank: Rank, name: str = "", *, role: str = "rank", command: str = ""
 ) -> list[Record]:
     """Return what every process of an execution says first; `command`: of others than itself."""
+    from cmfd.client.redact import scrub_argv  # noqa: PLC0415 - spares `import cmfd` 3 ms
+
     now_ns = time.time_ns()
     run = RunBegin(
         at_ns=now_ns, run=plan.run.run, cluster=plan.run.cluster, job=plan.run.job,
         restart=plan.run.restart, user=_user(), name=name,
-        command=command or " ".join(sys.argv), cwd=os.getcwd(), site=plan.site,  # noqa: PTH109 - cheap
+        command=command or " ".join(scrub_argv(sys.argv)), cwd=_cwd(), site=plan.site,
     )  # fmt: skip
     execution = ExecutionBegin(
         at_ns=now_ns, execution=plan.execution, run=plan.run.run, parent=plan.parent,
@@ -212,5 +238,5 @@ def describe(
     at_ns = time.time_ns()
     for key, value in slurm.facts(os.environ).items():
         execution.fact(key, value, subject=run)
-    document = capture(os.getcwd(), argv or sys.argv, settings.env_allow)  # noqa: PTH109 - cheap
+    document = capture(_cwd(), argv or sys.argv, settings.env_allow)
     execution.describe(as_json(document), at_ns)

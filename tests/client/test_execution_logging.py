@@ -280,9 +280,7 @@ def test_how_the_block_ended_is_how_the_process_ended(node: Path) -> None:
         except (ValueError, SystemExit):
             pass
         said = records(journals(node)[0])
-        state = [
-            r for r in said if isinstance(r, ProcessState) and r.execution == execution.id
-        ][-1]
+        state = [r for r in said if isinstance(r, ProcessState) and r.execution == execution.id][-1]
         ended[name] = (state.status, state.exit_code)
 
     assert ended == {
@@ -341,7 +339,9 @@ def test_a_forked_child_has_a_journal_of_its_own(ex: Execution, node: Path) -> N
     ex.metric("m", 3.0, step=3)
 
     found = sorted(values(blocks)["m"] for blocks in journals(node))
-    begins = [r for blocks in journals(node) for r in records(blocks) if isinstance(r, ProcessBegin)]
+    begins = [
+        r for blocks in journals(node) for r in records(blocks) if isinstance(r, ProcessBegin)
+    ]
     assert found == [[(1, 1.0), (3, 3.0)], [(2, 2.0)]]
     assert sorted(b.role for b in begins) == ["rank", "worker"]
     assert {b.execution for b in begins} == {ex.id}
@@ -453,3 +453,41 @@ def test_closed_sessions_refuse_politely(ex: Execution) -> None:
     ex.param("late", 1)
     with pytest.raises(CmfdError, match="closed"):
         ex.append(Param(at_ns=0, execution=ex.id, key="x", type="int", value=1))
+
+
+def test_an_unusable_inherited_run_does_no_harm(
+    node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody's variable of the same name."""
+    monkeypatch.setenv("CMFD_RUN", "not an id")
+    monkeypatch.setenv("CMFD_EXECUTION", "neither")
+
+    use_everything(cmfd.start("pipe", "stage"))
+
+    assert logged(node)["m"] == [(0, 1.0)]
+
+
+def test_a_working_directory_that_is_gone_does_no_harm(
+    node: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scratch directories are cleaned under running jobs."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    use_everything(cmfd.start())
+
+    assert logged(node)["m"] == [(0, 1.0)]
+
+
+def test_secrets_on_the_command_line_are_not_recorded(
+    node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal is shown to others one day."""
+    monkeypatch.setattr(sys, "argv", ["train.py", "--api-token", "hunter2hunter2", "--lr=1"])
+    cmfd.start().end()
+
+    (path,) = (node / "journals").iterdir()
+    assert b"hunter2" not in path.read_bytes()
+    assert b"--lr=1" in path.read_bytes()
