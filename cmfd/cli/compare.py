@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cmfd.cli import options
+from cmfd.cli.help import example
 from cmfd.cli.output import print_json, print_tables
 from cmfd.query import runs as runs_
 from cmfd.query.compare import compare
@@ -17,21 +18,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@example("cmfd compare @-2 last")
 @click.command("compare")
 @options.several_runs
 @click.option("--all", "every", is_flag=True, help="Show equal parameters, too.")
 @options.site
 @options.as_json
 def command(site: Path, runs: tuple[str, ...], *, every: bool, as_json: bool) -> None:
-    r"""
+    """
     Put runs side by side: the parameters that differ, and first, last and best of each metric.
 
     Each of RUNS is the id of a run or its beginning, a job id, `last`, or `@-2` for the last but
     one. JSON has all parameters and says of each whether it differs.
-
-    \b
-    Example:
-      cmfd compare @-2 last
     """
     with open_index(site) as db:
         found = compare(db, [runs_.find(db, run) for run in runs])

@@ -12,6 +12,7 @@ from cmfd.cli.checks.finding import Finding
 from cmfd.cli.checks.node import check_node
 from cmfd.cli.checks.site import check_site
 from cmfd.cli.checks.system import check_system
+from cmfd.cli.help import example
 from cmfd.cli.output import print_json
 from cmfd.errors import ConfigError
 
@@ -22,21 +23,18 @@ if TYPE_CHECKING:
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
+@example("cmfd doctor")
 @click.command("doctor")
 @options.site
 @options.as_json
 @options.quiet
 @click.pass_context
 def command(ctx: click.Context, site: Path, *, as_json: bool, quiet: bool) -> None:
-    r"""
+    """
     Check this node and the site, and say what to do about each finding.
 
     The exit code is 1 if something does not work (fail), and 0 if all does (ok) or does less well
     than it could (warn). With --quiet, only the latter two are printed.
-
-    \b
-    Example:
-      cmfd doctor
     """
     found = list(_findings(site))
     if as_json:

@@ -15,6 +15,7 @@ from typing import IO, Any
 import click
 
 from cmfd import __version__
+from cmfd.cli.help import example
 from cmfd.errors import CmfdError
 
 COMMANDS = (
@@ -80,17 +81,14 @@ def _discard_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+@example(
+    "cmfd run --pipeline digits --stage train -- python train.py",
+    "cmfd show last",
+)
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="cmfd")
 def cli() -> None:
-    r"""
-    Keep and read the metadata of batch jobs: lineage, parameters, metrics, cost.
-
-    \b
-    Example:
-      cmfd run --pipeline digits --stage train -- python train.py
-      cmfd show last
-    """
+    """Keep and read the metadata of batch jobs: lineage, parameters, metrics, cost."""
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cmfd.cli import options
+from cmfd.cli.help import example
 from cmfd.cli.output import print_json
 from cmfd.cli.progress import progress_bar
 from cmfd.errors import IncompleteError
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from cmfd.merge.report import MergeReport
 
 
+@example(
+    "cmfd merge",
+    "cmfd merge --site /project/cmfd /var/tmp/cmfd-1000/journals",
+)
 @click.command("merge")
 @click.argument("sources", nargs=-1, type=click.Path(path_type=Path), metavar="[PACK|DIR]...")
 @click.option("--wait", is_flag=True, help="Wait for another merger instead of leaving it to it.")
@@ -27,17 +32,12 @@ if TYPE_CHECKING:
 def command(
     site: Path, sources: tuple[Path, ...], *, wait: bool, as_json: bool, quiet: bool
 ) -> None:
-    r"""
+    """
     Merge what waits in a site's inbox, and the given packs, into the site.
 
     Journals of processes that no daemon took are merged as well: name them, their directory, or
     the node directory. A merge can be repeated: what is there already stays as it is. When another
     merger is at work, it takes these packs too, and this one ends at once.
-
-    \b
-    Example:
-      cmfd merge
-      cmfd merge --site /project/cmfd /var/tmp/cmfd-1000/journals
     """
     with progress_bar("merging", quiet=quiet or as_json) as progress:
         done = merge_site(site, sources, progress=progress, wait=wait)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cmfd.cli import options
+from cmfd.cli.help import example
 from cmfd.cli.output import print_json, print_tables
 from cmfd.errors import NotFoundError
 from cmfd.query import metrics, runs
@@ -49,6 +50,10 @@ class _Steps(click.ParamType["tuple[int | None, int | None]"]):
             self.fail(f"{value!r} is no range of steps: 100:200, 100:, :200 or 7.", param, ctx)
 
 
+@example(
+    "cmfd metrics last",
+    "cmfd metrics last loss --rank 0 --step 100:200 --csv",
+)
 @click.command("metrics")
 @options.run
 @click.argument("name", required=False)
@@ -69,16 +74,11 @@ def command(  # noqa: PLR0913 - options
     as_json: bool,
     as_csv: bool,
 ) -> None:
-    r"""
+    """
     Show the metrics of a run, or with NAME the values of one, by step and rank.
 
     RUN is the id of a run or its beginning, a job id, `last`, or `@-2` for the last but one. In
     JSON and CSV, times are UTC nanoseconds and NaN, Infinity and -Infinity are words.
-
-    \b
-    Example:
-      cmfd metrics last
-      cmfd metrics last loss --rank 0 --step 100:200 --csv
     """
     with open_index(site) as db:
         run_id = runs.find(db, run)

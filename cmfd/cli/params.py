@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cmfd.cli import options
+from cmfd.cli.help import example
 from cmfd.cli.output import print_json, print_tables
 from cmfd.query import runs
 from cmfd.query.index import open_index
@@ -18,20 +19,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@example("cmfd params last --json")
 @click.command("params")
 @options.run
 @options.site
 @options.as_json
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 def command(site: Path, run: str, *, as_json: bool, as_csv: bool) -> None:
-    r"""
+    """
     Show the parameters of a run, with all values of those on which its ranks disagree.
 
     RUN is the id of a run or its beginning, a job id, `last`, or `@-2` for the last but one.
-
-    \b
-    Example:
-      cmfd params last --json
     """
     with open_index(site) as db:
         found = runs.params(db, runs.find(db, run))

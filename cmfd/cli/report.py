@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cmfd.cli import options
+from cmfd.cli.help import example
 from cmfd.cli.output import print_json, print_tables
 from cmfd.query import runs
 from cmfd.query.index import open_index
@@ -17,17 +18,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@example("cmfd report runtime --by user --days 30")
 @click.group("report")
 def command() -> None:
-    r"""
-    Report on runs.
-
-    \b
-    Example:
-      cmfd report runtime --by user --days 30
-    """
+    """Report on runs."""
 
 
+@example(
+    "cmfd report runtime last",
+    "cmfd report runtime --by stage --days 30 --json",
+)
 @command.command("runtime")
 @click.argument("run", required=False)
 @click.option("--by", type=click.Choice(list(GROUPS)), default="run", show_default=True)
@@ -51,17 +51,12 @@ def runtime(  # noqa: PLR0913 - options
     limit: int | None,
     as_json: bool,
 ) -> None:
-    r"""
+    """
     Report wall time, CPU time, efficiency, rank imbalance and stragglers.
 
     Efficiency is CPU time over wall time times the cores allotted (without a batch system: times
     ranks). Imbalance is the busiest rank's CPU time over the mean; ranks that poll while they
     wait, as most MPI libraries do, look busy.
-
-    \b
-    Example:
-      cmfd report runtime last
-      cmfd report runtime --by stage --days 30 --json
     """
     if limit is None:
         limit = 20 if by == "run" else runs.EVERY

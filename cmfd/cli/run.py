@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cmfd.cli import child, options
+from cmfd.cli.help import example
 from cmfd.cli.wrapped import Order, Wrapped, param_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class _Assignment(click.ParamType[tuple[str, Any]]):
 
 
 # Options end where the command begins, with or without "--".
+@example("cmfd run --pipeline digits --stage train --param C=10 -i data.csv -- python train.py")
 @click.command("run", context_settings={"allow_interspersed_args": False})
 @click.option("--pipeline", metavar="P", help="Default: the name of the working directory.")
 @click.option("--stage", metavar="S", help="Default: the name of the script or program.")
@@ -43,17 +45,13 @@ class _Assignment(click.ParamType[tuple[str, Any]]):
 @options.quiet
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def command(*, as_json: bool, quiet: bool, **order: Any) -> None:
-    r"""
+    """
     Run COMMAND and record it: parameters, metrics, artifacts, environment, time and memory.
 
     The command has this terminal, its standard streams and its signals to itself, and cmfd ends as
     it ended. A summary follows on standard error (with --json: as one line). What the command logs
     with `import cmfd` becomes part of the same execution. Values of --param are JSON if they can
     be, else text.
-
-    \b
-    Example:
-      cmfd run --pipeline digits --stage train --param C=10 -i data.csv -- python train.py
     """
     blocked = child.take_signals()
     wrapped = Wrapped(Order(**order))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cmfd.cli import options
+from cmfd.cli.help import example
 from cmfd.cli.output import print_json, print_tables
 from cmfd.query import runs
 from cmfd.query.index import open_index
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@example("cmfd runs --pipeline digits --days 7")
 @click.command("runs")
 @click.option("--pipeline", metavar="P", help="Only runs of this pipeline.")
 @click.option("--stage", metavar="S", help="Only runs of this stage.")
@@ -36,13 +38,7 @@ def command(  # noqa: PLR0913 - options
     limit: int,
     as_json: bool,
 ) -> None:
-    r"""
-    List runs, latest first.
-
-    \b
-    Example:
-      cmfd runs --pipeline digits --days 7
-    """
+    """List runs, latest first."""
     with open_index(site) as db:
         found = runs.recent(
             db,

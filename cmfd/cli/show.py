@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cmfd.cli import options
+from cmfd.cli.help import example
 from cmfd.cli.output import print_json, print_tables
 from cmfd.query import runs
 from cmfd.query.index import open_index
@@ -16,19 +17,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@example("cmfd show last")
 @click.command("show")
 @options.run
 @options.site
 @options.as_json
 def command(site: Path, run: str, *, as_json: bool) -> None:
-    r"""
+    """
     Show a run: executions, parameters, metrics, artifacts, facts, and what it took.
 
     RUN is the id of a run or its beginning, a job id, `last`, or `@-2` for the last but one.
-
-    \b
-    Example:
-      cmfd show last
     """
     with open_index(site) as db:
         found = runs.detail(db, runs.find(db, run))

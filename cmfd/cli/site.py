@@ -7,35 +7,30 @@ from pathlib import Path
 import click
 
 from cmfd.cli import options
+from cmfd.cli.help import example
 from cmfd.cli.output import print_json
 from cmfd.cli.progress import progress_bar
 from cmfd.errors import IncompleteError
 
 
+@example(
+    "cmfd site init",
+    "cmfd site verify",
+)
 @click.group("site")
 def command() -> None:
-    r"""
-    Make, check and look after a site repository.
-
-    \b
-    Example:
-      cmfd site init
-      cmfd site verify
-    """
+    """Make, check and look after a site repository."""
 
 
+@example(
+    "cmfd site init",
+    "cmfd site init /project/shared/cmfd",
+)
 @command.command("init")
 @click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
 @options.as_json
 def init(directory: Path | None, *, as_json: bool) -> None:
-    r"""
-    Make DIRECTORY a site; default: .cmfd here, which is then found from here and below.
-
-    \b
-    Example:
-      cmfd site init
-      cmfd site init /project/shared/cmfd
-    """
+    """Make DIRECTORY a site; default: .cmfd here, which is then found from here and below."""
     from cmfd.config import SITE_DIRECTORY  # noqa: PLC0415 - each subcommand its own imports
     from cmfd.merge.layout import init_site  # noqa: PLC0415 - as above
 
@@ -46,17 +41,12 @@ def init(directory: Path | None, *, as_json: bool) -> None:
         click.echo(f"Site {made.id} is at {made.path}")
 
 
+@example("cmfd site digest")
 @command.command("digest")
 @options.site
 @options.as_json
 def digest(site: Path, *, as_json: bool) -> None:
-    r"""
-    Print a digest of all content: equal content, equal digest, however it got there.
-
-    \b
-    Example:
-      cmfd site digest
-    """
+    """Print a digest of all content: equal content, equal digest, however it got there."""
     from cmfd.query.index import open_index  # noqa: PLC0415 - as above
     from cmfd.store.digest import content_digest  # noqa: PLC0415 - as above
 
@@ -68,19 +58,14 @@ def digest(site: Path, *, as_json: bool) -> None:
         click.echo(found)
 
 
+@example("cmfd site verify --deep")
 @command.command("verify")
 @click.option("--deep", is_flag=True, help="Also rebuild the index on the side and compare.")
 @options.site
 @options.as_json
 @options.quiet
 def verify(site: Path, *, deep: bool, as_json: bool, quiet: bool) -> None:
-    r"""
-    Read every pack and compare packs, ledger and index; nothing is changed.
-
-    \b
-    Example:
-      cmfd site verify --deep
-    """
+    """Read every pack and compare packs, ledger and index; nothing is changed."""
     from cmfd.merge.verify import verify as check  # noqa: PLC0415 - as above
 
     with progress_bar("reading", quiet=quiet or as_json) as progress:
@@ -100,18 +85,13 @@ def verify(site: Path, *, deep: bool, as_json: bool, quiet: bool) -> None:
         raise IncompleteError("\n".join(("Not all is well:", *found.problems)))
 
 
+@example("cmfd site reindex")
 @command.command("reindex")
 @options.site
 @options.as_json
 @options.quiet
 def reindex(site: Path, *, as_json: bool, quiet: bool) -> None:
-    r"""
-    Make the index anew from the packs, which are the truth.
-
-    \b
-    Example:
-      cmfd site reindex
-    """
+    """Make the index anew from the packs, which are the truth."""
     from cmfd.merge.reindex import reindex as rebuild  # noqa: PLC0415 - as above
 
     with progress_bar("indexing", quiet=quiet or as_json) as progress:
@@ -126,19 +106,14 @@ def reindex(site: Path, *, as_json: bool, quiet: bool) -> None:
         raise IncompleteError("\n".join(("These packs are not in the index:", *lines)))
 
 
+@example("cmfd site gc --remove")
 @command.command("gc")
 @click.option("--remove", is_flag=True, help="Remove them; without this, only tell.")
 @click.option("--keep-days", default=30.0, show_default=True, help="How long quarantine keeps.")
 @options.site
 @options.as_json
 def gc(site: Path, *, remove: bool, keep_days: float, as_json: bool) -> None:
-    r"""
-    Find leftovers of crashes and quarantine that had its time; never a merged or waiting pack.
-
-    \b
-    Example:
-      cmfd site gc --remove
-    """
+    """Find leftovers of crashes and old quarantine; never a pack that is merged or waits."""
     from cmfd.merge.gc import gc as collect  # noqa: PLC0415 - as above
     from cmfd.report import units  # noqa: PLC0415 - as above
 

@@ -9,6 +9,7 @@ import click
 
 from cmfd import config
 from cmfd.cli import options
+from cmfd.cli.help import example
 from cmfd.cli.output import print_json
 from cmfd.errors import CmfdError, DaemonUnavailableError, NotFoundError, WireError
 from cmfd.merge import inbox
@@ -26,18 +27,15 @@ if TYPE_CHECKING:
 _ANSWER_S = 5.0
 
 
+@example("cmfd status --json")
 @click.command("status")
 @options.site
 @options.as_json
 def command(site: Path, *, as_json: bool) -> None:
-    r"""
+    """
     Show how this node's daemon is, which journals it has, and what waits in the site's inbox.
 
     The exit code is 7 when no daemon runs; nothing is lost by that.
-
-    \b
-    Example:
-      cmfd status --json
     """
     settings = config.load()
     problem: CmfdError | None = None
