@@ -79,3 +79,9 @@ class IncompleteError(CmfdError):
     """A command did its work but had to leave something out; it says what."""
 
     exit_code = 12
+
+
+class DaemonRunningError(CmfdError):
+    """Another daemon serves this node directory; it was left alone."""
+
+    exit_code = 13

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Union
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cmfd.store.interpret import SealedPack
     from cmfd.store.node import JournalSlice
     from cmfd.wire.endpoint import Peer
     from cmfd.wire.messages import AnyMessage
@@ -132,7 +133,7 @@ class Seal:
     run: bytes
     site: Path
     final: bool
-    outbox: Path | None = None
+    outbox: SealedPack | None = None
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,13 @@ class StartMerge:
     """Start ``cmfd merge`` of a site as a process of its own; `MergeEnded`."""
 
     site: Path
+
+
+@dataclass(frozen=True)
+class Announce:
+    """Tell the service manager how the daemon stands."""
+
+    state: str
 
 
 @dataclass(frozen=True)
@@ -152,5 +160,5 @@ class Exit:
 Effect = Union[  # noqa: UP007 - the formatter would put a member on each line
 
     Send, Report, Introduce, Watch, Unwatch, ReadJournal, LeaveJournal, Commit, LookAtRuns, Purge,
-    Seal, StartMerge, Exit,
+    Seal, StartMerge, Announce, Exit,
 ]  # fmt: skip

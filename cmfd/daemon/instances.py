@@ -195,6 +195,8 @@ class Instances:
         known.ended_ns = known.ended_ns or stimulus.touched_ns
         self._cut(known)
         self._piece_in = self.intake.pieces(stimulus.slices, now_ns)
+        if stimulus.problem:
+            self.damaged(stimulus.instance, stimulus.problem)
         if stimulus.last:
             self._drained(self._answered(stimulus.instance), now_ns)
         return []

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from cmfd.daemon.instances import Instances
     from cmfd.daemon.intake import Intake
     from cmfd.daemon.options import Options
-    from cmfd.daemon.stimuli import MergeEnded, Published, PublishFailed, RunsSeen
+    from cmfd.daemon.stimuli import LookFailed, MergeEnded, Published, PublishFailed, RunsSeen
+    from cmfd.store.interpret import SealedPack
     from cmfd.store.node import RunStanding
     from cmfd.wire.endpoint import Peer
     from cmfd.wire.messages import SealRequest
@@ -49,10 +50,8 @@ class Run:
     ----------
     due_ns : int or None
         When to seal it: grace, checkpoint or retry; None while it is sealed.
-    outbox : Path or None
-        A pack that is sealed and could not be published.
-    final : bool
-        Whether the pack being made, or in the outbox, is the last one.
+    outbox : SealedPack or None
+        A pack that could not be published.
     """
 
     run: bytes
@@ -62,9 +61,8 @@ class Run:
     is_open: bool = True
     has_new: bool = True
     due_ns: int | None = None
-    final: bool = False
     failures: int = 0
-    outbox: Path | None = None
+    outbox: SealedPack | None = None
     problem: str = ""
 
     def turn(self, turn: RunTurn) -> None:
@@ -165,6 +163,13 @@ class Runs:
         due = [run for run in self.table.values() if self._is_due(run, now_ns)]
         return effects + [self._seal(run, "") for run in due]
 
+    def look_failed(self, stimulus: LookFailed, now_ns: int) -> list[Effect]:
+        """Look again later."""
+        log.error("the runs cannot be looked at: %s", stimulus.reason)
+        self._looking = False
+        self._look_ns = now_ns + FIRST_RETRY_NS
+        return []
+
     def _note(self, standing: RunStanding, now_ns: int) -> None:
         run = self.table.get(standing.run)
         if run is None:
@@ -187,12 +192,10 @@ class Runs:
         return run.due_ns is not None and run.due_ns <= now_ns
 
     def _seal(self, run: Run, site: str) -> Effect:
-        if run.outbox is None:
-            run.final = not run.is_open
         run.turn(RunTurn.SEAL)
         run.due_ns = None
         outbox, run.outbox = run.outbox, None
-        return Seal(run.run, Path(site or run.site), run.final, outbox)
+        return Seal(run.run, Path(site or run.site), not run.is_open, outbox)
 
     def published(self, stimulus: Published, now_ns: int) -> list[Effect]:
         """Note it in the store, tell who asked, and have the site merged if nobody did."""
@@ -200,7 +203,8 @@ class Runs:
         run.turn(RunTurn.PUBLISHED)
         run.failures = 0
         run.problem = ""
-        self.intake.mark(SealMark(run.run, stimulus.upto, stimulus.final), now_ns)
+        if stimulus.sealed is not None:
+            self.intake.mark(SealMark(run.run, stimulus.sealed.upto, stimulus.sealed.final), now_ns)
         packs = [] if stimulus.pack is None else [str(stimulus.pack)]
         self.figures.counts.packs_published += len(packs)
         log.info("run %s: published %s", run.run.hex(), ", ".join(packs) or "nothing new")
@@ -220,7 +224,7 @@ class Runs:
         run.problem = stimulus.reason
         self.figures.counts.publishes_failed += 1
         log.warning("run %s is not at its site yet: %s", run.run.hex(), stimulus.reason)
-        packs = [] if stimulus.outbox is None else [str(stimulus.outbox)]
+        packs = [] if stimulus.outbox is None else [str(stimulus.outbox.path)]
         return self._reply(run, SealReply(packs=packs, problem=stimulus.reason))
 
     def _reply(self, run: Run, reply: SealReply) -> list[Effect]:
@@ -345,7 +349,7 @@ class Runs:
                 "site": run.site,
                 "state": run.phase.name.lower(),
                 "new": run.has_new,
-                "outbox": str(run.outbox) if run.outbox else "",
+                "outbox": str(run.outbox.path) if run.outbox else "",
                 "problem": run.problem,
             }
             for run in self.table.values()

@@ -21,7 +21,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from cmfd.daemon.effects import Effect, Exit, Purge
+from cmfd.daemon.effects import Announce, Effect, Exit, Purge
 from cmfd.daemon.figures import Figures
 from cmfd.daemon.instances import Instances
 from cmfd.daemon.intake import Intake
@@ -36,6 +36,7 @@ from cmfd.daemon.stimuli import (
     JournalHeld,
     JournalPiece,
     JournalUnreadable,
+    LookFailed,
     Malformed,
     MergeEnded,
     ProcessExited,
@@ -109,6 +110,7 @@ class NodeState:
             Committed: self._committed,
             CommitFailed: self.intake.failed,
             RunsSeen: self.runs.seen,
+            LookFailed: self.runs.look_failed,
             Published: self.runs.published,
             PublishFailed: self.runs.publish_failed,
             MergeEnded: self.runs.merge_ended,
@@ -145,7 +147,7 @@ class NodeState:
         del now_ns
         self.instances.found(stimulus.journals)
         self.runs.look()
-        return []
+        return [Announce("READY=1")]
 
     def _committed(self, stimulus: Committed, now_ns: int) -> list[Effect]:
         for item, reason in stimulus.unusable:
@@ -166,14 +168,15 @@ class NodeState:
         return []
 
     def _stop_asked(self, stimulus: StopAsked, now_ns: int) -> list[Effect]:
-        if self._stop_ns is None:
-            log.info("ending: %s", stimulus.reason)
-            self._stop_ns = now_ns + STOP_PATIENCE_NS
-            self.reception.closed = True
-            self.instances.stopping = True
-            self.intake.hurry(now_ns)
-            self.runs.stop()
-        return []
+        if self._stop_ns is not None:
+            return []
+        log.info("ending: %s", stimulus.reason)
+        self._stop_ns = now_ns + STOP_PATIENCE_NS
+        self.reception.closed = True
+        self.instances.stopping = True
+        self.intake.hurry(now_ns)
+        self.runs.stop()
+        return [Announce("STOPPING=1")]
 
     def _tick(self, stimulus: Tick, now_ns: int) -> list[Effect]:
         del stimulus

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cmfd.daemon.options import Options
+    from cmfd.store.interpret import SealedPack
     from cmfd.store.node import JournalSlice, RunStanding
     from cmfd.wire.endpoint import Peer
     from cmfd.wire.messages import AnyMessage
@@ -110,6 +111,8 @@ class JournalPiece:
     last: bool
     touched_ns: int = 0
     """When the file was last written to, in UTC."""
+    problem: str = ""
+    """With the last piece: why the file should stay, or empty."""
 
 
 @dataclass(frozen=True)
@@ -152,15 +155,21 @@ class RunsSeen:
 
 
 @dataclass(frozen=True)
+class LookFailed:
+    """The store could not say how runs stand."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Published:
     """A run was sealed, and its pack (none if there was nothing) is in the site's inbox."""
 
     run: bytes
     site: Path
-    final: bool
+    sealed: SealedPack | None
     pack: Path | None
-    upto: int
-    """What `NodeStore.mark_sealed` needs."""
+    """Where the site has it."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +178,7 @@ class PublishFailed:
 
     run: bytes
     reason: str
-    outbox: Path | None = None
+    outbox: SealedPack | None = None
 
 
 @dataclass(frozen=True)
@@ -202,6 +211,6 @@ class Tick:
 Stimulus = Union[  # noqa: UP007 - as for effects
 
     Received, Malformed, Introduced, Vanished, Started, ProcessExited, Unwatchable, JournalHeld,
-    JournalPiece, JournalGone, JournalUnreadable, Committed, CommitFailed, RunsSeen, Published,
-    PublishFailed, MergeEnded, Reloaded, StopAsked, Tick,
+    JournalPiece, JournalGone, JournalUnreadable, Committed, CommitFailed, RunsSeen, LookFailed,
+    Published, PublishFailed, MergeEnded, Reloaded, StopAsked, Tick,
 ]  # fmt: skip

@@ -1,0 +1,254 @@
+"""
+The journals of other processes, as files: inspected, locked, read, removed.
+
+Law: where a journal is, is a client's word, and on a shared node a client may
+be anybody. So links are not followed, only a regular file that belongs to the
+client's own user counts, and a name is removed only while it is that file's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cmfd.daemon.stimuli import (
+    FoundJournal,
+    JournalGone,
+    JournalHeld,
+    JournalPiece,
+    JournalUnreadable,
+)
+from cmfd.errors import JournalError
+from cmfd.store.adopt import DeadJournal
+from cmfd.wire.journal import FILE_HEADER_BYTES, SUFFIX
+from cmfd.wire.ranges import covers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cmfd.daemon.effects import LeaveJournal, ReadJournal
+    from cmfd.daemon.stimuli import Stimulus
+    from cmfd.store.node import JournalSlice
+    from cmfd.wire.ranges import Ranges
+
+log = logging.getLogger(__name__)
+
+_NAME = re.compile(r"[0-9a-f]{32}" + re.escape(SUFFIX))
+
+PIECE_BYTES = 1 << 20
+"""How much of a journal is read at a time."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is at the place that a client named: its journal, nothing to see, or a problem."""
+
+    journal: str = ""
+    problem: str = ""
+
+
+def inspect(named: str, directory: Path, instance: bytes, uid: int) -> Inspection:
+    """
+    Find out whether a client's journal is where it says.
+
+    Parameters
+    ----------
+    named : str
+        The path as the client sees it: in a container, another one than here.
+    directory : Path
+        Where this node's journals are by default.
+    instance, uid
+        Whose journal it must be.
+    """
+    for path in (Path(named), directory / f"{instance.hex()}{SUFFIX}"):
+        if not path.is_absolute() or "\0" in str(path):
+            continue
+        try:
+            with closing(DeadJournal(path)) as journal:
+                if journal.uid != uid or journal.header.instance != instance:
+                    return Inspection(problem=f"{path} is not the journal of this process")
+                return Inspection(journal=str(path))
+        except JournalError as error:
+            if not isinstance(error.__cause__, (FileNotFoundError, NotADirectoryError)):
+                if isinstance(error.__cause__, PermissionError):
+                    break
+                return Inspection(problem=str(error))
+    log.warning(
+        "instance %s: its journal %s cannot be seen from here: what it has not sent when it "
+        "dies must be merged from there",
+        instance.hex(), named,
+    )  # fmt: skip
+    return Inspection()
+
+
+def found_in(directory: Path, uid: int | None) -> Iterator[FoundJournal]:
+    """Yield the journals in a directory; `uid`: only this user's."""
+    with suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            if not _NAME.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
+                continue
+            owner = entry.stat(follow_symlinks=False).st_uid
+            if uid in (None, owner):
+                yield FoundJournal(bytes.fromhex(entry.name[:32]), owner, entry.path)
+
+
+class _Reading:
+    """A dead journal whose lock is the daemon's."""
+
+    def __init__(self, journal: DeadJournal, known: dict[int, Ranges]) -> None:
+        self.journal = journal
+        self._known = known
+        self._slices = journal.slices()
+
+    def piece(self) -> tuple[list[JournalSlice], bool]:
+        """Return about `PIECE_BYTES` of what is not on disk yet, and whether that is the last."""
+        found: list[JournalSlice] = []
+        size = 0
+        for item in self._slices:
+            if covers(self._known.get(item.block, []), item.first, item.end):
+                continue
+            found.append(item)
+            size += len(item.payload)
+            if size >= PIECE_BYTES:
+                return found, False
+        return found, True
+
+
+class Journals:
+    """
+    The journals that the daemon has open.
+
+    Parameters
+    ----------
+    committed : callable
+        Returns the ranges of an instance that are on disk.
+    """
+
+    def __init__(self, committed: Callable[[bytes], list[tuple[int, int, int]]]) -> None:
+        self._committed = committed
+        self._open: dict[bytes, _Reading] = {}
+
+    def read(self, effect: ReadJournal) -> Stimulus:
+        """Return the next piece of a journal, or why there is none."""
+        instance = effect.instance
+        try:
+            reading = self._open.get(instance)
+            if reading is None:
+                if not effect.journal:
+                    return JournalGone(instance)
+                journal = self._take(effect)
+                if journal is None:
+                    return JournalHeld(instance)
+                reading = self._open[instance] = _Reading(journal, self._ranges(instance))
+            slices, last = reading.piece()
+        except JournalError as error:
+            self._forget(instance)
+            if isinstance(error.__cause__, (FileNotFoundError, NotADirectoryError)):
+                return JournalGone(instance)
+            return JournalUnreadable(instance, str(error))
+        n_damaged = reading.journal.n_damaged
+        problem = f"{n_damaged} of its units are damaged" if last and n_damaged else ""
+        touched_ns = os.fstat(reading.journal.fileno()).st_mtime_ns
+        return JournalPiece(instance, tuple(slices), last, touched_ns, problem)
+
+    def _ranges(self, instance: bytes) -> dict[int, Ranges]:
+        known: dict[int, Ranges] = {}
+        for block, first, end in self._committed(instance):
+            known.setdefault(block, []).append((first, end))
+        return known
+
+    @staticmethod
+    def _take(effect: ReadJournal) -> DeadJournal | None:
+        """Open a journal and take its lock; None: somebody has it."""
+        path = Path(effect.journal)
+        try:
+            journal = DeadJournal(path)
+        except JournalError as error:
+            if _is_locked(path):  # just being made, perhaps
+                return None
+            if _is_stillborn(path, effect.uid):
+                path.unlink(missing_ok=True)
+                raise JournalError("stillborn") from FileNotFoundError(path)
+            raise error from error.__cause__
+        if not _lock(journal.fileno()):
+            journal.close()
+            return None
+        if journal.uid != effect.uid or journal.header.instance != effect.instance:
+            journal.close()
+            raise JournalError(f"{path} is not the journal of this process; it was left as it is")
+        return journal
+
+    def _forget(self, instance: bytes) -> None:
+        reading = self._open.pop(instance, None)
+        if reading is not None:
+            reading.journal.close()
+
+    def leave(self, effect: LeaveJournal) -> None:
+        """Give a journal's lock back, and remove the file if that is asked for."""
+        reading = self._open.get(effect.instance)
+        if reading is None:
+            return
+        try:
+            if effect.remove:
+                _remove(reading.journal)
+        except OSError as error:
+            # It will be read once more, which changes nothing.
+            log.warning("cannot remove journal %s: %s", reading.journal.path, error)
+        finally:
+            self._forget(effect.instance)
+
+    def close(self) -> None:
+        """Give all locks back."""
+        for instance in list(self._open):
+            self._forget(instance)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # held; or no locks here, and then one cannot know
+        return False
+    return True
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not _lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_stillborn(path: Path, uid: int) -> bool:
+    """Tell whether a process died before it had written even its journal's header."""
+    try:
+        found = path.lstat()
+        if found.st_uid != uid or found.st_size > FILE_HEADER_BYTES:
+            return False
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    with closing(os.fdopen(descriptor, "rb")) as file:
+        return not file.read(FILE_HEADER_BYTES).strip(b"\0")
+
+
+def _remove(journal: DeadJournal) -> None:
+    """Remove a journal's name if it is still this file's."""
+    directory = os.open(journal.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        there = os.stat(journal.path.name, dir_fd=directory, follow_symlinks=False)
+        if os.path.samestat(there, os.fstat(journal.fileno())):
+            os.unlink(journal.path.name, dir_fd=directory)
+    except FileNotFoundError:
+        pass  # its process was faster
+    finally:
+        os.close(directory)

@@ -1,0 +1,286 @@
+"""
+Carrying out what the state asks for: the hands to its head.
+
+Each effect is done at once and answered with stimuli, but for seals, which the
+worker answers later, and merges, which are processes of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import zmq
+
+from cmfd import __version__
+from cmfd.daemon import effects as e
+from cmfd.daemon.border import attempt
+from cmfd.daemon.journals import Journals, inspect
+from cmfd.daemon.notify import notify
+from cmfd.daemon.stimuli import (
+    CommitFailed,
+    Committed,
+    Introduced,
+    JournalHeld,
+    LookFailed,
+    MergeEnded,
+    ProcessExited,
+    RunsSeen,
+    Unwatchable,
+    Vanished,
+)
+from cmfd.errors import StoreError
+from cmfd.wire.messages import StatusReply, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cmfd.config import Settings
+    from cmfd.daemon.stimuli import Stimulus
+    from cmfd.daemon.watch import Watch
+    from cmfd.daemon.worker import Worker
+    from cmfd.store.node import JournalSlice, NodeStore
+
+log = logging.getLogger(__name__)
+
+
+class Performer:
+    """
+    Everything an effect can reach.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where things are.
+    socket : zmq.Socket
+        ROUTER with ROUTER_MANDATORY, so that sending to who has gone fails.
+    store : NodeStore
+        Used by this thread only.
+    worker : Worker
+        Seals and publishes.
+    watch : Watch
+        Tells of processes that end.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        socket: zmq.Socket[bytes],
+        store: NodeStore,
+        worker: Worker,
+        watch: Watch,
+    ) -> None:
+        self.settings = settings
+        self.exit_reason = ""
+        """Why the loop is to end, once it is."""
+        self._socket = socket
+        self._store = store
+        self._worker = worker
+        self._watch = watch
+        self._started_s = time.monotonic()
+        self._journals = Journals(store.committed)
+        self._merges: dict[Path, subprocess.Popen[bytes]] = {}
+        self._acts: Mapping[type, Callable[[Any], list[Stimulus]]] = {
+            e.Send: self._send,
+            e.Report: self._report,
+            e.Introduce: self._introduce,
+            e.Watch: self._add_watch,
+            e.Unwatch: self._unwatch,
+            e.ReadJournal: lambda effect: [self._journals.read(effect)],
+            e.LeaveJournal: self._leave_journal,
+            e.Commit: self._commit,
+            e.LookAtRuns: lambda _: [RunsSeen(tuple(store.unsealed_runs()))],
+            e.Purge: self._purge,
+            e.Seal: self._seal,
+            e.StartMerge: self._start_merge,
+            e.Announce: self._announce,
+            e.Exit: self._exit,
+        }
+
+    def perform(self, effect: e.Effect) -> list[Stimulus]:
+        """Do it, and return what came of it so far."""
+        try:
+            return self._acts[type(effect)](effect)
+        except sqlite3.Error as error:
+            log.error("%s: the node store cannot be read: %s", type(effect).__name__, error)  # noqa: TRY400 - where in SQLite tells nothing
+            return self._unread(effect, str(error))
+
+    @staticmethod
+    def _unread(effect: e.Effect, reason: str) -> list[Stimulus]:
+        """Return what to say for an effect that needed the store: try again later."""
+        if isinstance(effect, e.LookAtRuns):
+            return [LookFailed(reason)]
+        if isinstance(effect, e.ReadJournal):
+            return [JournalHeld(effect.instance)]
+        return []  # a client says hello again by itself
+
+    def close(self) -> None:
+        """Let go of what is open; merges go on by themselves."""
+        self._journals.close()
+
+    # -- messages --------------------------------------------------------------------------
+
+    def _send(self, effect: e.Send) -> list[Stimulus]:
+        try:
+            self._socket.send_multipart([effect.route, encode(effect.message)], zmq.NOBLOCK)
+        except zmq.Again:  # it does not read what it is sent
+            return [Vanished(effect.route)]
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            return [Vanished(effect.route)]
+        return []
+
+    def _report(self, effect: e.Report) -> list[Stimulus]:
+        document = {
+            "pid": os.getpid(),
+            "version": __version__,
+            "node_dir": str(self.settings.node_dir),
+            "uptime_s": round(time.monotonic() - self._started_s, 3),
+            "max_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            **effect.document,
+            "store": asdict(self._store.figures),
+        }
+        return self._send(e.Send(effect.route, StatusReply(document=json.dumps(document))))
+
+    # -- processes and journals ------------------------------------------------------------
+
+    def _introduce(self, effect: e.Introduce) -> list[Stimulus]:
+        seen = inspect(effect.journal, self.settings.journal_dir, effect.instance, effect.peer.uid)
+        committed = self._store.committed(effect.instance)
+        owner = self._store.owner(effect.instance)
+        return [
+            Introduced(
+                effect.route,
+                effect.peer,
+                effect.instance,
+                seen.journal,
+                committed,
+                owner,
+                seen.problem,
+            )
+        ]
+
+    def _add_watch(self, effect: e.Watch) -> list[Stimulus]:
+        try:
+            told = self._watch.add(effect.instance, effect.pid)
+        except ProcessLookupError:
+            return [ProcessExited(effect.instance)]
+        return [] if told else [Unwatchable(effect.instance)]
+
+    def _unwatch(self, effect: e.Unwatch) -> list[Stimulus]:
+        self._watch.remove(effect.instance)
+        return []
+
+    def _leave_journal(self, effect: e.LeaveJournal) -> list[Stimulus]:
+        self._journals.leave(effect)
+        return []
+
+    def ended(self) -> list[Stimulus]:
+        """Return which of the processes that are watched have ended."""
+        stimuli: list[Stimulus] = []
+        for key in self._watch.ended():
+            if isinstance(key, Path):
+                stimuli.append(MergeEnded(key, self._merges.pop(key).wait()))
+            else:
+                assert isinstance(key, bytes)
+                stimuli.append(ProcessExited(key, time.time_ns()))
+        return stimuli
+
+    # -- the store -------------------------------------------------------------------------
+
+    def _commit(self, effect: e.Commit) -> list[Stimulus]:
+        started_ns = time.monotonic_ns()
+        unusable: list[tuple[JournalSlice, str]] = []
+        try:
+            error = attempt(self._write, effect)
+            if isinstance(error, StoreError):
+                raise error
+            if error is not None:
+                log.error("batch %d: %r; trying slice by slice", effect.number, error)
+                unusable = self._write_singly(effect)
+        except StoreError as failure:
+            return [CommitFailed(effect.number, str(failure))]
+        took_ns = time.monotonic_ns() - started_ns
+        return [Committed(effect.number, took_ns, tuple(unusable))]
+
+    def _write(self, effect: e.Commit) -> None:
+        if effect.slices:
+            self._store.append(effect.slices)
+        for ended in effect.ended:
+            at_ns = ended.at_ns or time.time_ns()
+            self._store.mark_lost(ended.instance, at_ns)
+            self._store.end_instance(ended.instance, at_ns)
+        for mark in effect.sealed:
+            self._store.mark_sealed(mark.run, mark.upto, final=mark.final, at_ns=time.time_ns())
+        self._store.commit()
+
+    def _write_singly(self, effect: e.Commit) -> list[tuple[JournalSlice, str]]:
+        """Find out which slices the store cannot take, and write all others."""
+        unusable: list[tuple[JournalSlice, str]] = []
+        for item in effect.slices:
+            self._store.rollback()
+            error = attempt(self._write, e.Commit(effect.number, (item,)))
+            if isinstance(error, StoreError):
+                raise error
+            if error is not None:
+                unusable.append((item, repr(error)))
+        self._store.rollback()
+        self._write(e.Commit(effect.number, (), effect.ended, effect.sealed))
+        return unusable
+
+    def _purge(self, effect: e.Purge) -> list[Stimulus]:
+        del effect
+        before_ns = time.time_ns() - round(self.settings.retention_s * 1e9)
+        try:
+            runs = self._store.purge(before_ns)
+            self._store.commit()
+        except StoreError as error:
+            log.warning("old runs were not dropped: %s", error)
+            return []
+        if runs:
+            log.info("dropped %d runs that were published long ago", len(runs))
+        return []
+
+    # -- packs -----------------------------------------------------------------------------
+
+    def _seal(self, effect: e.Seal) -> list[Stimulus]:
+        self._worker.order(effect)
+        return []
+
+    def _start_merge(self, effect: e.StartMerge) -> list[Stimulus]:
+        command = [sys.executable, "-m", "cmfd", "merge", "--site", str(effect.site), "--quiet"]
+        try:
+            process = subprocess.Popen(  # noqa: S603 - ourselves
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+            )
+        except OSError as error:
+            log.warning("cannot start %s: %s", command, error)
+            return [MergeEnded(effect.site, 1)]
+        self._merges[effect.site] = process
+        with contextlib.suppress(ProcessLookupError):
+            if self._watch.add(effect.site, process.pid):
+                return []
+        # A child that is not waited for is there; so the kernel cannot watch: wait for it.
+        return [MergeEnded(effect.site, self._merges.pop(effect.site).wait())]
+
+    def _announce(self, effect: e.Announce) -> list[Stimulus]:
+        try:
+            notify(effect.state)
+        except OSError as error:
+            log.warning("the service manager was not told %s: %s", effect.state, error)
+        return []
+
+    def _exit(self, effect: e.Exit) -> list[Stimulus]:
+        self.exit_reason = effect.reason
+        return []

@@ -1,0 +1,292 @@
+"""
+The daemon as a process: one a node directory, started, detached, ended.
+
+Whoever holds the lock on `daemon.lock` is the daemon; the kernel gives it back
+however the daemon ends. A socket that a killed one left behind is replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import resource
+import signal
+import socket as sockets
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cmfd import config, identity, slurm
+from cmfd.daemon.options import Limits, Options, options_from
+from cmfd.daemon.stimuli import FoundJournal, Reloaded, Started
+from cmfd.errors import ConfigError, DaemonRunningError
+from cmfd.wire.endpoint import endpoint, socket_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import zmq
+
+    from cmfd.config import Settings
+    from cmfd.daemon.perform import Performer
+    from cmfd.store.node import NodeStore
+
+log = logging.getLogger(__name__)
+
+LOCK_NAME, STORE_NAME, LOG_NAME, OUTBOX_NAME = "daemon.lock", "node.db", "daemon.log", "packs-tmp"
+
+LOCK_PATIENCE_S = 1.0
+"""Others take the lock for a moment, to see whether it is free."""
+LOG_BYTES = 1 << 20
+"""The log begins anew at this size; the one before it is kept."""
+QUEUED_MESSAGES = 256
+"""Of one connection, in each direction; what a client may send is bounded by its credit."""
+LINGER_MS = 500
+
+
+def run_daemon(settings: Settings, *, idle_s: float | None = None, detach: bool = False) -> int:
+    """
+    Be the daemon of a node directory until told to end, or idle for long enough.
+
+    Parameters
+    ----------
+    settings : Settings
+        As `cmfd.config.load` gathers them.
+    idle_s : float, optional
+        In place of `Settings.idle_s`; 0: never end by itself.
+    detach : bool
+        Go on in the background, in a session of its own, with the log in the
+        node directory. The call returns when the lock is held.
+
+    Returns
+    -------
+    int
+        Exit code: 0.
+
+    Raises
+    ------
+    DaemonRunningError
+        There is one already.
+    CmfdError
+        The node directory, socket or store cannot be used; nothing was changed.
+    """
+    _prepare(settings)
+    with ExitStack() as cleanup:
+        lock = _take_lock(settings.node_dir)
+        cleanup.callback(os.close, lock)
+        if detach and not _go_to_background(settings.node_dir):
+            return 0
+        _set_up_logging(settings.node_dir if detach else None)
+        _write_pid(lock)
+        reason = _serve(settings, idle_s, cleanup)
+        log.info("ended: %s", reason)
+    return 0
+
+
+def _prepare(settings: Settings) -> None:
+    """Make the directories; those of a daemon for everybody can be entered by everybody."""
+    os.umask(0o077)
+    if not settings.multi_user:
+        config.ensure_node_dir(settings.node_dir)
+        settings.journal_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return
+    if os.geteuid() != 0:
+        raise ConfigError(
+            "multi_user is set, but only root can serve every user of a node. "
+            "Unset CMFD_MULTI_USER, or run `cmfd daemon` as a system service"
+        )
+    for path, mode in ((settings.node_dir, 0o711), (settings.journal_dir, 0o1733)):
+        path.mkdir(parents=True, exist_ok=True)
+        if path.lstat().st_uid != 0:
+            raise ConfigError(f"{path} belongs to user {path.lstat().st_uid}, not to root")
+        path.chmod(mode)
+
+
+def _take_lock(node_dir: Path) -> int:
+    """Become the daemon of a node directory."""
+    path = node_dir / LOCK_NAME
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    deadline_s = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < deadline_s:
+                time.sleep(0.01)
+                continue
+            holder = os.read(lock, 20).decode("ascii", "replace").strip() or "unknown"
+            os.close(lock)
+            raise DaemonRunningError(
+                f"a daemon (pid {holder}) already serves {node_dir}; nothing was started"
+            ) from None
+        return lock
+
+
+def _write_pid(lock: int) -> None:
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+
+
+def _go_to_background(node_dir: Path) -> bool:
+    """Fork; tells whether this is the process that goes on."""
+    if os.fork():
+        return False
+    os.setsid()
+    os.chdir("/")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    # What is not logged but written, a traceback or a merge's complaint, goes to the log as well.
+    output = os.open(node_dir / LOG_NAME, flags, 0o600)
+    for source, target in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
+    return True
+
+
+def _set_up_logging(node_dir: Path | None) -> None:
+    """Log to standard error; in the background to a file, which is kept small."""
+    handler: logging.Handler = logging.StreamHandler()
+    if node_dir is not None:
+        from logging.handlers import RotatingFileHandler  # noqa: PLC0415 - 10 ms, for this case
+
+        handler = RotatingFileHandler(node_dir / LOG_NAME, maxBytes=LOG_BYTES, backupCount=1)
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        handlers=[handler],
+    )
+
+
+def _serve(settings: Settings, idle_s: float | None, cleanup: ExitStack) -> str:
+    """Put the parts together and run; returns why it ended."""
+    # Only now, so that the launcher need not wait for these 200 ms before it is let go.
+    from cmfd.daemon.loop import Alarm, Loop  # noqa: PLC0415
+    from cmfd.daemon.perform import Performer  # noqa: PLC0415
+    from cmfd.daemon.state import NodeState  # noqa: PLC0415
+    from cmfd.daemon.watch import Watch  # noqa: PLC0415
+    from cmfd.daemon.worker import Worker  # noqa: PLC0415
+    from cmfd.store.node import NodeStore  # noqa: PLC0415
+
+    _raise_descriptor_limit()
+    socket = _bind(settings, cleanup)
+    alarm, watch = Alarm(), Watch()
+    cleanup.callback(watch.close)
+    cleanup.callback(alarm.close)
+    alarm.listen_to(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    store = NodeStore(settings.node_dir / STORE_NAME)
+    cleanup.callback(store.close)
+    worker = Worker(
+        settings.node_dir / STORE_NAME,
+        _empty_outbox(settings.node_dir),
+        cluster=_cluster(),
+        node=sockets.gethostname(),
+        wake=alarm.ring,
+    )
+    performer = Performer(settings, socket, store, worker, watch)
+    cleanup.callback(performer.close)
+    state = NodeState(_options(settings, idle_s), identity.uuid7(), time.monotonic_ns())
+    loop = Loop(
+        state,
+        performer,
+        socket,
+        watch=watch,
+        worker=worker,
+        alarm=alarm,
+        reload=lambda: _reload(performer, idle_s),
+    )
+    log.info("pid %d serves %s", os.getpid(), settings.node_dir)
+    return loop.run([Started(_journals(settings, store))])
+
+
+def _raise_descriptor_limit() -> None:
+    """Take what may be had: each client needs two, and 1024 is little for a large node."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _bind(settings: Settings, cleanup: ExitStack) -> zmq.Socket[bytes]:
+    """Listen; libzmq replaces a socket file that is still there from a killed daemon."""
+    import zmq  # noqa: PLC0415 - as in _serve
+
+    context = zmq.Context()
+    cleanup.callback(context.term)
+    socket = context.socket(zmq.ROUTER)
+    cleanup.callback(socket.close)
+    socket.setsockopt(zmq.LINGER, LINGER_MS)
+    socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    socket.setsockopt(zmq.RCVHWM, QUEUED_MESSAGES)
+    socket.setsockopt(zmq.SNDHWM, QUEUED_MESSAGES)
+    socket.setsockopt(zmq.MAXMSGSIZE, Limits().greatest_window_bytes)
+    path = socket_path(settings.node_dir)
+    try:
+        socket.bind(endpoint(settings.node_dir))
+        path.chmod(0o666 if settings.multi_user else 0o600)
+    except (zmq.ZMQError, OSError) as error:
+        raise ConfigError(
+            f"cannot listen at {path}: {error}. Remove it if it is yours, or set CMFD_NODE_DIR"
+        ) from error
+    return socket
+
+
+def _empty_outbox(node_dir: Path) -> Path:
+    """Return where packs lie until they are published; what lay there is sealed again."""
+    outbox = node_dir / OUTBOX_NAME
+    outbox.mkdir(mode=0o700, exist_ok=True)
+    for path in outbox.iterdir():
+        path.unlink()
+    return outbox
+
+
+def _cluster() -> str:
+    job = slurm.job_from(os.environ)
+    return job.cluster if job is not None else ""
+
+
+def _options(settings: Settings, idle_s: float | None) -> Options:
+    try:
+        default_site = str(config.find_site("/"))
+    except ConfigError:
+        default_site = ""
+    if idle_s is not None:
+        settings = msgspec.structs.replace(settings, idle_s=idle_s)
+    if settings.multi_user:
+        settings = msgspec.structs.replace(settings, idle_s=0.0)
+    in_job = slurm.job_from(os.environ) is not None
+    return options_from(
+        settings,
+        own_uid=os.geteuid(),
+        host=sockets.gethostname(),
+        default_site=default_site,
+        # In a job, what ends it merges: a thousand nodes need not try at once.
+        merge=settings.auto_merge and not settings.multi_user and not in_job,
+    )
+
+
+def _reload(performer: Performer, idle_s: float | None) -> Reloaded | None:
+    """Read the settings again; where things are does not change while the daemon runs."""
+    try:
+        loaded = config.load()
+    except ConfigError as error:
+        log.error("the settings were not reloaded: %s", error)  # noqa: TRY400 - says all
+        return None
+    kept = performer.settings
+    performer.settings = msgspec.structs.replace(
+        loaded, node_dir=kept.node_dir, journal_dir=kept.journal_dir, multi_user=kept.multi_user
+    )
+    return Reloaded(_options(performer.settings, idle_s))
+
+
+def _journals(settings: Settings, store: NodeStore) -> tuple[FoundJournal, ...]:
+    """Return the journals that processes before this daemon's time may have left."""
+    from cmfd.daemon.journals import found_in  # noqa: PLC0415 - as in _serve
+
+    known = {
+        instance: FoundJournal(instance, uid, journal)
+        for instance, uid, journal in store.open_instances()
+    }
+    there = found_in(settings.journal_dir, None if settings.multi_user else os.geteuid())
+    return tuple({**{item.instance: item for item in there}, **known}.values())

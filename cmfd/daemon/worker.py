@@ -1,0 +1,102 @@
+"""
+The thread that seals runs and publishes their packs, so that the loop need not wait.
+
+It reads the node store through connections of its own. A site on a hanging
+file system holds up this thread, and nothing else.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from cmfd.daemon.border import attempt
+from cmfd.daemon.stimuli import Published, PublishFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cmfd.daemon.effects import Seal
+    from cmfd.store.interpret import SealedPack
+
+
+class Worker:
+    """
+    Carries out `Seal` effects, one after the other.
+
+    Parameters
+    ----------
+    node_db, outbox : Path
+        The node store, and where packs lie until they are published.
+    cluster, node : str
+        For the packs' labels.
+    wake : callable
+        Called when a result is there.
+    """
+
+    def __init__(
+        self, node_db: Path, outbox: Path, *, cluster: str, node: str, wake: Callable[[], object]
+    ) -> None:
+        self._node_db = node_db
+        self._outbox = outbox
+        self._cluster = cluster
+        self._node = node
+        self._wake = wake
+        self._orders: SimpleQueue[Seal] = SimpleQueue()
+        self._results: SimpleQueue[Published | PublishFailed] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def order(self, effect: Seal) -> None:
+        """Have something sealed, and the result in `results` by and by."""
+        self._orders.put(effect)
+        if self._thread is None:
+            # A daemon thread: a site that hangs must not keep the process from ending.
+            self._thread = threading.Thread(target=self._run, name="cmfd-seal", daemon=True)
+            self._thread.start()
+
+    def results(self) -> list[Published | PublishFailed]:
+        """Return what has become of earlier orders."""
+        return [self._results.get() for _ in range(self._results.qsize())]
+
+    def _run(self) -> None:
+        while True:
+            self._work_on(self._orders.get())
+            self._wake()
+
+    def _work_on(self, effect: Seal) -> None:
+        job = _Job(effect.outbox)
+        error = attempt(self._seal_and_publish, effect, job)
+        if error is not None:
+            self._results.put(PublishFailed(effect.run, str(error) or repr(error), job.sealed))
+            return
+        self._results.put(Published(effect.run, effect.site, job.sealed, job.published))
+
+    def _seal_and_publish(self, effect: Seal, job: _Job) -> None:
+        # 25 ms of imports that a daemon's start need not wait for.
+        from cmfd.store.interpret import seal  # noqa: PLC0415
+        from cmfd.store.pack import publish  # noqa: PLC0415
+
+        if job.sealed is None:
+            job.sealed = seal(
+                self._node_db,
+                effect.run,
+                self._outbox,
+                final=effect.final,
+                now_ns=time.time_ns(),
+                cluster=self._cluster,
+                node=self._node,
+            )
+        if job.sealed is not None:
+            job.published = publish(job.sealed.path, effect.site)
+            job.sealed.path.unlink(missing_ok=True)
+
+
+class _Job:
+    """How far an order has come."""
+
+    def __init__(self, sealed: SealedPack | None) -> None:
+        self.sealed = sealed
+        self.published: Path | None = None
