@@ -32,12 +32,13 @@ BROKEN_PIPE = 128 + 13
 
 
 class Failure(click.ClickException):
-    """An error of cmfd on its way out."""
+    """An error of cmfd, or of the operating system, on its way out."""
 
-    def __init__(self, error: CmfdError) -> None:
+    def __init__(self, error: CmfdError | OSError) -> None:
         super().__init__(str(error))
+        code = error.exit_code if isinstance(error, CmfdError) else CmfdError.exit_code
         # click declares it a class's, though its own code sets it on instances, too
-        self.exit_code = error.exit_code  # type: ignore[misc]
+        self.exit_code = code  # type: ignore[misc]
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print what happened on standard error."""
@@ -66,13 +67,13 @@ class Commands(click.Group):
             result = super().invoke(ctx)
             # Here, not at exit, where a closed pipe could no longer be handled.
             sys.stdout.flush()
-        except CmfdError as error:
-            raise Failure(error) from error
         except KeyboardInterrupt:
             raise click.exceptions.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             _discard_stdout()
             raise click.exceptions.Exit(BROKEN_PIPE) from None
+        except (CmfdError, OSError) as error:
+            raise Failure(error) from error
         return result
 
 

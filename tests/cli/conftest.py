@@ -1,0 +1,44 @@
+"""A site with known runs, and commands run on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cmfd.cli.main import cli
+from support.sites import ASite, Invoke, a_run, set_param
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> ASite:
+    """Return a site without runs."""
+    return ASite(tmp_path / "site")
+
+
+@pytest.fixture
+def three_runs(site: ASite) -> ASite:
+    """Return a site with runs 0, 1, 2 (jobs of those names), two ranks each, and a loss."""
+    contents = [a_run(n, loss=[3.0 - n, 2.0, 1.0, 1.5]) for n in range(3)]
+    for number, content in enumerate(contents):
+        set_param(content, number, "rate", "float", 0.1 * (number + 1))
+    return site.take(*contents)
+
+
+@pytest.fixture
+def invoke(site: ASite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Return a function that runs a command on the site, in this process."""
+    monkeypatch.setenv("CMFD_SITE", str(site.path))
+    monkeypatch.setenv("CMFD_NODE_DIR", str(tmp_path / "node"))
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str, code: int = 0) -> Result:
+        result = CliRunner().invoke(cli, list(words), catch_exceptions=False)
+        assert result.exit_code == code, result.output
+        return result
+
+    return run

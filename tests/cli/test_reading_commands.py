@@ -1,0 +1,298 @@
+"""Commands that read a site."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.packs import an_id
+from support.sites import BEGIN_NS, SECOND_NS, a_run, chunk, from_json, set_param
+
+if TYPE_CHECKING:
+    from support.sites import ASite, Invoke
+
+RUN = [an_id("run", number).hex() for number in range(3)]
+
+
+def test_runs_are_listed_latest_first(three_runs: ASite, invoke: Invoke) -> None:
+    """The list has every run once, with its job, stages, ranks and how it ended."""
+    del three_runs
+    found = from_json(invoke("runs", "--json"))
+    assert [run["run"] for run in found] == RUN[::-1]
+    assert found[0]["stages"] == ["digits.train"]
+    assert found[0]["n_ranks"] == 2
+    assert found[0]["status"] == "completed"
+    assert found[0]["ended_ns"] - found[0]["began_ns"] == 9 * SECOND_NS
+    lines = invoke("runs").stdout.splitlines()
+    assert [line.split()[1] for line in lines] == ["job", "2@c", "1@c", "0@c"]
+
+
+@pytest.mark.parametrize(
+    ("words", "n_found"),
+    [
+        (("--pipeline", "digits"), 3),
+        (("--pipeline", "other"), 0),
+        (("--stage", "train", "--user", "ann"), 3),
+        (("--user", "bob"), 0),
+        (("--status", "failed"), 0),
+        (("-n", "2"), 2),
+        (("--days", "1"), 0),
+    ],
+)
+def test_runs_can_be_filtered(
+    three_runs: ASite, invoke: Invoke, words: tuple[str, ...], n_found: int
+) -> None:
+    """Each filter keeps what fits it; runs of 2023 are none of the last day."""
+    del three_runs
+    assert len(from_json(invoke("runs", *words, "--json"))) == n_found
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        (RUN[1], 1),
+        (RUN[1].upper(), 1),
+        (f"{RUN[1][:8]}-{RUN[1][8:]}", 1),
+        ("last", 2),
+        ("@-1", 2),
+        ("@-3", 0),
+        ("1", 1),
+    ],
+)
+def test_a_run_goes_by_id_job_or_place(
+    three_runs: ASite, invoke: Invoke, name: str, number: int
+) -> None:
+    """Full ids (in any spelling), job ids, and counting back all find their run."""
+    del three_runs
+    assert from_json(invoke("show", name, "--json"))["run"]["run"] == RUN[number]
+
+
+def test_a_unique_beginning_names_a_run(site: ASite, invoke: Invoke) -> None:
+    """Any beginning of the only run's id will do."""
+    site.take(a_run(0, loss=[1.0]))
+    assert from_json(invoke("show", RUN[0][:5], "--json"))["run"]["run"] == RUN[0]
+
+
+def test_an_ambiguous_name_lists_the_candidates(three_runs: ASite, invoke: Invoke) -> None:
+    """All three ids begin alike: the error says which they are."""
+    del three_runs
+    stderr = invoke("show", RUN[0][:6], code=4).stderr
+    assert all(run in stderr for run in RUN)
+
+
+@pytest.mark.parametrize("name", ["nobody", "ffff", "@-4", "@-0", ""])
+def test_an_unknown_run_is_not_found(three_runs: ASite, invoke: Invoke, name: str) -> None:
+    """The error says how to see which runs there are, and the exit code is 4."""
+    del three_runs
+    assert "cmfd runs" in invoke("show", name, code=4).stderr
+
+
+def test_a_job_id_goes_before_the_beginning_of_an_id(site: ASite, invoke: Invoke) -> None:
+    """Job 7 is found although every run's id begins with 7."""
+    site.take(a_run(7, loss=[1.0]), a_run(8, loss=[1.0]))
+    assert from_json(invoke("show", "7", "--json"))["run"]["job"] == "7"
+
+
+def test_a_site_without_runs_says_so(site: ASite, invoke: Invoke) -> None:
+    """No site, and a site that nothing was merged into, are not found and say what to do."""
+    assert "cmfd site init" in invoke("runs", code=4).stderr
+    site.take()
+    assert from_json(invoke("runs", "--json")) == []
+    assert "No such runs" in invoke("runs").stderr
+
+
+def test_show_has_all_of_a_run(three_runs: ASite, invoke: Invoke) -> None:
+    """Text and JSON have executions, parameters, metrics, artifacts and cost."""
+    del three_runs
+    found = from_json(invoke("show", "last", "--json"))
+    assert found["wall_ns"] == 9 * SECOND_NS
+    assert found["cpu_ns"] == 2 * SECOND_NS
+    assert [one["rank"] for one in found["processes"]] == [0, 1]
+    assert [one["key"] for one in found["params"]] == ["p0", "p1", "p2", "rate"]
+    assert [one["name"] for one in found["metrics"]] == ["loss"]
+    assert found["artifacts"][0]["path"] == "model.bin"
+    text = invoke("show", "last").stdout
+    for part in (RUN[2], "digits.train", "rate", "loss", "model.bin", "CPU 2.00 s", "95.4 MiB"):
+        assert part in text
+
+
+def test_metrics_are_summed_up_over_ranks(three_runs: ASite, invoke: Invoke) -> None:
+    """First and last are rank 0's; least and greatest are those of all ranks."""
+    del three_runs
+    (metric,) = from_json(invoke("metrics", "last", "--json"))
+    expected = {"first": 1.0, "last": 1.5, "min": 1.0, "max": 12.0, "n_values": 8, "n_ranks": 2}
+    assert expected.items() <= metric.items()
+    assert metric["mean"] == pytest.approx(sum((1.0, 2.0, 1.0, 1.5)) / 4 + 5)
+    assert (metric["goal"], metric["best"]) == ("min", 1.0)
+    assert "▁" in invoke("metrics", "last").stdout
+
+
+def test_the_values_of_a_metric_are_sorted_by_step_then_rank(
+    three_runs: ASite, invoke: Invoke
+) -> None:
+    """Every value of every rank comes out, exactly."""
+    del three_runs
+    found = from_json(invoke("metrics", "0", "loss", "--json"))
+    values = [3.0, 2.0, 1.0, 1.5]
+    assert [(one["step"], one["rank"], one["value"]) for one in found] == [
+        (step, rank, value + 10 * rank) for step, value in enumerate(values) for rank in (0, 1)
+    ]
+    assert found[0]["at_ns"] == BEGIN_NS
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--rank", "1"), [(0, 1), (1, 1), (2, 1), (3, 1)]),
+        (("--step", "1:3"), [(1, 0), (1, 1), (2, 0), (2, 1)]),
+        (("--step", "3:"), [(3, 0), (3, 1)]),
+        (("--step", ":1"), [(0, 0), (0, 1)]),
+        (("--step", "2"), [(2, 0), (2, 1)]),
+        (("--tail", "1"), [(3, 1)]),
+        (("--rank", "0", "--step", "1:", "--tail", "2"), [(2, 0), (3, 0)]),
+    ],
+)
+def test_values_can_be_chosen(
+    three_runs: ASite, invoke: Invoke, words: tuple[str, ...], expected: list[tuple[int, int]]
+) -> None:
+    """By rank, by range of steps, and by how many of the last."""
+    del three_runs
+    found = from_json(invoke("metrics", "last", "loss", *words, "--json"))
+    assert [(one["step"], one["rank"]) for one in found] == expected
+
+
+def test_values_as_csv_are_whole(site: ASite, invoke: Invoke) -> None:
+    """CSV has the header and every digit."""
+    site.take(a_run(0, n_ranks=1, loss=[1 / 3]))
+    rows = list(csv.DictReader(io.StringIO(invoke("metrics", "last", "loss", "--csv").stdout)))
+    assert list(rows[0]) == ["execution", "step", "rank", "at_ns", "value"]
+    assert float(rows[0]["value"]) == 1 / 3
+
+
+def test_values_that_are_no_numbers_are_words(site: ASite, invoke: Invoke) -> None:
+    """NaN and infinities are the same words in JSON, CSV and text, and never break a figure."""
+    values = [math.nan, 1.0, math.inf, -math.inf, math.nan]
+    site.take(a_run(0, n_ranks=1, loss=values))
+    found = from_json(invoke("metrics", "last", "loss", "--json"))
+    words = ["NaN", 1.0, "Infinity", "-Infinity", "NaN"]
+    assert [one["value"] for one in found] == words
+    rows = list(csv.reader(io.StringIO(invoke("metrics", "last", "loss", "--csv").stdout)))
+    assert [row[-1] for row in rows[1:]] == [str(word) for word in words]
+    text = invoke("metrics", "last", "loss").stdout
+    assert text.startswith("x▄█▁x")
+    assert text.splitlines()[2].endswith("NaN")
+    (metric,) = from_json(invoke("metrics", "last", "--json"))
+    assert metric["first"] == metric["last"] == "NaN"
+    assert (metric["min"], metric["max"], metric["mean"]) == ("-Infinity", "Infinity", None)
+    assert metric["n_nan"] == 2
+
+
+def test_a_metric_of_nothing_but_nan_has_no_range(site: ASite, invoke: Invoke) -> None:
+    """There is no least value, and that is not an error."""
+    site.take(a_run(0, n_ranks=1, loss=[math.nan]))
+    (metric,) = from_json(invoke("metrics", "last", "--json"))
+    assert metric["min"] is metric["max"] is metric["mean"] is metric["best"] is None
+    assert "loss" in invoke("metrics", "last").stdout
+
+
+def test_integers_that_a_float_would_round_stay_exact(site: ASite, invoke: Invoke) -> None:
+    """A value of 2**62 + 1 comes out as it went in, beside floats of the same name."""
+    content = a_run(0, n_ranks=1, count=[0.5, 1.5])
+    instance = an_id("proc", 0)
+    content["series"].append((instance, 9, an_id("exec", 0), "count", "int"))
+    content["chunk"].append(chunk(instance, 9, [2], [2**62 + 1]))
+    site.take(content)
+    found = from_json(invoke("metrics", "last", "count", "--json"))
+    assert [one["value"] for one in found] == [0.5, 1.5, 2**62 + 1]
+
+
+def test_a_metric_that_does_not_exist_names_those_that_do(
+    three_runs: ASite, invoke: Invoke
+) -> None:
+    """The error tells a wrong name from a choice that leaves nothing."""
+    del three_runs
+    assert "It has: loss" in invoke("metrics", "last", "lost", code=4).stderr
+    assert "No value" in invoke("metrics", "last", "loss", "--rank", "7", code=4).stderr
+
+
+def test_a_range_of_steps_must_be_one(three_runs: ASite, invoke: Invoke) -> None:
+    """A word that is no range is a usage error."""
+    del three_runs
+    assert "no range of steps" in invoke("metrics", "last", "loss", "--step", "a", code=2).stderr
+
+
+def test_parameters_keep_their_types(site: ASite, invoke: Invoke) -> None:
+    """Values of every type come out as they went in, and a text never looks like another type."""
+    content = a_run(0, loss=[1.0])
+    content["param"] = []
+    said = {
+        "i": ("int", -(2**63), -(2**63)),
+        "f": ("float", "NaN", "NaN"),
+        "g": ("float", math.inf, "Infinity"),
+        "b": ("bool", 1, True),
+        "s": ("str", "NaN", "NaN"),
+        "n": ("null", "null", None),
+        "j": ("json", '{"a":[1,null]}', {"a": [1, None]}),
+        "big": ("json", str(2**80), 2**80),
+    }
+    for key, (kind, stored, _) in said.items():
+        set_param(content, 0, key, kind, stored)
+    site.take(content)
+    found = {one["key"]: one for one in from_json(invoke("params", "last", "--json"))}
+    assert {key: one["value"] for key, one in found.items()} == {
+        key: value for key, (_, _, value) in said.items()
+    }
+    text = invoke("params", "last").stdout
+    assert '"NaN"' in text
+    assert " NaN " in text
+
+
+def test_ranks_that_disagree_on_a_parameter_are_shown(site: ASite, invoke: Invoke) -> None:
+    """Both values are there, and are marked."""
+    content = a_run(0, loss=[1.0])
+    set_param(content, 0, "seed", "int", 1)
+    set_param(content, 0, "seed", "int", 2)
+    site.take(content)
+    lines = invoke("params", "last").stdout.splitlines()
+    assert sum("conflict" in line for line in lines) == 2
+    assert len(invoke("params", "last", "--csv").stdout.splitlines()) == 6
+
+
+def test_what_a_job_logged_cannot_steer_a_terminal(site: ASite, invoke: Invoke) -> None:
+    """Escape sequences in a value are printed as such."""
+    content = a_run(0, loss=[1.0])
+    set_param(content, 0, "evil\x1b[2J", "str", "\x1b]0;gotcha\x07")
+    site.take(content)
+    for words in (("show", "last"), ("params", "last")):
+        assert "\x1b" not in invoke(*words).stdout
+
+
+def test_compare_shows_what_differs(three_runs: ASite, invoke: Invoke) -> None:
+    """The rate differs and is shown; the others are equal and only counted."""
+    del three_runs
+    found = from_json(invoke("compare", "0", "2", "--json"))
+    assert [run["run"] for run in found["runs"]] == [RUN[0], RUN[2]]
+    differing = [row for row in found["params"] if row["differs"]]
+    assert [row["key"] for row in differing] == ["rate"]
+    assert [values[0]["value"] for values in differing[0]["values"]] == pytest.approx([0.1, 0.3])
+    assert [one["first"] for one in found["metrics"][0]["values"]] == [3.0, 1.0]
+    text = invoke("compare", "0", "2").stdout
+    assert "3 are equal" in text
+    assert "p1" not in text
+    assert "p1" in invoke("compare", "0", "2", "--all").stdout
+
+
+def test_compare_marks_what_a_run_has_not(site: ASite, invoke: Invoke) -> None:
+    """A metric and a parameter that only one run has are there, with a gap."""
+    one, other = a_run(0, loss=[1.0]), a_run(1, accuracy=[0.5])
+    set_param(one, 0, "only", "int", 1)
+    site.take(one, other)
+    found = from_json(invoke("compare", "0", "1", "--json"))
+    only = next(row for row in found["params"] if row["key"] == "only")
+    assert only["values"][1] == []
+    assert [row["values"][0] is None for row in found["metrics"]] == [True, False]
+    assert "best (max)" in invoke("compare", "0", "1").stdout
