@@ -7,6 +7,9 @@ is the same for one small pack as for eight.
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cmfd.errors import PackError, SchemaTooNewError, StoreError
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
     Outcome = bool | PackError | SchemaTooNewError | StoreError
     Progress = Callable[[int, int], None]
+
+AHEAD = 2 * MAX_GROUP
+"""How many packs are checked before their turn."""
 
 GROUP_BYTES = 32 << 20
 """Packs of more bytes than this together are not one group: a commit makes readers wait."""
@@ -60,20 +66,39 @@ def absorb_files(index: SiteStore, packs: Iterable[Path]) -> Iterator[tuple[Path
 
 def _checked(index: SiteStore, packs: Iterable[Path]) -> Iterator[tuple[Path, Outcome | None]]:
     """Yield each pack that is there, with why it need or can not be absorbed."""
-    for pack in packs:
-        if index.has(pack.stem):
-            yield pack, False
-            continue
+    # Reading and hashing the next packs takes as long as a fifth of absorbing them, and both are
+    # done outside of Python's lock.
+    with ThreadPoolExecutor(1) as checker:
+        ahead: deque[tuple[Path, Future[Outcome | None]]] = deque()
         try:
-            open_pack(pack).close()
-        except (PackError, SchemaTooNewError) as refusal:
-            yield pack, refusal
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            yield pack, StoreError(f"cannot read {pack}: {error}; it was left where it is")
-        else:
-            yield pack, None
+            for pack in packs:
+                ahead.append((pack, checker.submit(_check, pack, known=index.has(pack.stem))))
+                if len(ahead) > AHEAD:
+                    yield from _there(*ahead.popleft())
+            while ahead:
+                yield from _there(*ahead.popleft())
+        finally:
+            checker.shutdown(cancel_futures=True)
+
+
+def _there(pack: Path, checked: Future[Outcome | None]) -> Iterator[tuple[Path, Outcome | None]]:
+    # Gone: another program moved it, so it has nothing more to do with this merge.
+    with suppress(FileNotFoundError):
+        yield pack, checked.result()
+
+
+def _check(pack: Path, *, known: bool) -> Outcome | None:
+    if known:
+        return False
+    try:
+        open_pack(pack).close()
+    except FileNotFoundError:
+        raise
+    except (PackError, SchemaTooNewError) as refusal:
+        return refusal
+    except OSError as error:
+        return StoreError(f"cannot read {pack}: {error}; it was left where it is")
+    return None
 
 
 def _absorbed(index: SiteStore, group: list[Path]) -> Iterator[tuple[Path, Outcome]]:

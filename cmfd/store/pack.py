@@ -188,7 +188,7 @@ def open_pack(path: Path, digest: str | None = None) -> sqlite3.Connection:
         It cannot be read.
     """
     _check_file(path, path.stem if digest is None else digest)
-    db = _open_untrusted(path)
+    db = open_untrusted(path)
     try:
         _check_format(db)
         _check_schema(db)
@@ -230,7 +230,8 @@ def _damage(path: Path) -> str:
     return "corrupt: its sha256 is not the one in its name"
 
 
-def _open_untrusted(path: Path) -> sqlite3.Connection:
+def open_untrusted(path: Path) -> sqlite3.Connection:
+    """Open a database of which nothing is known, for reading what is there and no more."""
     # Immutable: no lock and no journal, so a pack can lie on read-only or foreign storage.
     uri = f"file:{quote(str(path))}?mode=ro&immutable=1"
     db = sqlite3.connect(uri, uri=True, isolation_level=None)
@@ -239,6 +240,15 @@ def _open_untrusted(path: Path) -> sqlite3.Connection:
     if sys.version_info >= (3, 12):
         db.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)  # noqa: FBT003 - its C-like signature
     return db
+
+
+def damage(db: sqlite3.Connection) -> str:
+    """Return what SQLite finds wrong with the pages of a database, or nothing."""
+    try:
+        (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return "" if found == "ok" else str(found)
 
 
 def _check_format(db: sqlite3.Connection) -> None:
@@ -272,6 +282,7 @@ def _schema(db: sqlite3.Connection) -> frozenset[tuple[str, str, str]]:
     return frozenset((kind, name, _bare(text)) for kind, name, text in rows)
 
 
+@cache
 def _bare(ddl: str) -> str:
     """Leave out comments and layout, which may change without changing a schema."""
     return " ".join(re.sub(r"--[^\n]*", "", ddl).split())

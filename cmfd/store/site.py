@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -19,6 +19,7 @@ from cmfd.errors import PackError, SiteBusyError, StoreError
 from cmfd.store.connection import atomic, connect, sql, statements
 from cmfd.store.digest import content_digest
 from cmfd.store.migrations import check, migrate, refresh_views
+from cmfd.store.pack import damage, open_untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,10 +33,11 @@ PRAGMA journal_mode = TRUNCATE;
 PRAGMA cache_size = -65536;
 PRAGMA temp_store = MEMORY;
 PRAGMA secure_delete = OFF;
+PRAGMA cell_size_check = ON;
 """
 # Truncated and not deleted: a new journal file for each commit is slow on a parallel filesystem.
 # 64 MiB of cache: what a group of packs changes stays in memory until its commit, which is the
-# only time that readers must wait.
+# only time that readers must wait. Cell sizes: a pack with broken pages is an error, not less rows.
 
 
 class SiteStore:
@@ -96,11 +98,7 @@ class SiteStore:
 
     def damage(self) -> str:
         """Return what SQLite finds wrong with the index file, or nothing."""
-        try:
-            (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
-        except sqlite3.DatabaseError as error:
-            return str(error)
-        return "" if found == "ok" else str(found)
+        return damage(self._db)
 
     def absorb(self, pack: Path, digest: str) -> bool:
         """
@@ -152,19 +150,30 @@ class SiteStore:
             As for `absorb`; nothing of any of them was taken.
         """
         with index_errors(self.path):
-            attached: list[str] = []
             try:
-                # SQLite attaches no database inside a transaction.
-                for number, (path, _) in enumerate(packs):
-                    attached.append(self._attach(number, path))
-                with atomic(self._db):
-                    return [
-                        self._absorb(schema, path, digest)
-                        for schema, (path, digest) in zip(attached, packs, strict=True)
-                    ]
-            finally:
-                for schema in attached:
-                    self._db.execute(f"DETACH {schema}")
+                return self._absorb_all(packs)
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError as error:
+                if len(packs) == 1:
+                    return [self._refusal(packs[0][0], error)]
+        # One of them is not what it must be; alone, each shows whether it is the one.
+        return [outcome for pack in packs for outcome in self.absorb_group([pack])]
+
+    def _absorb_all(self, packs: Sequence[tuple[Path, str]]) -> list[bool | PackError]:
+        attached: list[str] = []
+        try:
+            # SQLite attaches no database inside a transaction.
+            for number, (path, _) in enumerate(packs):
+                attached.append(self._attach(number, path))
+            with atomic(self._db):
+                return [
+                    self._absorb_attached(schema, path, digest)
+                    for schema, (path, digest) in zip(attached, packs, strict=True)
+                ]
+        finally:
+            for schema in attached:
+                self._db.execute(f"DETACH {schema}")
 
     def _attach(self, number: int, path: Path) -> str:
         schema = f"incoming_{number}"
@@ -173,7 +182,7 @@ class SiteStore:
         self._db.execute(f"ATTACH ? AS {schema}", (uri,))
         return schema
 
-    def _absorb(self, schema: str, path: Path, digest: str) -> bool | PackError:
+    def _absorb_attached(self, schema: str, path: Path, digest: str) -> bool:
         if self.has(digest):
             return False
         label = {
@@ -181,32 +190,20 @@ class SiteStore:
             "size_bytes": path.stat().st_size,
             "merged_ns": time.time_ns(),
         }
-        self._db.execute("SAVEPOINT one_pack")
-        try:
-            for statement in _absorb_statements(schema):
-                self._db.execute(statement, label)
-        except sqlite3.DatabaseError as error:
-            reason = self._fault_of(schema, error)
-            if reason is None or not self._db.in_transaction:
-                raise
-            self._db.execute("ROLLBACK TO one_pack")
-            self._db.execute("RELEASE one_pack")
-            return PackError(reason)
-        self._db.execute("RELEASE one_pack")
+        for statement in _absorb_statements(schema):
+            self._db.execute(statement, label)
         return True
 
-    def _fault_of(self, schema: str, error: sqlite3.DatabaseError) -> str | None:
-        """Say what is wrong with the pack, or nothing if the error is not its fault."""
+    def _refusal(self, pack: Path, error: sqlite3.DatabaseError) -> PackError:
+        """Return what is wrong with a pack that gave an error, unless that is the index's fault."""
         if isinstance(error, sqlite3.IntegrityError):
             # The index accepts every row that a pack may have.
-            return f"foreign: a row is not of its table's types: {error}"
-        if isinstance(error, sqlite3.OperationalError):
-            return None
-        try:
-            (result,) = self._db.execute(f"PRAGMA {schema}.quick_check(1)").fetchone()
-        except sqlite3.DatabaseError as damage:
-            result = str(damage)
-        return None if result == "ok" else f"foreign: it is no sound SQLite database: {result}"
+            return PackError(f"foreign: a row is not of its table's types: {error}")
+        with closing(open_untrusted(pack)) as db:
+            found = damage(db)
+        if not found:
+            raise error
+        return PackError(f"foreign: it is no sound SQLite database: {found}")
 
 
 @cache

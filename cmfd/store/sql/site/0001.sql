@@ -155,7 +155,7 @@ CREATE TABLE execution_environment (
 
 CREATE TABLE series (
     id INTEGER PRIMARY KEY,
-    instance BLOB NOT NULL,
+    instance BLOB NOT NULL CHECK (length(instance) = 16),
     series INTEGER NOT NULL,
     execution_id INTEGER,
     name TEXT,
@@ -164,20 +164,21 @@ CREATE TABLE series (
 ) STRICT;
 CREATE INDEX series_by_execution ON series (execution_id, name);
 
+-- Packs' chunks are checked here, and not before with their other rows: they are nearly all of a pack.
 CREATE TABLE chunk (
     series_id INTEGER NOT NULL,
     block INTEGER NOT NULL,
-    n_values INTEGER NOT NULL,
-    n_nan INTEGER NOT NULL,
+    n_values INTEGER NOT NULL CHECK (n_values > 0),
+    n_nan INTEGER NOT NULL CHECK (n_nan BETWEEN 0 AND n_values),
     step_min INTEGER NOT NULL,
     step_max INTEGER NOT NULL,
     first_ns INTEGER NOT NULL,
     last_ns INTEGER NOT NULL,
-    value_min ANY,
-    value_max ANY,
+    value_min ANY CHECK (typeof(value_min) IN ('integer', 'real', 'null')),
+    value_max ANY CHECK (typeof(value_max) IN ('integer', 'real', 'null')),
     value_sum REAL,
     last_step INTEGER NOT NULL,
-    last_value ANY,
+    last_value ANY CHECK (typeof(last_value) IN ('integer', 'real', 'null')),
     data BLOB NOT NULL,
     UNIQUE (series_id, block)
 ) STRICT;

@@ -51,25 +51,16 @@ WHERE t.at_ns IS NULL
 
 -- Executions that are only named here.
 INSERT OR IGNORE INTO main.execution (execution)
-SELECT execution FROM incoming.execution_end AS x
-WHERE NOT EXISTS (SELECT 1 FROM incoming.execution AS e WHERE e.execution = x.execution);
-INSERT OR IGNORE INTO main.execution (execution)
-SELECT DISTINCT execution FROM incoming.process AS x
-WHERE NOT EXISTS (SELECT 1 FROM incoming.execution AS e WHERE e.execution = x.execution);
-INSERT OR IGNORE INTO main.execution (execution)
-SELECT DISTINCT execution FROM incoming.process_state AS x
-WHERE NOT EXISTS (SELECT 1 FROM incoming.execution AS e WHERE e.execution = x.execution);
-INSERT OR IGNORE INTO main.execution (execution)
-SELECT DISTINCT execution FROM incoming.param AS x
-WHERE NOT EXISTS (SELECT 1 FROM incoming.execution AS e WHERE e.execution = x.execution);
-INSERT OR IGNORE INTO main.execution (execution)
-SELECT DISTINCT execution FROM incoming.event AS x
-WHERE NOT EXISTS (SELECT 1 FROM incoming.execution AS e WHERE e.execution = x.execution);
-INSERT OR IGNORE INTO main.execution (execution)
-SELECT execution FROM incoming.execution_environment AS x
-WHERE NOT EXISTS (SELECT 1 FROM incoming.execution AS e WHERE e.execution = x.execution);
-INSERT OR IGNORE INTO main.execution (execution)
-SELECT execution FROM incoming.series AS x
+SELECT x.execution
+FROM (
+    SELECT execution FROM incoming.execution_end
+    UNION ALL SELECT DISTINCT execution FROM incoming.process
+    UNION ALL SELECT DISTINCT execution FROM incoming.process_state
+    UNION ALL SELECT DISTINCT execution FROM incoming.param
+    UNION ALL SELECT DISTINCT execution FROM incoming.event
+    UNION ALL SELECT execution FROM incoming.execution_environment
+    UNION ALL SELECT execution FROM incoming.series
+) AS x
 WHERE NOT EXISTS (SELECT 1 FROM incoming.execution AS e WHERE e.execution = x.execution);
 
 -- last

@@ -1,0 +1,68 @@
+"""Merging is a set union: whatever the packs, the order, the repetitions and the sites."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cmfd.merge.batch import merge_site
+from cmfd.store.site import SiteStore
+from support.mergers import digest_of
+from support.oracle import rows_of, union
+from support.packs import random_content, write_pack
+
+seeds = st.integers(0, 2**32)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds, st.integers(1, 6), st.integers(1, 40))
+def test_any_order_with_repetitions_gives_the_union(seed: int, n_packs: int, n_rows: int) -> None:
+    """Law 5: and the union is what the rules of the schema say, not merely the same every time."""
+    rng = random.Random(seed)
+    contents = [random_content(rng, n_rows) for _ in range(n_packs)]
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        packs = [write_pack(root, content, node=str(i)) for i, content in enumerate(contents)]
+        digests = set()
+        for number in range(3):
+            order = packs + rng.choices(packs, k=2)
+            rng.shuffle(order)
+            with closing(SiteStore(root / f"index{number}.db")) as index:
+                for pack in order:
+                    index.absorb(pack, pack.stem)
+                digests.add(index.digest())
+            assert rows_of(root / f"index{number}.db") == union(contents)
+        assert len(digests) == 1
+
+
+@settings(max_examples=15, deadline=None)
+@given(seeds, st.integers(1, 8), st.integers(1, 3))
+def test_sites_that_forward_packs_to_each_other_end_up_equal(
+    seed: int, n_packs: int, n_sites: int
+) -> None:
+    """Whoever told whom, in whatever order and how often: all know the same."""
+    rng = random.Random(seed)
+    contents = [random_content(rng, 20) for _ in range(n_packs)]
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        packs = [write_pack(root / "packs", c, node=str(i)) for i, c in enumerate(contents)]
+        sites = [root / f"site{number}" for number in range(n_sites)]
+        for pack in packs:
+            merge_site(rng.choice(sites), [pack])
+        for _ in range(n_sites):
+            forward(rng.choice(sites), rng.choice(sites))
+        for here in sites:
+            for there in rng.sample(sites, n_sites):
+                forward(there, here)
+        assert len({digest_of(site) for site in sites}) == 1
+        assert rows_of(sites[0] / "index.db") == union(contents)
+
+
+def forward(there: Path, here: Path) -> None:
+    """Merge all packs of one site into another, if it has any."""
+    merge_site(here, [there] if any(there.glob("packs/*/*.db")) else [])

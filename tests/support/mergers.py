@@ -1,0 +1,38 @@
+"""Looking at sites, and programs that merge into them as processes of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from cmfd.store.site import SiteStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def digest_of(site: Path) -> str:
+    """Return the digest of a site's index."""
+    with closing(SiteStore(site / "index.db", readonly=True)) as index:
+        return index.digest()
+
+
+def files_of(site: Path) -> set[str]:
+    """Return the files of a site, relative to it; a journal without content is none."""
+    return {
+        str(path.relative_to(site))
+        for path in site.rglob("*")
+        if path.is_file() and not (path.name == "index.db-journal" and path.stat().st_size == 0)
+    }
+
+
+def python(program: str, *arguments: object) -> subprocess.Popen[str]:
+    """Start a Python program that talks through its pipes."""
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )

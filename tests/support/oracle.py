@@ -1,0 +1,85 @@
+"""
+What the union of packs must be, said without SQL: to compare a site index with.
+
+The rules are those that content/0001.sql and content/0001_pack.sql state for
+each kind of table, applied to all rows at once.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from cmfd.store.connection import connect, sql, statements
+from cmfd.store.content import tables
+from support.packs import key_length
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from support.packs import Content, Row, Value
+
+_CHUNK_ANY = {9, 10, 11, 13}
+"""Columns of a chunk whose type is part of their value: value_min, _max, _sum, last_value."""
+
+
+def union(contents: Iterable[Content]) -> dict[str, set[Row]]:
+    """Return the rows that a site must have after merging packs of these contents."""
+    merged: dict[str, dict[Row, Row]] = {}
+    for content in contents:
+        for table, rows in content.items():
+            kept = merged.setdefault(table, {})
+            for row in rows:
+                key = row[: key_length(table)]
+                kept[key] = _winner(table, kept[key], row) if key in kept else row
+    return {table: {_plain(row) for row in rows.values()} for table, rows in merged.items()}
+
+
+def rows_of(index: Path) -> dict[str, set[Row]]:
+    """Return the content of a site index, by table, as its digest reads it."""
+    found: dict[str, set[Row]] = {}
+    with closing(connect(index, readonly=True)) as db:
+        for query in statements(sql("site/digest")):
+            for table, *row in db.execute(query):
+                found.setdefault(table, set()).add(_plain(row))
+    return found
+
+
+def _winner(table: str, one: Row, other: Row) -> Row:
+    kind = "grow" if table == "chunk" else tables()[table].kind
+    choose = min if kind == "first" else max
+    return choose(one, other, key=_growth if table == "chunk" else _order)
+
+
+def _order(row: Row) -> Any:
+    return [_comparable(value) for value in row]
+
+
+def _growth(row: Row) -> Any:
+    """Order chunks by what they hold, then by what is said of it."""
+    said = [
+        (_type_name(value), value or 0) if column in _CHUNK_ANY else value
+        for column, value in enumerate(row[:-1])
+    ]
+    return row[3], row[-1], said[3:]
+
+
+def _comparable(value: Value) -> tuple[int, Any]:
+    """Return what orders values of any type as SQLite does."""
+    if value is None:
+        return 0, 0
+    if isinstance(value, int | float):
+        return 1, value
+    if isinstance(value, str):
+        return 2, value.encode()
+    return 3, value
+
+
+def _type_name(value: Value) -> str:
+    return {type(None): "null", int: "integer", float: "real"}[type(value)]
+
+
+def _plain(row: Iterable[Value]) -> Row:
+    """Return a row in which 1 and 1.0 differ."""
+    return tuple(repr(value) if isinstance(value, float) else value for value in row)
