@@ -19,8 +19,10 @@ WHERE t.at_ns IS NULL
     < (t.at_ns, t.origin, t.uid, t.cluster, t.job, t.restart, t.user, t.name, t.command, t.cwd);
 
 -- Runs that are only named here.
-INSERT OR IGNORE INTO main.run (run) SELECT run FROM incoming.run_end;
-INSERT OR IGNORE INTO main.run (run) SELECT DISTINCT run FROM incoming.execution;
+INSERT INTO main.run (run) SELECT run FROM incoming.run_end WHERE true
+ON CONFLICT DO NOTHING;
+INSERT INTO main.run (run) SELECT DISTINCT run FROM incoming.execution WHERE true
+ON CONFLICT DO NOTHING;
 
 -- last
 INSERT INTO main.run_end AS t (run_id, at_ns, origin, status, exit_code, signal)
@@ -50,7 +52,7 @@ WHERE t.at_ns IS NULL
         ifnull(t.parent, x''), t.pipeline, t.stage, t.step);
 
 -- Executions that are only named here.
-INSERT OR IGNORE INTO main.execution (execution)
+INSERT INTO main.execution (execution)
 SELECT x.execution
 FROM (
     SELECT execution FROM incoming.execution_end
@@ -61,7 +63,8 @@ FROM (
     UNION ALL SELECT execution FROM incoming.execution_environment
     UNION ALL SELECT execution FROM incoming.series
 ) AS x
-WHERE NOT EXISTS (SELECT 1 FROM incoming.execution AS e WHERE e.execution = x.execution);
+WHERE NOT EXISTS (SELECT 1 FROM incoming.execution AS e WHERE e.execution = x.execution)
+ON CONFLICT DO NOTHING;
 
 -- last
 INSERT INTO main.execution_end AS t (execution_id, at_ns, origin, status, exit_code, signal)
@@ -137,7 +140,8 @@ WHERE t.strong IS NULL
     > (t.strong, t.size_bytes, t.n_files);
 
 -- Artifacts that are only named here.
-INSERT OR IGNORE INTO main.artifact (digest) SELECT digest FROM incoming.event;
+INSERT INTO main.artifact (digest) SELECT digest FROM incoming.event WHERE true
+ON CONFLICT DO NOTHING;
 
 -- first
 INSERT INTO main.event AS t
@@ -164,8 +168,9 @@ ON CONFLICT (digest) DO UPDATE SET document = excluded.document
 WHERE t.document IS NULL OR excluded.document > t.document;
 
 -- Environments that are only named here.
-INSERT OR IGNORE INTO main.environment (digest)
-SELECT digest FROM incoming.execution_environment;
+INSERT INTO main.environment (digest)
+SELECT digest FROM incoming.execution_environment WHERE true
+ON CONFLICT DO NOTHING;
 
 -- last
 INSERT INTO main.execution_environment AS t (execution_id, at_ns, origin, environment_id)
@@ -192,11 +197,12 @@ WHERE t.execution_id IS NULL
     > ((SELECT execution FROM main.execution WHERE id = t.execution_id), t.name, t.kind);
 
 -- Series that are only named here.
-INSERT OR IGNORE INTO main.series (instance, series)
+INSERT INTO main.series (instance, series)
 SELECT DISTINCT instance, series FROM incoming.chunk AS x
 WHERE NOT EXISTS (
     SELECT 1 FROM incoming.series AS s WHERE s.instance = x.instance AND s.series = x.series
-);
+)
+ON CONFLICT DO NOTHING;
 
 -- grow
 INSERT INTO main.chunk AS t
