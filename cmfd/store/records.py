@@ -266,7 +266,8 @@ class Records:
         self._put("series", source.instance, r.id, r.execution, r.name, r.kind)
         if self._db.execute(self._sql["has_stat"], (source.instance, r.id)).fetchone():
             self.resend.add(source.instance)
-            self.recount.add((source.instance, r.id))
+            if r.kind == "int":
+                self.recount.add((source.instance, r.id))
 
     @_store.register
     def _group(self, r: m.Group, source: Source) -> None:

@@ -35,7 +35,7 @@ UPDATE series_stat SET seq = :seq WHERE instance = :instance;
 SELECT instance FROM mention WHERE subject = ?;
 
 -- name: slices_before
-SELECT block, first, end, kind, group_id, data FROM slice WHERE instance = ? AND seq < ? ORDER BY block, first;
+SELECT block, first, kind, group_id, data FROM slice WHERE instance = ? AND seq < ? ORDER BY block, first;
 
 -- name: seq
 SELECT seq FROM clock;

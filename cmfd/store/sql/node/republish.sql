@@ -1,0 +1,8 @@
+-- What `cmfd merge` needs of a copy of a node store, or of a store that it made of journals.
+
+-- name: forget_published
+UPDATE standing SET sealed_seq = 0, sealed_ns = NULL, finished = 0;
+
+-- name: label
+SELECT r.cluster, ifnull(i.host, '')
+FROM run AS r LEFT JOIN instance AS i ON i.instance = r.origin WHERE r.run = :run;
