@@ -111,16 +111,17 @@ def seal(  # noqa: PLR0913 - the last three are the pack's label
     label = (FORMAT, f"cmfd {__version__}", cluster, node, now_ns, int(final))
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        with closing(_new_pack(partial, node_db_path)) as db, atomic(db):
-            upto = _fill(db, run, label, final=final)
-        return None if upto is None else SealedPack(finish(partial), run, upto, final)
+        try:
+            with closing(_new_pack(partial, node_db_path)) as db, atomic(db):
+                upto = _fill(db, run, label, final=final)
+            return None if upto is None else SealedPack(finish(partial), run, upto, final)
+        finally:
+            partial.unlink(missing_ok=True)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(
             f"cannot seal run {run.hex()} to {out_dir}: {error}. The node store has all of it:"
             " free some disk space, and it is sealed at the next attempt"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _new_pack(path: Path, node_db_path: Path) -> sqlite3.Connection:
