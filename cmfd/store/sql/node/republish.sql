@@ -1,5 +1,3 @@
--- What `cmfd merge` needs of a copy of a node store, or of a store that it made of journals.
-
 -- name: forget_published
 UPDATE standing SET sealed_seq = 0, sealed_ns = NULL, finished = 0;
 

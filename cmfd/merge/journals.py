@@ -1,0 +1,140 @@
+"""
+Packs of what no daemon published: journals, and the node stores of daemons that are gone.
+
+Everything is done to a temporary copy. Made again of the same files, the packs
+are the same bytes, so that merging a directory twice adds nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from contextlib import closing
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from cmfd.errors import JournalError, StoreError
+from cmfd.store.adopt import DeadJournal
+from cmfd.store.connection import connect, named
+from cmfd.store.interpret import seal
+from cmfd.store.node import NodeStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from cmfd.merge.report import MergeReport
+    from cmfd.store.node import JournalSlice
+
+_SLICES = 64
+"""How many slices of a journal are held in memory at once."""
+
+
+def seal_all(
+    stores: Sequence[Path], journals: Sequence[Path], scratch: Path, report: MergeReport
+) -> Iterator[Path]:
+    """
+    Make packs of all runs in node stores and journals.
+
+    Parameters
+    ----------
+    stores : sequence of Path
+        Node stores; one takes the journals that lie below its directory.
+    journals : sequence of Path
+        Journals of processes that ended, or still run: then what they hold so far.
+    scratch : Path
+        An empty directory on a node-local disk.
+    report : MergeReport
+        Files that cannot be read are noted in its `skipped`, and passed over.
+
+    Yields
+    ------
+    Path
+        A pack, which may be removed.
+    """
+    left = list(journals)
+    for number, store in enumerate(stores):
+        own = [journal for journal in left if store.parent in journal.parents]
+        left = [journal for journal in left if journal not in own]
+        yield from _packs(store, own, scratch / str(number), report)
+    if left:
+        yield from _packs(None, left, scratch / "journals", report)
+
+
+def _packs(
+    store: Path | None, journals: list[Path], scratch: Path, report: MergeReport
+) -> Iterator[Path]:
+    scratch.mkdir()
+    copy = scratch / "node.db"
+    newest_ns = 0
+    if store is not None:
+        try:
+            _copy(store, copy)
+        except (StoreError, sqlite3.Error) as error:
+            report.skipped.append((store, f"cannot be read: {error}"))
+            return
+        newest_ns = store.stat().st_mtime_ns
+    with closing(NodeStore(copy)) as node:
+        for journal in journals:
+            newest_ns = max(newest_ns, _append(node, journal, report))
+        yield from _seal(node, copy, newest_ns)
+
+
+def _copy(store: Path, copy: Path) -> None:
+    """Copy a node store at one moment, while its daemon may be writing it."""
+    with closing(connect(store, readonly=True)) as source, closing(connect(copy)) as target:
+        source.backup(target)
+        # The site that is merged into may not be the one that earlier packs went to.
+        target.execute(named("node/republish")["forget_published"])
+
+
+def _append(node: NodeStore, journal: Path, report: MergeReport) -> int:
+    """Append a journal, as far as it can be read; return when it was written last."""
+    try:
+        with DeadJournal(journal) as opened:
+            # Asked first: what a process writes after this is not taken for its last word.
+            has_ended = _has_ended(opened)
+            written_ns = journal.stat().st_mtime_ns
+            _append_slices(node, opened.slices())
+            if has_ended:
+                node.mark_lost(opened.header.instance, written_ns)
+                node.end_instance(opened.header.instance, written_ns)
+                node.commit()
+    except (JournalError, OSError) as error:
+        report.skipped.append((journal, str(error)))
+        return 0
+    return written_ns
+
+
+def _append_slices(node: NodeStore, slices: Iterator[JournalSlice]) -> None:
+    while batch := list(islice(slices, _SLICES)):
+        node.append(batch)
+        node.commit()
+
+
+def _has_ended(journal: DeadJournal) -> bool:
+    """Say whether the process that wrote a journal has ended: it holds the lock while it lives."""
+    try:
+        fcntl.flock(journal.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _seal(node: NodeStore, path: Path, newest_ns: int) -> Iterator[Path]:
+    for standing in node.unsealed_runs():
+        with closing(connect(path, readonly=True)) as db:
+            row = db.execute(named("node/republish")["label"], {"run": standing.run}).fetchone()
+        cluster, host = row or ("", "")
+        sealed = seal(
+            path,
+            standing.run,
+            path.parent / "packs",
+            final=standing.open_instances == 0,
+            # Not the time now: it is in the pack.
+            now_ns=newest_ns,
+            cluster=cluster,
+            node=host,
+        )
+        if sealed is not None:
+            yield sealed.path
