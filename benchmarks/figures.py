@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-def line(  # noqa: PLR0913 - the columns of the table
+def line(  # noqa: PLR0913, PLR0917 - the columns of the table
     name: str, figure: float, unit: str, reference: float, what: str, bound: float,
     *, at_least: bool = False,
 ) -> bool:  # fmt: skip

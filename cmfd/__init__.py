@@ -13,7 +13,7 @@ last in this process; if there is none, they start one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 __version__ = "0.1.0"
 
@@ -30,12 +30,12 @@ __all__ = [
 ]  # fmt: skip
 
 
-def metric(name: str, value: float, step: int | None = None) -> None:
+def metric(name: str, value: SupportsFloat, step: SupportsIndex | None = None) -> None:
     """Log one value of a metric to the current execution; see `Execution.metric`."""
     current().metric(name, value, step)
 
 
-def metrics(values: Mapping[str, float], step: int | None = None) -> None:
+def metrics(values: Mapping[str, SupportsFloat], step: SupportsIndex | None = None) -> None:
     """Log several metrics to the current execution; see `Execution.metrics`."""
     current().metrics(values, step)
 

@@ -16,12 +16,12 @@ class Background:
     """Runs tasks one after another on a thread that starts with the first."""
 
     def __init__(self) -> None:
-        self._tasks: deque[Callable[[], None]] = deque()
+        self._tasks: deque[Callable[[], object]] = deque()
         self._ready = threading.Semaphore(0)
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def submit(self, task: Callable[[], None]) -> None:
+    def submit(self, task: Callable[[], object]) -> None:
         """Run `task` when those before it are done; its errors become warnings."""
         with self._lock:
             if self._thread is None:
@@ -37,7 +37,7 @@ class Background:
         self._put(done.set)
         return done.wait(timeout_s)
 
-    def _put(self, task: Callable[[], None]) -> None:
+    def _put(self, task: Callable[[], object]) -> None:
         self._tasks.append(task)
         self._ready.release()
 

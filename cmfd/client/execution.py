@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 from cmfd.client import slow
 from cmfd.client.values import as_number, typed
@@ -57,7 +57,7 @@ class Execution:
         This process's place among the ranks.
     """
 
-    def __init__(  # noqa: PLR0913 - what an execution is
+    def __init__(  # noqa: PLR0913, PLR0917 - what an execution is
         self, session: Session, execution: bytes, run: bytes, pipeline: str, stage: str,
         rank: Rank, begin: list[Record], comm: Any = None,
     ) -> None:  # fmt: skip
@@ -103,7 +103,7 @@ class Execution:
 
     # -- metrics ---------------------------------------------------------------------------
 
-    def metric(self, name: str, value: float, step: int | None = None) -> None:
+    def metric(self, name: str, value: SupportsFloat, step: SupportsIndex | None = None) -> None:
         """
         Log one value of a metric.
 
@@ -140,7 +140,9 @@ class Execution:
                 raise
             tell("metric", error)
 
-    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+    def metrics(
+        self, values: Mapping[str, SupportsFloat], step: SupportsIndex | None = None
+    ) -> None:
         """
         Log several metrics at one step; for more than two, cheaper than `metric` for each.
 
@@ -180,7 +182,12 @@ class Execution:
 
     @harmless()
     def metric_reduced(
-        self, name: str, value: float, step: int | None = None, *, op: Iterable[str] = REDUCTIONS
+        self,
+        name: str,
+        value: SupportsFloat,
+        step: SupportsIndex | None = None,
+        *,
+        op: Iterable[str] = REDUCTIONS,
     ) -> dict[str, float] | None:
         """
         Log how a value spreads over the ranks, and which rank holds the extremes.
@@ -383,7 +390,7 @@ class Execution:
             )  # fmt: skip
         self._session.report(self, status, exit_code, signal, usage)
 
-    def __enter__(self) -> Execution:
+    def __enter__(self) -> Execution:  # noqa: PYI034 - Self is in no Python before 3.11
         """Return the execution itself."""
         return self
 

@@ -127,7 +127,7 @@ def _submodules(top: str, deadline: float) -> dict[str, str]:
     """Return the commit that each submodule is at; ``-`` before it: not checked out."""
     if not os.path.exists(f"{top}/.gitmodules"):  # noqa: PTH110 - pathlib costs import time
         return {}
-    text = _git(top, "submodule", "--quiet", "status", "--recursive", deadline=deadline)
+    text = _git(top, "submodule", "status", "--recursive", deadline=deadline)
     found = {}
     for line in text.splitlines():
         commit, path = line[1:].split(" ", 1)

@@ -18,6 +18,7 @@ import os
 import threading
 import time
 import zlib
+from contextlib import suppress
 from operator import length_hint
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -71,7 +72,7 @@ class _Place(NamedTuple):
 class _Block:
     """A block in use."""
 
-    def __init__(  # noqa: PLR0913 - the fields of a block header, and where it is
+    def __init__(  # noqa: PLR0913, PLR0917 - the fields of a block header, and where it is
         self, place: _Place, size: int, kind: int, number: int, record_bytes: int, group: int
     ) -> None:
         self.place = place
@@ -325,10 +326,8 @@ class JournalWriter:
             raise JournalFullError(msg) from error
         place = self._room.pop(0)
         self._size += self._block_bytes
-        try:
+        with suppress(OSError, ValueError):  # it only saves page faults
             place.buffer.madvise(_MADV_POPULATE_WRITE, place.at, self._block_bytes)
-        except (OSError, ValueError, AttributeError):
-            pass  # only saves page faults
         return place
 
     def _map_segment(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cmfd.config import ensure_node_dir
@@ -58,8 +59,6 @@ def ensure_daemon(settings: Settings) -> bool:
         pid = os.posix_spawn(sys.executable, command, environ, file_actions=actions)
     finally:
         os.close(null)
-    try:
+    with suppress(ChildProcessError):  # a program may reap every child itself
         os.waitpid(pid, 0)  # it forks itself away at once
-    except ChildProcessError:
-        pass  # the program reaps every child itself
     return True

@@ -25,10 +25,12 @@ _SECRET_ENDINGS = (
     "key", "token", "secret", "password", "passwd", "passphrase", "credential", "credentials",
 )  # fmt: skip
 
+# All patterns take time in proportion to the text, for it is the interpreter's time: a match that
+# fails must not be tried again from within.
 _SECRET_VALUES = re.compile(
     r"""
-      -----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY
-    | \beyJ[\w-]{8,}\.[\w-]{8,}                            # a JSON web token
+      -----BEGIN[ ][A-Z ]{0,40}PRIVATE[ ]KEY
+    | \beyJ[\w-]{8,4096}\.[\w-]{8,}                        # a JSON web token
     | \bgh[oprsu]_\w{20,} | \bgithub_pat_\w{20,}           # GitHub
     | \bglpat-[\w-]{16,}                                   # GitLab
     | \bhf_\w{20,}                                         # Hugging Face
@@ -40,7 +42,7 @@ _SECRET_VALUES = re.compile(
     """,
     re.VERBOSE,
 )
-_URL_PASSWORD = re.compile(r"(\b[\w+.-]+://[^\s/:@]*):[^\s/@]+@")
+_URL_PASSWORD = re.compile(r"((?<![\w+.-])[\w+.-]+://[^\s/:@]*):[^\s/@]+@")
 _HEADER = re.compile(r"(?i)((?:proxy-)?authorization|cookie)(\s*:\s*).+")
 _NAMED = re.compile(r"""([\w.-]+)(["']?\s*=\s*["']?|["']\s*:\s*["']?|:\s+["']?)([^\s"'&;,]+)""")
 """A named value in a text: ``name=value``, ``"name": "value"``, ``name: value``."""

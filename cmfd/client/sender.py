@@ -13,6 +13,7 @@ import os
 import threading
 import time
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cmfd.wire.messages import (
@@ -97,10 +98,8 @@ class Sender(threading.Thread):
 
     def wake(self) -> None:
         """Look for new records now."""
-        try:
+        with suppress(OSError):  # full: it is awake; closed: it has ended
             os.write(self._wake_w, b"!")
-        except OSError:
-            pass  # full: it is awake; closed: it has ended
 
     def drain(self, timeout_s: float, connect_s: float) -> bool:
         """
@@ -163,7 +162,7 @@ class Sender(threading.Thread):
 
         urgent = self._flush_wanted and not self._drained.is_set()
         wait_s = 0.02 if urgent and not self._welcomed.is_set() else self._interval_s
-        ready = dict(poller.poll(wait_s * 1000))
+        ready = dict(poller.poll(round(wait_s * 1000)))
         if self._wake_r in ready:
             os.read(self._wake_r, 4096)
         if socket in ready:

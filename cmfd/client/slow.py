@@ -83,7 +83,7 @@ def _write(
     while (offset := next(cursor[1], -1)) < 0:
         try:
             cursor = session.journal.turn(stream, cursor)
-        except JournalFullError as error:
+        except JournalFullError as error:  # noqa: PERF203 - once a block
             session.drop(n_values, error)
             return
     pack_into(cursor[0], offset, *fields, cursor[2])

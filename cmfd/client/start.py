@@ -1,5 +1,5 @@
 """
-Starting an execution: which run, which execution, which rank is this process?
+Starting an execution: which run, execution and rank this process is.
 
 All of it follows from the environment (`cmfd run`, SLURM, an MPI launcher) or,
 with a communicator, is agreed once over it, so that all ranks of a job log to
@@ -44,7 +44,7 @@ _current: Execution | None = None
 _ordinals: dict[tuple[bytes, str, str, str], int] = {}
 
 
-def start(
+def start(  # noqa: PLR0913 - each is optional and named
     pipeline: str | None = None,
     stage: str | None = None,
     *,
@@ -187,7 +187,7 @@ def default_stage(program: str) -> str:
     base = os.path.basename(program)  # noqa: PTH119 - cheap
     if base in ("", "-c", "-m") or base.startswith(("ipykernel", "colab_kernel")):
         return "interactive"
-    return base[:-3] if base.endswith(".py") else base
+    return base.removesuffix(".py")
 
 
 def first_records(

@@ -57,7 +57,7 @@ def as_step(step: Any) -> int:
     return whole
 
 
-def typed(value: Any) -> tuple[ValueType, Scalar]:
+def typed(value: Any) -> tuple[ValueType, Scalar]:  # noqa: PLR0911 - one a type
     """
     Return a parameter's type and its value as stored.
 

@@ -19,7 +19,7 @@ from typing import Any, Union
 
 import msgspec
 
-from cmfd.model import Id, Scalar
+from cmfd.model import Id, Scalar  # noqa: TC001 - msgspec reads the annotations
 
 PROTOCOL_VERSION = 1
 """Raised when an older daemon could misread a newer client, or the reverse."""
@@ -77,7 +77,7 @@ class ExecutionEnd(Record, frozen=True, kw_only=True, omit_defaults=True, tag="e
 
 
 class ProcessBegin(Record, frozen=True, kw_only=True, omit_defaults=True, tag="process"):
-    """This process (journal instance) takes part in an execution, as `rank`."""
+    """The process (journal instance) takes part in an execution, as `rank`."""
 
     execution: Id
     rank: int = 0
@@ -206,7 +206,7 @@ class Part(Record, frozen=True, kw_only=True, omit_defaults=True, tag="part"):
     data: bytes
 
 
-AnyRecord = Union[
+AnyRecord = Union[  # noqa: UP007 - Python 3.10 makes no such union of msgspec's classes
     RunBegin, RunEnd, ExecutionBegin, ExecutionEnd, ProcessBegin, ProcessState, Series,
     Group, Param, Touch, Hashed, Environment, Fact, Sealed, Part,
 ]  # fmt: skip
@@ -288,7 +288,7 @@ class Refused(Message, frozen=True, kw_only=True, omit_defaults=True, tag="refus
 
 
 class StatusRequest(Message, frozen=True, kw_only=True, omit_defaults=True, tag="status"):
-    """Anyone: how are you?"""
+    """Anyone: tell me how you are."""
 
 
 class StatusReply(Message, frozen=True, kw_only=True, omit_defaults=True, tag="status-reply"):
@@ -316,7 +316,7 @@ class SealReply(Message, frozen=True, kw_only=True, omit_defaults=True, tag="sea
     problem: str = ""
 
 
-AnyMessage = Union[
+AnyMessage = Union[  # noqa: UP007 - as above
     Hello, Welcome, Slice, Ack, Flush, Flushed, Bye, Unknown, Refused,
     StatusRequest, StatusReply, SealRequest, SealReply,
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-import mmap
+import itertools
 import os
 import signal
 import subprocess
@@ -22,6 +22,7 @@ from cmfd.wire import journal as form
 from cmfd.wire.messages import Environment, Param, Part, decode_record, encode
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Iterator
 
 INSTANCE = bytes(range(16))
@@ -167,7 +168,7 @@ def test_unsent_gives_every_unit_once_within_the_budget(writer: JournalWriter) -
             n_points += item.end - item.first if item.kind == form.POINTS else 0
 
     for ranges in seen.values():
-        assert all(a[1] == b[0] for a, b in zip(ranges, ranges[1:], strict=False))
+        assert all(a[1] == b[0] for a, b in itertools.pairwise(ranges))
     assert n_points == 5_000
 
 
@@ -201,7 +202,8 @@ def test_a_slot_never_completed_does_not_hide_what_follows(
 
 def test_a_signal_handler_may_log_in_the_middle_of_an_append(writer: JournalWriter) -> None:
     """Both records are kept."""
-    real, once = writer._append_event, []
+    real = writer._append_event
+    once: list[bool] = []
 
     def interrupted(payload: bytes) -> None:
         if not once:
