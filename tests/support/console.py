@@ -1,0 +1,75 @@
+"""Commands that a document shows, run as they stand, and what they print compared with it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_MARK = "@@ the command before this ended with"
+
+
+@dataclass
+class Shown:
+    """A command of a document, and what it is said to print."""
+
+    command: str
+    output: list[str] = field(default_factory=list)
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """Return what the output must look like: blanks are alike, ``...`` is anything."""
+        expected = " ".join("\n".join(self.output).split())
+        parts = [re.escape(part.strip()) for part in expected.split("...")]
+        return re.compile(".*".join(parts), re.DOTALL)
+
+
+@dataclass
+class Seen:
+    """What really came of a command."""
+
+    command: str
+    output: str
+    exit_code: int
+
+    @property
+    def plain(self) -> str:
+        """Return the output with all blanks alike."""
+        return " ".join(self.output.split())
+
+
+def commands_of(document: Path) -> list[Shown]:
+    """Return the commands of a document's console blocks, in order."""
+    found: list[Shown] = []
+    for block in _BLOCK.findall(document.read_text(encoding="utf-8")):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                found.append(Shown(line[2:]))
+            elif line.startswith(">") and not found[-1].output:
+                found[-1].command += "\n" + line[2:]
+            else:
+                found[-1].output.append(line)
+    return found
+
+
+def run_in_one_shell(
+    commands: list[Shown], cwd: Path, environ: Mapping[str, str], timeout_s: float
+) -> list[Seen]:
+    """Run commands one after the other in one bash, standard error among the output."""
+    script = "".join(f'{item.command}\nprintf "\\n%s %d\\n" "{_MARK}" "$?"\n' for item in commands)
+    done = subprocess.run(
+        ["bash", "-c", f"exec 2>&1 </dev/null\n{script}"],
+        cwd=cwd, env=environ, timeout=timeout_s, stdout=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    pieces = re.split(rf"\n{_MARK} (\d+)\n", done.stdout)
+    outputs, codes = pieces[0::2], pieces[1::2]
+    return [
+        Seen(item.command, output, int(code))
+        for item, output, code in zip(commands, outputs, codes, strict=False)
+    ]
