@@ -152,7 +152,7 @@ def _copy(pack: Path, target: Path, digest: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     if content.hexdigest() != digest:
-        raise PackError(f"corrupt: {_damage(pack)}; nothing of it was published")
+        raise PackError(f"{_damage(pack)}; nothing of it was published")
 
 
 def _blocks(path: Path) -> Iterator[memoryview]:

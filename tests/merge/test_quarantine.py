@@ -1,0 +1,103 @@
+"""Packs that cannot be merged go to quarantine with a reason, and the merge goes on."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from support.oracle import rows_of, union
+from support.packs import small_run, write_pack
+
+from cmfd.merge.batch import merge_site
+from cmfd.store.pack import sha256_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    return tmp_path / "site"
+
+
+def bad_packs(directory: Path) -> dict[str, Path]:
+    """Make packs that are bad in one way each, by the word that the reason begins with."""
+    corrupt = write_pack(directory, small_run(101))
+    data = bytearray(corrupt.read_bytes())
+    data[len(data) // 2] ^= 1
+    corrupt.write_bytes(data)
+    truncated = write_pack(directory, small_run(102))
+    truncated.write_bytes(truncated.read_bytes()[:8192])
+    foreign = write_pack(directory, small_run(103))
+    with closing(sqlite3.connect(foreign)) as db:
+        db.execute("CREATE TRIGGER t AFTER INSERT ON run BEGIN DELETE FROM run; END")
+    new = write_pack(directory, small_run(104))
+    with closing(sqlite3.connect(new)) as db:
+        db.execute("PRAGMA user_version = 99")
+    return {
+        "corrupt": corrupt,
+        "truncated": truncated,
+        "foreign": foreign.rename(directory / f"{sha256_of(foreign)}.db"),
+        "too new": new.rename(directory / f"{sha256_of(new)}.db"),
+    }
+
+
+@pytest.mark.parametrize("by", ["source", "inbox"])
+def test_bad_packs_are_put_aside_with_a_reason_and_the_good_are_merged(
+    site: Path, tmp_path: Path, by: str
+) -> None:
+    """Wherever they were found; what was given from elsewhere stays there, too."""
+    given = tmp_path / "given" if by == "source" else site / "inbox"
+    good = [write_pack(given, small_run(number)) for number in (1, 2)]
+    bad = bad_packs(given)
+    report = merge_site(site, [given] if by == "source" else [])
+    assert (report.absorbed, report.left_in_inbox, report.skipped) == (2, 0, [])
+    assert rows_of(site / "index.db") == union([small_run(1), small_run(2)])
+    reasons = {path.name: reason for path, reason in report.quarantined}
+    assert len(reasons) == len(bad)
+    for word, pack in bad.items():
+        assert reasons[pack.name].startswith(word)
+        kept = site / "quarantine" / pack.name
+        assert kept.exists()
+        told = (site / "quarantine" / f"{pack.name}.reason.txt").read_text()
+        assert told.startswith(word)
+        assert "cmfd merge" in told
+        assert pack.exists() == (by == "source")
+    assert len(list((site / "quarantine").iterdir())) == 2 * len(bad)
+    assert all(pack.exists() == (by == "source") for pack in good)
+
+
+def test_a_pack_from_quarantine_can_be_tried_again(site: Path, tmp_path: Path) -> None:
+    """It is refused again while it is bad, and merged once it was replaced."""
+    good = write_pack(tmp_path / "good", small_run(1))
+    bad = tmp_path / good.name
+    bad.write_bytes(good.read_bytes()[:-1])
+    merge_site(site, [bad])
+    aside = site / "quarantine" / good.name
+    assert [path for path, _ in merge_site(site, [aside]).quarantined] == [aside]
+    shutil.copy(good, aside)
+    assert merge_site(site, [aside]).absorbed == 1
+
+
+def test_one_row_that_only_the_index_refuses_does_not_stop_the_others(
+    site: Path, tmp_path: Path
+) -> None:
+    """Its whole pack is put aside; those of the same transaction are merged."""
+    chunk = (*small_run(9)["chunk"][0][:9], "no number", *small_run(9)["chunk"][0][10:])
+    packs = [write_pack(tmp_path / "packs", small_run(number)) for number in range(5)]
+    bad = write_pack(tmp_path / "packs", small_run(9) | {"chunk": [chunk]})
+    report = merge_site(site, [tmp_path / "packs"])
+    assert report.absorbed == len(packs)
+    assert [path.name for path, _ in report.quarantined] == [bad.name]
+    assert rows_of(site / "index.db") == union(map(small_run, range(5)))
+
+
+def test_something_that_is_no_pack_at_all_is_refused_by_name(site: Path, tmp_path: Path) -> None:
+    """A file given by mistake is named, with what it is not."""
+    (tmp_path / "notes.txt").write_text("not a pack")
+    report = merge_site(site, [tmp_path / "notes.txt"])
+    ((_, reason),) = report.quarantined
+    assert reason == "foreign: it is no SQLite database"
