@@ -81,6 +81,8 @@ def _check_nothing_is_lost(site: Site) -> None:
 
 def rebuild(site: Site, *, progress: Progress | None = None) -> list[tuple[Path, str]]:
     """Do what `reindex` does, for who holds the merge lock."""
+    for dead in site.path.glob(f"{PREFIX}*"):
+        dead.unlink()  # its maker held the lock, and does no more
     new = site.path / f"{PREFIX}{secrets.token_hex(8)}.db"
     try:
         refused = build(site, new, progress=progress)
