@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner, Result
+from support.sites import ASite, Invoke, a_run, set_param
+from support.wrapper import Node
 
 from cmfd.cli.main import cli
-from support.sites import ASite, Invoke, a_run, set_param
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -42,3 +44,16 @@ def invoke(site: ASite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invo
         return result
 
     return run
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """Return a node with a daemon, for the tests of a module."""
+    made = Node(tmp_path_factory.mktemp("node"), {"CMFD_SEAL_GRACE_S": "0.2"})
+    yield from (made for _ in made.serve())
+
+
+@pytest.fixture
+def lone_node(tmp_path: Path) -> Node:
+    """Return a node without a daemon, where none is started."""
+    return Node(tmp_path, {"CMFD_AUTOSTART": "false"})

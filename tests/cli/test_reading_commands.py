@@ -8,7 +8,6 @@ import math
 from typing import TYPE_CHECKING
 
 import pytest
-
 from support.packs import an_id
 from support.sites import BEGIN_NS, SECOND_NS, a_run, chunk, from_json, set_param
 

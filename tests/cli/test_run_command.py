@@ -1,0 +1,264 @@
+"""`cmfd run`: what the command sees, what its caller sees, and what is recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.wrapper import Node
+
+SHOW = "import os, json; print(json.dumps(dict(os.environ)))"
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 126, 127, 255])
+def test_the_exit_code_is_the_commands(node: Node, code: int) -> None:
+    """Whatever the command exits with, cmfd does."""
+    assert node.cmfd("run", "--", "sh", "-c", f"exit {code}").returncode == code
+    run = node.last()["run"]
+    assert run["exit_code"] == code
+    assert run["status"] == ("failed" if code else "completed")
+
+
+def test_a_command_that_is_not_there_ends_with_127(node: Node) -> None:
+    """As shells do, with a message; and the attempt is recorded."""
+    done = node.cmfd("run", "--", "no-such-command")
+    assert done.returncode == 127
+    assert b"no-such-command: No such file" in done.stderr
+    assert node.last()["run"]["exit_code"] == 127
+
+
+def test_a_file_that_is_no_program_ends_with_126(node: Node) -> None:
+    """A file without permission to execute, a directory, and a script without its interpreter."""
+    script = node.cwd / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    assert node.cmfd("run", "--", "./script").returncode == 126
+    script.chmod(0o755)
+    assert node.cmfd("run", "--", "./script").returncode == 126
+    assert node.cmfd("run", "--", str(node.cwd)).returncode == 126
+
+
+def test_a_script_without_interpreter_line_runs(node: Node) -> None:
+    """Shells run such a file themselves; its arguments arrive."""
+    script = node.cwd / "plain"
+    script.write_text('echo "got $1"\n')
+    script.chmod(0o755)
+    assert node.cmfd("run", "--", "./plain", "this").stdout == b"got this\n"
+
+
+def test_the_streams_are_the_commands(node: Node) -> None:
+    """Standard input and output pass byte for byte; the summary is on standard error."""
+    data = bytes(range(256)) * 1000
+    done = node.cmfd("run", "--", "cat", stdin=data)
+    assert done.stdout == data
+    assert b"completed" in done.stderr
+
+
+def test_the_commands_options_are_its_own(node: Node) -> None:
+    """What follows the command is not read by cmfd, with or without the two dashes."""
+    for dashes in ((), ("--",)):
+        done = node.cmfd("run", "-q", *dashes, "echo", "--json", "-q", "--", "x")
+        assert done.stdout == b"--json -q -- x\n"
+
+
+def test_the_environment_is_handed_down(node: Node) -> None:
+    """The command knows its run and execution; nothing else is changed."""
+    done = node.cmfd("run", "--pipeline", "P", "--stage", "S", "--", sys.executable, "-c", SHOW)
+    seen, given = json.loads(done.stdout), node.environment()
+    found = node.last()
+    assert seen["CMFD_RUN"] == found["run"]["run"]
+    assert seen["CMFD_EXECUTION"] == found["executions"][0]["execution"]
+    assert (seen["CMFD_PIPELINE"], seen["CMFD_STAGE"]) == ("P", "S")
+    assert seen["CMFD_SITE"] == str(node.site)
+    others = {key: value for key, value in seen.items() if not key.startswith("CMFD_")}
+    assert others == {key: value for key, value in given.items() if not key.startswith("CMFD_")} | {
+        key: others[key]
+        for key in ("LC_CTYPE",)
+        if key in others  # Python's own, in a C locale
+    }
+
+
+def test_the_command_has_the_signal_state_of_its_caller(node: Node) -> None:
+    """No signal is blocked, none ignored that was not, and no other file is open."""
+    look = "grep -E '^Sig(Blk|Ign)' /proc/self/status; ls /proc/self/fd | wc -l"
+    done = node.cmfd("run", "-q", "--", "sh", "-c", look)
+    blocked, ignored, n_open = done.stdout.split(b"\n")[:3]
+    assert int(blocked.split()[1], 16) == 0
+    # posix_spawn of the GNU C library leaves its own two (32, 33) ignored, for all it starts.
+    assert int(ignored.split()[1], 16) & ~(0b11 << 31) == 0
+    assert int(n_open) == 4  # 0, 1, 2 and the directory that ls reads
+
+
+def test_what_is_said_is_recorded(node: Node) -> None:
+    """Parameters have the types of their JSON; inputs and outputs have digests."""
+    (node.cwd / "in.txt").write_text("in")
+    node.cmfd(
+        "run", "--name", "my run", "--param", "n=3", "--param", "rate=1e-4", "--param", "on=true",
+        "--param", "kind=rbf", "-i", "in.txt", "-o", "out.txt", "--", "cp", "in.txt", "out.txt",
+    )  # fmt: skip
+    found = node.last()
+    assert {one["key"]: (one["type"], one["value"]) for one in found["params"]} == {
+        "n": ("int", 3),
+        "rate": ("float", 1e-4),
+        "on": ("bool", True),
+        "kind": ("str", "rbf"),
+    }
+    artifacts = [(one["direction"], one["path"], one["digest"]) for one in found["artifacts"]]
+    same = "md5:13b5bfe96f3e2fe411c9f66f4a582adf"
+    assert artifacts == [("input", "in.txt", same), ("output", "out.txt", same)]
+    run, (execution,) = found["run"], found["executions"]
+    assert run["name"] == "my run"
+    assert run["command"] == "cp in.txt out.txt"
+    assert (execution["pipeline"], execution["stage"]) == ("work", "cp")
+    assert execution["environment"]
+    assert found["processes"][0]["role"] == "wrapper"
+    assert found["wall_ns"] > 0
+    assert found["run"]["max_rss_bytes"] > 0
+
+
+def test_cpu_time_is_that_of_the_command(node: Node) -> None:
+    """Half a second of work shows, that of a grandchild included."""
+    work = "import time\nwhile time.process_time() < 0.5: pass"
+    node.cmfd("run", "--", "sh", "-c", f"{sys.executable} -c '{work}'; true")
+    assert node.last()["cpu_ns"] >= 5e8
+
+
+def test_what_the_command_logs_is_in_the_same_execution(node: Node) -> None:
+    """The program's parameters and metrics join the wrapper's execution, and the summary."""
+    program = node.cwd / "train.py"
+    program.write_text(
+        "import cmfd\n"
+        "with cmfd.start() as ex:\n"
+        "    ex.params(C=10)\n"
+        "    for step in range(5):\n"
+        "        ex.metric('accuracy', step / 10, step=step)\n"
+    )
+    done = node.cmfd("run", "--pipeline", "digits", "--", sys.executable, "train.py")
+    found = node.last()
+    (execution,) = found["executions"]
+    assert (execution["pipeline"], execution["stage"]) == ("digits", "train")
+    assert sorted(process["role"] for process in found["processes"]) == ["rank", "wrapper"]
+    (metric,) = found["metrics"]
+    assert (metric["first"], metric["last"], metric["best"]) == (0.0, 0.4, 0.4)
+    summary = done.stderr.decode()
+    assert "C = 10" in summary
+    assert "accuracy: first 0, last 0.4, best 0.4 (5 values)" in summary
+
+
+def test_a_run_within_a_run_is_part_of_it(node: Node) -> None:
+    """One run with two executions, the inner one nested; one summary."""
+    inner = (sys.executable, "-m", "cmfd", "run", "--stage", "inner", "--", "true")
+    done = node.cmfd("run", "--stage", "outer", "--", *inner)
+    assert done.stderr.count(b"stored in") == 1
+    found = node.last()
+    outer, nested = found["executions"]
+    assert (outer["stage"], nested["stage"]) == ("outer", "inner")
+    assert nested["parent"] == outer["execution"]
+
+
+def test_quiet_says_nothing(node: Node) -> None:
+    """With --quiet, standard error is the command's alone."""
+    assert node.cmfd("run", "-q", "--", "true").stderr == b""
+
+
+def test_json_is_the_last_line_of_standard_error(node: Node) -> None:
+    """With --json, the summary is one line after what the command said."""
+    done = node.cmfd("run", "--json", "--", "sh", "-c", "echo said >&2")
+    said, summary = done.stderr.decode().splitlines()
+    assert said == "said"
+    found = json.loads(summary)
+    assert found["run"]["status"] == "completed"
+    assert found["site"] == str(node.site)
+
+
+def test_a_wrong_option_starts_nothing(node: Node) -> None:
+    """A usage error is told before anything runs."""
+    done = node.cmfd("run", "--param", "novalue", "--", "touch", "witness")
+    assert done.returncode == 2
+    assert not (node.cwd / "witness").exists()
+
+
+def test_a_useless_run_id_does_not_stop_the_command(node: Node) -> None:
+    """What cannot be recorded is told once, and the command runs all the same."""
+    node.environ["CMFD_RUN"] = "not-an-id"
+    try:
+        done = node.cmfd("run", "--", "sh", "-c", "echo ran; exit 5")
+    finally:
+        del node.environ["CMFD_RUN"]
+    assert (done.stdout, done.returncode) == (b"ran\n", 5)
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_site_that_cannot_be_written_costs_nothing(node: Node, tmp_path: Path) -> None:
+    """The exit code stays, the message says how to merge later, and that works."""
+    site = tmp_path / "site"
+    site.mkdir(mode=0o500)
+    done = node.cmfd("run", "--site", str(site), "--", "sh", "-c", "exit 4")
+    assert done.returncode == 4
+    command = done.stderr.decode().splitlines()[-1].partition("cmfd merge ")[2].split()
+    site.chmod(0o700)
+    assert node.cmfd("merge", *command).returncode == 0
+    assert node.json("show", "last", "--site", str(site))["run"]["exit_code"] == 4
+
+
+def test_a_site_that_is_a_file_costs_nothing(node: Node, tmp_path: Path) -> None:
+    """The exit code stays; the message says where the run is kept and how to merge it later."""
+    site = tmp_path / "site"
+    site.write_text("in the way")
+    done = node.cmfd("run", "--site", str(site / "below"), "--", "sh", "-c", "exit 4")
+    assert done.returncode == 4
+    assert f"cmfd merge --site {site / 'below'} {node.node_dir}" in done.stderr.decode()
+    assert node.cmfd("run", "-q", "--", "true").returncode == 0
+
+
+def test_without_a_daemon_the_journals_are_merged(lone_node: Node) -> None:
+    """Where no daemon may be started, the run is in the site all the same, and only this run."""
+    lone_node.cmfd("run", "--param", "n=1", "--", "true")
+    done = lone_node.cmfd("run", "--param", "n=2", "--", "sh", "-c", "exit 6")
+    assert done.returncode == 6
+    assert b"stored in" in done.stderr
+    found = lone_node.last()
+    assert found["run"]["exit_code"] == 6
+    assert [one["value"] for one in found["params"]] == [2]
+    assert len(lone_node.json("runs")) == 2
+
+
+def test_without_a_node_directory_the_command_runs(lone_node: Node) -> None:
+    """Nothing can be recorded: one warning, and the command's exit code."""
+    lone_node.node_dir.write_text("in the way")
+    done = lone_node.cmfd("run", "--", "sh", "-c", "echo ran; exit 7")
+    assert (done.stdout, done.returncode) == (b"ran\n", 7)
+    assert b"CMFD_NODE_DIR" in done.stderr
+
+
+def test_a_daemon_is_started_and_goes_when_idle(tmp_path: Path) -> None:
+    """The first run starts one; it serves the second, and ends by itself."""
+    from support.wrapper import Node, eventually
+
+    node = Node(tmp_path, {"CMFD_IDLE_S": "1", "CMFD_SEAL_GRACE_S": "0.1"})
+    try:
+        assert b"stored in" in node.cmfd("run", "--", "true").stderr
+        assert node.cmfd("status").returncode == 0
+        assert b"stored in" in node.cmfd("run", "--", "true").stderr
+        eventually(lambda: node.cmfd("status").returncode == 7, "the idle daemon's end")
+    finally:
+        node.end_daemon()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
+def test_a_command_killed_by_a_signal_ends_cmfd_by_it(node: Node, number: signal.Signals) -> None:
+    """Whoever waits sees the same signal, and it is recorded; cmfd leaves no core of its own."""
+    done = node.cmfd("run", "--", "sh", "-c", f"kill -{number.value} $$")
+    assert done.returncode == -number
+    run = node.last()["run"]
+    assert run["signal"] == number
+    assert run["status"] == ("cancelled" if number == signal.SIGTERM else "failed")
+    assert not list(node.cwd.glob("core*"))
