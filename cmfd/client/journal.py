@@ -35,9 +35,8 @@ if TYPE_CHECKING:
 
 _MADV_POPULATE_WRITE = 23  # Linux 5.14; not named by Python
 _FIRST_SEGMENT_BLOCKS = 4
-_HOLE_NS = (
-    1_000_000_000  # a record not completed for this long is stepped over, and looked at again
-)
+_HOLE_NS = 1_000_000_000  # a record not completed for so long is stepped over, and tried again
+_ASK_AGAIN_S = 0.1  # a full disk is not asked at each value
 
 
 class JournalFullError(JournalError):
@@ -197,6 +196,7 @@ class JournalWriter:
         self._size = form.FILE_HEADER_BYTES
         self._next_number = 1
         self._next_part = 1
+        self._full_until_s = 0.0
         self._streams: set[Stream] = set()
         self._retired = False
         self._lock_fd = -1
@@ -313,15 +313,15 @@ class JournalWriter:
 
     def _grow(self, kind: int) -> _Place:
         """Take the next block's room and make sure that the disk really has it."""
-        if kind != form.EVENTS and self._size + self._block_bytes > self._limit_bytes:
-            msg = f"{self.path} reached its limit of {self._limit_bytes} bytes"
-            raise JournalFullError(msg)
+        if kind != form.EVENTS:
+            self._check_limit()
         try:
             if not self._room:
                 self._map_segment()
             # writing to a hole of a full disk would be a SIGBUS: ask first
             os.posix_fallocate(self._fd, self._size, self._block_bytes)
         except OSError as error:
+            self._full_until_s = time.monotonic() + _ASK_AGAIN_S
             msg = f"{self.path} cannot grow: {error.strerror}"
             raise JournalFullError(msg) from error
         place = self._room.pop(0)
@@ -329,6 +329,15 @@ class JournalWriter:
         with suppress(OSError, ValueError):  # it only saves page faults
             place.buffer.madvise(_MADV_POPULATE_WRITE, place.at, self._block_bytes)
         return place
+
+    def _check_limit(self) -> None:
+        """Refuse room for values beyond the limit, and on a disk that was full just now."""
+        if self._size + self._block_bytes > self._limit_bytes:
+            msg = f"{self.path} reached its limit of {self._limit_bytes} bytes"
+            raise JournalFullError(msg)
+        if time.monotonic() < self._full_until_s:
+            msg = f"{self.path} cannot grow: the disk is full"
+            raise JournalFullError(msg)
 
     def _map_segment(self) -> None:
         """Map room for as many blocks again: few mappings, each of which costs a descriptor."""

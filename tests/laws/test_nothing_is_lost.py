@@ -238,6 +238,7 @@ def test_without_any_daemon_the_journals_are_complete(node: Node) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_sixty_four_processes_at_once(node: Node) -> None:
     """A full node's ranks against one daemon; all committed when they have ended."""
     node.daemon = node.cmfd("daemon")
