@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 LAW = settings(
     deadline=None,
-    max_examples=60,
+    max_examples=30,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlite_utils
 from support.journals import EXECUTION, RUN, T0_NS, Journal
 from support.nodes import content_of
 
@@ -145,11 +147,11 @@ def test_a_person_reads_the_store_with_plain_names(tmp_path: Path) -> None:
     with closing(NodeStore(tmp_path / "node.db")) as store:
         store.append(journal.slices())
         store.commit()
-    with closing(sqlite3.connect(tmp_path / "node.db")) as db:
-        db.row_factory = sqlite3.Row
+    with closing(sqlite3.connect(tmp_path / "node.db")) as connection:
+        db = sqlite_utils.Database(connection)
 
         def first(view: str) -> dict[str, Any]:
-            return dict(db.execute(f"SELECT * FROM {view}").fetchone())
+            return dict(next(db[view].rows))
 
         assert first("runs")["run"] == RUN.hex()
         assert first("runs")["user"] == "ada"
@@ -161,4 +163,20 @@ def test_a_person_reads_the_store_with_plain_names(tmp_path: Path) -> None:
         assert last["at"] == "2026-09-21T14:13:20.000Z"
         assert first("journals")["n_blocks"] == 2
         for view in ("params", "events", "artifacts", "environments", "facts"):
-            assert db.execute(f"SELECT * FROM {view}").fetchall() == []
+            assert list(db[view].rows) == []
+
+
+def test_a_smooth_series_takes_at_most_ten_bytes_a_value_on_disk(tmp_path: Path) -> None:
+    """The whole database: values, steps, times, and all that is stored beside them."""
+    n_values = 100_000
+    rng = random.Random(1)
+    journal = Journal().events(*BEGIN)
+    at_ns = T0_NS
+    for step in range(n_values):
+        at_ns += round(rng.lognormvariate(7, 0.4))
+        journal.point(1, math.exp(-step / 1e4), step=step, at_ns=at_ns)
+    with closing(NodeStore(tmp_path / "node.db")) as store:
+        store.append(journal.slices())
+        store.commit()
+        assert store.figures.values == n_values
+    assert (tmp_path / "node.db").stat().st_size <= 10 * n_values
