@@ -31,7 +31,8 @@ format:  ## put the layout right
 	$(BIN)/ruff format
 
 bench:  ## speed and memory against their bounds
-	$(PYTHON) -m benchmarks
+	@for file in benchmarks/bench_*.py; do $(PYTHON) $$file || missed="$$missed $$file"; done; \
+	test -z "$$missed" || { echo "a bound was missed by$$missed"; exit 1; }
 
 docs:  ## the generated parts of docs/
 	$(PYTHON) -m docs.generate

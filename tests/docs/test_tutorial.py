@@ -2,55 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
-import time
-from pathlib import Path
+import re
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
-from support.console import commands_of, run_in_one_shell
-from support.programs import MPI_ENVIRONMENT, program
-
-from cmfd.client.launch import daemon_runs
+from support.console import Shown, commands_of, run_in_one_shell
+from support.programs import program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 400
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """Make a directory like a fresh clone that was set up."""
-    clone = tmp_path / "clone"
-    clone.mkdir()
-    for name in ("examples", "docs"):
-        shutil.copytree(ROOT / name, clone / name)
-    shutil.copy(ROOT / "LICENSE", clone)
-    (clone / ".venv").symlink_to(sys.prefix)
-    return clone
-
-
-@pytest.fixture
-def environ(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Be a user of whom nothing is there yet; the daemon started for him ends with the test."""
-    node_dir = tmp_path / "node"
-    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    yield {
-        **kept,
-        **MPI_ENVIRONMENT,
-        "HOME": str(tmp_path),
-        "USER": "ada",
-        "CMFD_NODE_DIR": str(node_dir),
-        "CMFD_IDLE_S": "2",
-    }
-    patience_s = time.monotonic() + 30
-    while daemon_runs(node_dir):
-        assert time.monotonic() < patience_s, "the daemon did not end when it was idle"
-        time.sleep(0.05)
+TIMEOUT_S = 500
 
 
 @pytest.mark.slow
@@ -69,3 +32,41 @@ def test_the_tutorial_does_what_it_says(place: Path, environ: dict[str, str]) ->
         if have.exit_code != 0 or not want.pattern.fullmatch(have.plain)
     ]
     assert not wrong, "\n\n".join(wrong)
+
+
+@pytest.mark.slow
+def test_the_readmes_main_job_runs(place: Path, environ: dict[str, str]) -> None:
+    """The commands of the README as they stand, with the site where a user has it by default."""
+    readme = (place / "README.md").read_text(encoding="utf-8")
+    commands = [Shown(line) for line in re.findall(r"^\.venv/bin/cmfd .+$", readme, re.MULTILINE)]
+    assert len(commands) == 2
+
+    run, show = run_in_one_shell(commands, place, environ, TIMEOUT_S)
+
+    assert (run.exit_code, show.exit_code) == (0, 0), run.output + show.output
+    assert f"stored in {environ['HOME']}/.local/share/cmfd" in run.output
+    assert "digits.train completed" in run.plain or "completed: digits.train" in run.plain
+    for part in ("test.accuracy", "out/digits.npz", "out/model.joblib"):
+        assert part in run.output
+        assert part in show.output
+
+
+@pytest.mark.slow
+@pytest.mark.mpi
+def test_the_heat_solver_gives_the_same_field_on_any_number_of_ranks(
+    place: Path, environ: dict[str, str]
+) -> None:
+    """A real program: its result does not depend on how it was divided, nor on cmfd."""
+    mpirun = shlex.quote(program("mpirun", "openmpi-bin"))
+    run = ".venv/bin/python examples/mpi/heat.py --nx 96 --steps 60 --out out"
+    commands = [
+        Shown(f"CMFD_AUTOSTART=false {mpirun} -n {n} {run} && sha256sum out/field.npy && rm -r out")
+        for n in (1, 3, 4)
+    ]
+
+    seen = run_in_one_shell(commands, place, environ, TIMEOUT_S)
+
+    assert [item.exit_code for item in seen] == [0, 0, 0], [item.output for item in seen]
+    assert len({item.plain for item in seen}) == 1
+    before, after = re.findall(r"temperature (\S+) -> (\S+),", seen[0].output)[0]
+    assert before == after, "no heat leaves the plate"
