@@ -30,7 +30,9 @@ def command() -> None:
 )
 @command.command("runtime")
 @click.argument("run", required=False)
-@click.option("--by", type=click.Choice(list(GROUPS)), default="run", show_default=True)
+@click.option(
+    "--by", type=click.Choice(list(GROUPS)), default="run", show_default=True, help="One line each."
+)
 @click.option("--user", metavar="U", help="Only this user's runs.")
 @click.option("--days", type=float, metavar="N", help="Only runs of the last N days.")
 @click.option(
