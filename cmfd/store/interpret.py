@@ -23,7 +23,7 @@ import numpy as np
 
 from cmfd import __version__
 from cmfd.errors import NotFoundError, StoreError
-from cmfd.store.columns import Points, encode, run_starts
+from cmfd.store.columns import Points, encode
 from cmfd.store.connection import atomic, connect, named
 from cmfd.store.content import upsert
 from cmfd.store.migrations import migrate
@@ -36,8 +36,6 @@ from cmfd.wire.messages import Hashed, Touch, decode_record
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-
-    from cmfd.store.points import Summary
 
 NOT_HASHED = "not hashed"
 """Problem of an event whose content nobody had read when its run was sealed."""
@@ -175,11 +173,7 @@ def _add_chunks(db: sqlite3.Connection, sealed_seq: int) -> None:
         points = _points(db, instance, block, kinds)
         if not len(points.times):
             continue
-        rows = [
-            (instance, summary.series, block, *summary[1:12], data)
-            for summary, data in _chunks(points, kinds)
-        ]
-        db.executemany(queries["add_chunk"], rows)
+        db.executemany(queries["add_chunk"], _chunks(instance, block, points, kinds))
 
 
 def _points(
@@ -195,12 +189,17 @@ def _points(
     return points if wanted.all() else Points(*(column[wanted] for column in points))
 
 
-def _chunks(points: Points, kinds: Mapping[int, str]) -> Iterator[tuple[Summary, bytes]]:
-    """Yield each series with its values encoded."""
+def _chunks(
+    instance: bytes, block: int, points: Points, kinds: Mapping[int, str]
+) -> Iterator[tuple[object, ...]]:
+    """Yield the chunk of each series."""
     ints = {series for series, kind in kinds.items() if kind == "int"}
-    starts = run_starts(points.series).tolist()
-    ends = [*starts[1:], len(points.series)]
-    for summary, first, end in zip(summaries(points, ints), starts, ends, strict=True):
-        bits = points.bits[first:end]
-        values = bits if summary.series in ints else bits.view(np.float64)
-        yield summary, encode(points.steps[first:end], points.times[first:end], values)
+    found = summaries(points, ints)
+    first = 0
+    for series, n_values, *figures, _ in zip(*found, strict=True):
+        here = slice(first, first + n_values)
+        first += n_values
+        bits = points.bits[here]
+        values = bits if series in ints else bits.view(np.float64)
+        data = encode(points.steps[here], points.times[here], values)
+        yield instance, series, block, n_values, *figures, data

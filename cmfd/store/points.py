@@ -23,28 +23,28 @@ _POINT = np.dtype(
 )
 
 
-class Summary(NamedTuple):
+class Summaries(NamedTuple):
     """
-    What a table says of some values of a series, without decoding them.
+    What tables say of the values of some series without decoding them, a list each.
 
-    A NaN among these figures stands for none: that is what SQLite makes of it.
+    A NaN among the values stands for none: that is what SQLite makes of it.
     """
 
-    series: int
-    n_values: int
-    n_nan: int
-    step_min: int
-    step_max: int
-    first_ns: int
-    last_ns: int
-    value_min: float
-    """Of those that are not NaN, as `value_max`."""
-    value_max: float
-    value_sum: float
-    """Of those that are finite."""
-    last_step: int
-    last_value: float
-    last_at: int
+    series: list[int]
+    n_values: list[int]
+    n_nan: list[int]
+    step_min: list[int]
+    step_max: list[int]
+    first_ns: list[int]
+    last_ns: list[int]
+    value_min: list[float]
+    """Of values that are not NaN, as `value_max`."""
+    value_max: list[float]
+    value_sum: list[float]
+    """Of values that are finite."""
+    last_step: list[int]
+    last_value: list[float]
+    last_at: list[int]
     """Where the value logged last is in the points."""
 
 
@@ -146,7 +146,7 @@ def joined(pieces: Sequence[Points]) -> tuple[Points, Int64s]:
     return Points(*(column[order] for column in whole)), order
 
 
-def summaries(points: Points, ints: Container[int]) -> list[Summary]:
+def summaries(points: Points, ints: Container[int]) -> Summaries:
     """
     Sum up each series of some points.
 
@@ -160,28 +160,37 @@ def summaries(points: Points, ints: Container[int]) -> list[Summary]:
     starts = run_starts(points.series)
     ends = np.append(starts[1:], len(points.series))
     last = _last_at(points.times, starts, ends)
-    figures = [
-        points.series[starts], ends - starts,
-        np.minimum.reduceat(points.steps, starts), np.maximum.reduceat(points.steps, starts),
-        np.minimum.reduceat(points.times, starts), points.times[last], points.steps[last], last,
-    ]  # fmt: skip
-    floats = _float_figures(points.bits.view(np.float64), starts, last)
-    found = []
-    for row, of_floats in zip(
-        zip(*(f.tolist() for f in figures), strict=True), floats, strict=True
-    ):
-        series, n_values, step_min, step_max, first_ns, last_ns, last_step, at = row
-        values = of_floats
-        if series in ints:
-            values = _int_figures(points.bits[at_of(points.series, series)], points.bits[at])
-        n_nan, low, high, total, newest = values
-        found.append(
-            Summary(
-                series, n_values, n_nan, step_min, step_max, first_ns, last_ns,
-                low, high, total, last_step, newest, at,
-            )
-        )  # fmt: skip
+    values = points.bits.view(np.float64)
+    is_nan = np.isnan(values)
+    with np.errstate(all="ignore"):
+        found = Summaries(
+            points.series[starts].tolist(),
+            (ends - starts).tolist(),
+            np.add.reduceat(is_nan, starts, dtype=np.int64).tolist(),
+            np.minimum.reduceat(points.steps, starts).tolist(),
+            np.maximum.reduceat(points.steps, starts).tolist(),
+            np.minimum.reduceat(points.times, starts).tolist(),
+            points.times[last].tolist(),
+            np.fmin.reduceat(values, starts).tolist(),
+            np.fmax.reduceat(values, starts).tolist(),
+            np.add.reduceat(np.where(np.isfinite(values), values, 0.0), starts).tolist(),
+            points.steps[last].tolist(),
+            values[last].tolist(),
+            last.tolist(),
+        )
+    for i, number in enumerate(found.series):
+        if number in ints:
+            _sum_up_ints(found, i, points.bits[starts[i] : ends[i]], points.bits[last[i]])
     return found
+
+
+def _sum_up_ints(found: Summaries, i: int, values: Int64s, newest: np.int64) -> None:
+    """Correct the figures of a series whose bits are integers."""
+    found.n_nan[i] = 0
+    found.value_min[i] = int(values.min())
+    found.value_max[i] = int(values.max())
+    found.value_sum[i] = float(np.add.reduce(values, dtype=np.float64))
+    found.last_value[i] = int(newest)
 
 
 def at_of(ordered: Int64s, series: int) -> slice:
@@ -199,26 +208,3 @@ def _last_at(times: Int64s, starts: Int64s, ends: Int64s) -> Int64s:
         backwards = times[starts[i] : ends[i]][::-1]
         last[i] = ends[i] - 1 - int(np.argmax(backwards))
     return last
-
-
-_Figures = tuple[int, float, float, float, float]
-"""Number of NaN, least, greatest, sum and last value."""
-
-
-def _float_figures(values: npt.NDArray[np.float64], starts: Int64s, last: Int64s) -> list[_Figures]:
-    is_nan = np.isnan(values)
-    with np.errstate(all="ignore"):
-        figures = [
-            np.add.reduceat(is_nan, starts, dtype=np.int64),
-            np.fmin.reduceat(values, starts),
-            np.fmax.reduceat(values, starts),
-            np.add.reduceat(np.where(np.isfinite(values), values, 0.0), starts),
-            values[last],
-        ]
-    rows = zip(*(figure.tolist() for figure in figures), strict=True)
-    return list(rows)
-
-
-def _int_figures(values: Int64s, newest: np.int64) -> _Figures:
-    total = float(np.add.reduce(values, dtype=np.float64))
-    return 0, int(values.min()), int(values.max()), total, int(newest)

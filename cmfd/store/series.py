@@ -8,6 +8,7 @@ came after them), the stored slices are read again.
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -28,10 +29,11 @@ from cmfd.wire.journal import ROWS
 if TYPE_CHECKING:
     import sqlite3
 
-    from cmfd.store.columns import Rows
+    from cmfd.store.columns import Int64s, Rows
     from cmfd.store.records import Records
 
 _MAX_CACHED = 1 << 16
+_SERIES_BITS = 0xFFFFFFFF
 
 
 class _Piece(NamedTuple):
@@ -129,25 +131,18 @@ class Series:
         )
         known = {}
         for key in points.series[run_starts(points.series)].tolist():
-            known[key] = self._series(instances[key >> 32], key & 0xFFFFFFFF)
+            known[key] = self._series(instances[key >> 32], key & _SERIES_BITS)
         ints = {key for key, (_, kind) in known.items() if kind == "int"}
-        starts = np.cumsum([0] + [len(piece.points.times) for piece in pieces])
         found = summaries(points, ints)
-        at = order[[summary.last_at for summary in found]]
-        which = np.searchsorted(starts, at, side="right") - 1
-        rows = []
-        for summary, place, i in zip(
-            found, (at - starts[which]).tolist(), which.tolist(), strict=True
-        ):
-            piece = pieces[i]
-            slot = piece.first + place % piece.n_slots
-            rows.append(
-                (
-                    piece.instance, summary.series & 0xFFFFFFFF, self.seq, summary.n_values,
-                    summary.n_nan, summary.value_min, summary.value_max, summary.value_sum,
-                    summary.last_ns, piece.block, slot, summary.last_step, summary.last_value,
-                )
-            )  # fmt: skip
+        last_pieces, last_slots = _places(pieces, order[found.last_at])
+        rows = zip(
+            [pieces[i].instance for i in last_pieces],
+            [key & _SERIES_BITS for key in found.series],
+            repeat(self.seq),
+            found.n_values, found.n_nan, found.value_min, found.value_max, found.value_sum,
+            found.last_ns, [pieces[i].block for i in last_pieces], last_slots,
+            found.last_step, found.last_value,
+        )  # fmt: skip
         self._db.executemany(self._sql["add_stat"], rows)
         self._records.changed.update(execution for execution, _ in known.values() if execution)
 
@@ -208,6 +203,15 @@ class Series:
                 return None
             found = self._groups[instance, group] = msgspec.json.decode(row[0], type=list[int])
         return found
+
+
+def _places(pieces: list[_Piece], at: Int64s) -> tuple[list[int], list[int]]:
+    """Return in which piece, and in which slot of its block, values of joined pieces are."""
+    starts = np.cumsum([0] + [len(piece.points.times) for piece in pieces])
+    which = np.searchsorted(starts, at, side="right") - 1
+    shapes = np.array([(piece.first, piece.n_slots) for piece in pieces])[which]
+    slots = shapes[:, 0] + (at - starts[which]) % shapes[:, 1]
+    return which.tolist(), slots.tolist()
 
 
 def _pieces_of_rows(
