@@ -21,9 +21,10 @@ _OPTIONS = (
     "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null",
     "-c", "core.quotePath=true", "-c", "diff.renames=false", "-c", "status.renames=false",
     "-c", "diff.relative=false", "-c", "diff.suppressBlankEmpty=false",
+    "-c", "diff.orderFile=/dev/null",
 )  # fmt: skip
 _DIFF = (
-    "diff", "-O/dev/null", "--no-color", "--no-ext-diff", "--no-textconv", "--full-index",
+    "diff", "--no-color", "--no-ext-diff", "--no-textconv", "--full-index",
     "--unified=3", "--inter-hunk-context=0", "--diff-algorithm=myers", "--no-indent-heuristic",
     "--src-prefix=a/", "--dst-prefix=b/", "--submodule=diff", "--ignore-submodules=none",
 )  # fmt: skip
@@ -32,6 +33,8 @@ _REPOSITORY_VARIABLES = (
     "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_DIFF_OPTS",
 )  # fmt: skip
 """Set in git hooks, say: they would make git look elsewhere than where the program lies."""
+
+TOO_LONG = "git takes too long"
 
 
 class GitError(Exception):
@@ -162,6 +165,8 @@ def _run(directory: str, arguments: Iterable[str], deadline: float) -> Iterator[
             yield from _read_until(deadline, git.stdout.fileno())
             git.wait(max(0.0, deadline - time.monotonic()))
             ended = True
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(TOO_LONG) from None
         finally:
             if not ended:
                 os.killpg(git.pid, signal.SIGKILL)
@@ -178,7 +183,7 @@ def _read_until(deadline: float, descriptor: int) -> Iterator[bytes]:
     waiting.register(descriptor, POLLIN)
     while True:
         if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise TimeoutError("git takes too long")
+            raise TimeoutError(TOO_LONG)
         chunk = os.read(descriptor, 1 << 16)
         if not chunk:
             return

@@ -30,7 +30,7 @@ _SECRET_ENDINGS = (
 _SECRET_VALUES = re.compile(
     r"""
       -----BEGIN[ ][A-Z ]{0,40}PRIVATE[ ]KEY
-    | \beyJ[\w-]{8,4096}\.[\w-]{8,}                        # a JSON web token
+    | (?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}                    # a JSON web token
     | \bgh[oprsu]_\w{20,} | \bgithub_pat_\w{20,}           # GitHub
     | \bglpat-[\w-]{16,}                                   # GitLab
     | \bhf_\w{20,}                                         # Hugging Face
@@ -44,7 +44,9 @@ _SECRET_VALUES = re.compile(
 )
 _URL_PASSWORD = re.compile(r"((?<![\w+.-])[\w+.-]+://[^\s/:@]*):[^\s/@]+@")
 _HEADER = re.compile(r"(?i)((?:proxy-)?authorization|cookie)(\s*:\s*).+")
-_NAMED = re.compile(r"""([\w.-]+)(["']?\s*=\s*["']?|["']\s*:\s*["']?|:\s+["']?)([^\s"'&;,]+)""")
+_NAMED = re.compile(
+    r"""(?<![\w.-])([\w.-]+)(["']?\s*=\s*["']?|["']\s*:\s*["']?|:\s+["']?)([^\s"'&;,]+)"""
+)
 """A named value in a text: ``name=value``, ``"name": "value"``, ``name: value``."""
 _OPTION = re.compile(r"(?<!\S)(--?[\w-]+)(\s+)([^\s-]\S*)")
 """An option and its value in a text, as in a shell's ``-c``."""

@@ -239,8 +239,9 @@ def test_an_mpi_launch_is_one_step_on_every_node_of_a_job(around: Around) -> Non
 
 
 PRINT = (
-    "from cmfd import identity as i; r = i.run_from();"
-    "print(r.run.hex() if r else None, i.step_from(), flush=True)"
+    "import sys; from cmfd import identity as i; r = i.run_from();"
+    # One write a line: what ranks write at the same time must not mix.
+    r"sys.stdout.write(f'{r.run.hex() if r else None} {i.step_from()}\n')"
 )
 
 
