@@ -67,7 +67,8 @@ def _described(path: tuple[str, ...], command: click.Command) -> str:
 
 def _text(command: click.Command) -> str:
     """Return a command's help: paragraphs, and those marked to be kept as they are as code."""
-    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    said = (inspect.cleandoc(command.help or ""), command.epilog or "")
+    paragraphs = "\n\n".join(filter(None, said)).split("\n\n")
     return "\n\n".join(
         f"```text\n{text.removeprefix(VERBATIM).strip()}\n```"
         if text.startswith(VERBATIM)
