@@ -245,7 +245,10 @@ def _directory(kind: type, value: object) -> Path:
     """Read a path setting, which must not depend on where a process happens to run."""
     if not isinstance(value, str):
         raise TypeError(f"expected {kind.__name__.lower()} as text")
-    path = Path(value).expanduser()
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError as error:  # in a container, a user may have no home
+        raise ValueError(f"expected an absolute path ({error})") from error
     if not path.is_absolute():
         raise ValueError("expected an absolute path (`~` is understood)")
     return path

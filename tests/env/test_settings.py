@@ -107,6 +107,12 @@ def test_an_unusable_variable_is_named() -> None:
         config.load({"CMFD_COMMIT_INTERVAL_S": "0"})
 
 
+def test_the_home_of_nobody_is_no_directory() -> None:
+    """In a container a user may have none."""
+    with pytest.raises(ConfigError, match="^CMFD_NODE_DIR is '~nobody-here/x': expected an abs"):
+        config.load({"CMFD_NODE_DIR": "~nobody-here/x"})
+
+
 def test_a_file_that_is_named_must_exist(tmp_path: Path) -> None:
     """Others may be missing, the one in CMFD_CONFIG may not."""
     with pytest.raises(ConfigError, match="which does not exist"):
