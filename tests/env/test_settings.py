@@ -109,7 +109,7 @@ def test_an_unusable_variable_is_named() -> None:
 
 def test_the_home_of_nobody_is_no_directory() -> None:
     """In a container a user may have none."""
-    with pytest.raises(ConfigError, match="^CMFD_NODE_DIR is '~nobody-here/x': expected an abs"):
+    with pytest.raises(ConfigError, match=r"^CMFD_NODE_DIR is '~nobody-here/x': expected an abs"):
         config.load({"CMFD_NODE_DIR": "~nobody-here/x"})
 
 
