@@ -42,6 +42,8 @@ class Plan(NamedTuple):
 
 _current: Execution | None = None
 _ordinals: dict[tuple[bytes, str, str, str], int] = {}
+_surroundings: list[dict[str, str]] = []  # once known: what a process above handed down
+_HANDED_DOWN = ("CMFD_RUN", "CMFD_EXECUTION", "CMFD_PIPELINE", "CMFD_STAGE", "CMFD_SITE")
 
 
 def start(  # noqa: PLR0913 - each is optional and named
@@ -93,6 +95,7 @@ def start(  # noqa: PLR0913 - each is optional and named
         here, plan.execution, plan.run.run, plan.pipeline, plan.stage, rank, begin, comm
     )
     _current = execution
+    _hand_down(plan)
     try:
         _open(here, execution, plan)
     except (CmfdError, OSError) as error:
@@ -117,7 +120,6 @@ def _agree(
         return _some_plan(pipeline, stage, site)
     plan = _some_plan(pipeline, stage, site) if comm.Get_rank() == 0 else None
     agreed: Plan = comm.bcast(plan, root=0)
-    _inherit(agreed.run)
     return agreed
 
 
@@ -138,35 +140,45 @@ def _some_plan(
 
 
 def _plan(pipeline: str | None, stage: str | None, site: str | os.PathLike[str] | None) -> Plan:
-    environ = os.environ
-    run = identity.run_from(environ) or identity.new_run()
-    _inherit(run)
-    step = identity.step_from(environ)
-    inherited = environ.get("CMFD_EXECUTION", "")
-    outer = (environ.get("CMFD_PIPELINE"), environ.get("CMFD_STAGE"))
-    pipeline = pipeline or outer[0] or default_pipeline(_cwd())
-    stage = stage or outer[1] or default_stage(sys.argv[0] if sys.argv else "")
+    outer = _handed_down()
+    run = identity.run_from(os.environ) or identity.new_run()
+    step = identity.step_from(os.environ)
+    inherited = outer.get("CMFD_EXECUTION", "")
+    names = (outer.get("CMFD_PIPELINE"), outer.get("CMFD_STAGE"))
+    pipeline = pipeline or names[0] or default_pipeline(_cwd())
+    stage = stage or names[1] or default_stage(sys.argv[0] if sys.argv else "")
     parent = identity.parse(inherited) if inherited else None
-    if parent is not None and (pipeline, stage) == outer:
+    if parent is not None and (pipeline, stage) == names:
         execution, parent = parent, None
     else:
         key = (run.run, step or session().instance.hex(), pipeline, stage)
         ordinal = _ordinals[key] = _ordinals.get(key, -1) + 1
         execution = identity.execution_id(*key, ordinal)
-    where = str(site or _site(environ))
-    return Plan(run, execution, parent, pipeline, stage, step, os.path.abspath(where))  # noqa: PTH100 - not resolved, as elsewhere
+    where = os.path.abspath(site or _site(outer))  # noqa: PTH100 - not resolved, as elsewhere
+    return Plan(run, execution, parent, pipeline, stage, step, where)
 
 
-def _site(environ: Mapping[str, str]) -> str:
+def _site(outer: Mapping[str, str]) -> str:
     """Return the site of the run this process was started in, else the default site."""
-    if environ.get("CMFD_RUN") and environ.get("CMFD_SITE"):
-        return environ["CMFD_SITE"]
-    return str(config.find_site(_cwd() or "/", environ))
+    if outer.get("CMFD_RUN") and outer.get("CMFD_SITE"):
+        return outer["CMFD_SITE"]
+    return str(config.find_site(_cwd() or "/", os.environ))
 
 
-def _inherit(run: identity.RunIdentity) -> None:
-    """Let programs that this one starts belong to the same run."""
-    os.environ.setdefault("CMFD_RUN", identity.text(run.run))
+def _handed_down() -> dict[str, str]:
+    """Return the variables that a process above handed down, not those set here for below."""
+    if not _surroundings:
+        _surroundings.append({key: os.environ[key] for key in _HANDED_DOWN if key in os.environ})
+    return _surroundings[0]
+
+
+def _hand_down(plan: Plan) -> None:
+    """Let programs that this one starts belong to the same run, within this execution."""
+    os.environ["CMFD_RUN"] = identity.text(plan.run.run)
+    os.environ["CMFD_EXECUTION"] = identity.text(plan.execution)
+    os.environ["CMFD_PIPELINE"] = plan.pipeline
+    os.environ["CMFD_STAGE"] = plan.stage
+    os.environ["CMFD_SITE"] = plan.site
 
 
 def _cwd() -> str:

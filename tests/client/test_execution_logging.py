@@ -23,6 +23,7 @@ from cmfd.errors import CmfdError
 from cmfd.wire import journal as form
 from cmfd.wire.messages import (
     Environment,
+    ExecutionBegin,
     Group,
     Hashed,
     Param,
@@ -46,8 +47,10 @@ Value = tuple[int, float | int]
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give the test a node directory, and a process that has not logged yet."""
-    for name in [name for name in os.environ if name.startswith(("CMFD_", "SLURM_", "OMPI_"))]:
-        monkeypatch.delenv(name)
+    for name in [*start_module._HANDED_DOWN, *os.environ]:
+        if name.startswith(("CMFD_", "SLURM_", "OMPI_")):
+            monkeypatch.setenv(name, "")  # so that what start() sets is undone
+            monkeypatch.delenv(name)
     monkeypatch.setenv("CMFD_NODE_DIR", str(tmp_path / "node"))
     monkeypatch.setenv("CMFD_AUTOSTART", "false")
     monkeypatch.setenv("CMFD_RUN", "0" * 31 + "1")
@@ -55,6 +58,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(session_module, "_session", None)
     monkeypatch.setattr(start_module, "_current", None)
     monkeypatch.setattr(start_module, "_ordinals", {})
+    monkeypatch.setattr(start_module, "_surroundings", [])
     monkeypatch.setattr(warn, "_said", set())
     yield tmp_path / "node"
     if session_module._session is not None:
@@ -508,3 +512,41 @@ def test_secrets_on_the_command_line_are_not_recorded(
     (path,) = (node / "journals").iterdir()
     assert b"hunter2" not in path.read_bytes()
     assert b"--lr=1" in path.read_bytes()
+
+
+def test_a_program_started_by_another_belongs_to_its_execution(node: Path) -> None:
+    """By default; with a stage of its own it is nested, as spawned workers and drivers are."""
+    outer = cmfd.start("pipe", "driver")
+    for code in ("cmfd.start()", "cmfd.start(stage='part')"):
+        subprocess.run([sys.executable, "-c", f"import cmfd\n{code}.end()"], check=True)
+    second = cmfd.start("pipe", "next")
+
+    said = [r for blocks in journals(node) for r in records(blocks)]
+    begins = {r.execution: r for r in said if isinstance(r, ExecutionBegin)}
+    assert {r.run for r in begins.values()} == {outer.run}
+    assert len(begins) == 3
+    (nested,) = [r for r in begins.values() if r.stage == "part"]
+    assert nested.parent == outer.id
+    assert begins[second.id].parent is None
+    processes = [r for r in said if isinstance(r, ProcessBegin) and r.execution == outer.id]
+    assert len(processes) == 2
+
+
+def _in_spawned(i: int) -> int:
+    cmfd.metric("w", float(i), step=i)
+    return i
+
+
+def test_spawned_workers_log_to_the_execution_of_their_parent(ex: Execution, node: Path) -> None:
+    """Whatever the start method is."""
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        pool.map(_in_spawned, range(6), chunksize=1)
+        pool.close()
+        pool.join()
+
+    steps = sorted(s for blocks in journals(node) for s, _ in values(blocks).get("w", []))
+    begins = {
+        r.execution for b in journals(node) for r in records(b) if isinstance(r, ProcessBegin)
+    }
+    assert steps == list(range(6))
+    assert begins == {ex.id}
