@@ -8,12 +8,11 @@ nanoseconds; ids are 16 bytes (see `cmfd.identity`).
 from __future__ import annotations
 
 from enum import Enum
-from typing import Union
 
 Id = bytes
 """A 16-byte UUID in network order: of a run, execution or process instance."""
 
-Scalar = Union[bool, int, float, str, None]
+Scalar = bool | int | float | str | None
 """A parameter's value as stored; JSON values travel as their text."""
 
 

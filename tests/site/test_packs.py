@@ -11,11 +11,11 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from support.packs import Row, an_id, random_content, small_run, write_pack
 
 from cmfd.errors import PackError, SchemaTooNewError, StoreError
 from cmfd.store.connection import connect
 from cmfd.store.pack import finish, is_pack_name, open_pack, publish, sha256_of
-from support.packs import Row, an_id, random_content, small_run, write_pack
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,12 +7,12 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.oracle import rows_of, union
+from support.packs import Content, Row, Value, an_id, small_run, write_pack
 
 from cmfd.errors import PackError, SchemaTooNewError, SiteBusyError, StoreError
 from cmfd.store.connection import connect
 from cmfd.store.site import MAX_GROUP, SiteStore
-from support.oracle import rows_of, union
-from support.packs import Content, Row, Value, an_id, small_run, write_pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from cmfd.merge.batch import merge_site
-from cmfd.store.site import SiteStore
 from support.mergers import digest_of
 from support.oracle import rows_of, union
 from support.packs import random_content, write_pack
+
+from cmfd.merge.batch import merge_site
+from cmfd.store.site import SiteStore
 
 seeds = st.integers(0, 2**32)
 

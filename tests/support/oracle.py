@@ -10,9 +10,10 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from support.packs import key_length
+
 from cmfd.store.connection import connect, sql, statements
 from cmfd.store.content import tables
-from support.packs import key_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from click.testing import Result
+from support.packs import Content, an_id, small_run, write_pack
 
 from cmfd.merge.batch import merge_site
 from cmfd.store.columns import encode
-from support.packs import Content, an_id, small_run, write_pack
 
 if TYPE_CHECKING:
     from pathlib import Path
