@@ -8,16 +8,22 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from cmfd.errors import CmfdError, IncompleteError, JournalError
+from cmfd.errors import CmfdError, DaemonUnavailableError, IncompleteError, JournalError
 from cmfd.merge.batch import merge_site
 from cmfd.query import runs
 from cmfd.query.index import open_index
 from cmfd.report.encode import to_json
 from cmfd.report.summary import summary_lines
 from cmfd.wire.control import request
-from cmfd.wire.endpoint import listener
 from cmfd.wire.journal import EVENTS, SUFFIX, events, read_journal
-from cmfd.wire.messages import Refused, RunBegin, SealReply, SealRequest, decode_record
+from cmfd.wire.messages import (
+    Refused,
+    RunBegin,
+    SealReply,
+    SealRequest,
+    StatusRequest,
+    decode_record,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +35,9 @@ if TYPE_CHECKING:
 
 _SEAL_S = 60.0
 """How long the daemon may take to write and publish a run's pack."""
+
+_ANSWER_S = 5.0
+"""How long it may take to say that it is there."""
 
 
 def finish(plan: Plan, settings: Settings, *, as_json: bool, quiet: bool) -> None:
@@ -100,7 +109,7 @@ def store(plan: Plan, settings: Settings) -> RunDetail | None:
 
 def _sealed(plan: Plan, settings: Settings) -> list[Path]:
     """Have the daemon publish the run's pack; without one, return the run's journals."""
-    if listener(settings.node_dir) is None:
+    if not _answers(settings.node_dir):
         return list(journals_of(plan.run.run, settings.journal_dir))
     answer = request(
         settings.node_dir, SealRequest(run=plan.run.run, site=plan.site), timeout_s=_SEAL_S
@@ -110,6 +119,15 @@ def _sealed(plan: Plan, settings: Settings) -> list[Path]:
     if isinstance(answer, Refused):
         raise IncompleteError(f"the daemon refused to seal it: {answer.reason}")
     return []
+
+
+def _answers(node_dir: Path) -> bool:
+    """Tell whether a daemon is there and alive: one that was stopped would be waited for."""
+    try:
+        request(node_dir, StatusRequest(), _ANSWER_S)
+    except DaemonUnavailableError:
+        return False
+    return True
 
 
 def journals_of(run: bytes, directory: Path) -> Iterator[Path]:

@@ -165,7 +165,7 @@ class Wrapped:
                 )
             )  # fmt: skip
         if self._preparing.ident is not None:
-            self._preparing.join()
+            self._preparing.join(_DAEMON_STARTS_S)
         await_daemon(self.settings.node_dir)
         self.session.close()
 
