@@ -206,7 +206,7 @@ def test_views_show_a_run_as_people_ask_for_it(index: SiteStore, tmp_path: Path)
     absorb(index, tmp_path, small_run(7))
     (run,) = select(index, "SELECT * FROM runs")
     assert run["run"] == an_id("run", 7).hex()
-    assert run["short"] == run["run"][-8:]
+    assert run["short"] == run["run"][:12]
     assert (run["status"], run["exit_code"], run["wall_s"]) == ("completed", 0, 9.0)
     assert run["began"] == "2023-11-14T22:13:27Z"
     assert (run["n_executions"], run["n_processes"], run["cpu_s"]) == (1, 2, 2.0)

@@ -62,12 +62,12 @@ FROM execution AS e
 LEFT JOIN run AS r ON r.id = e.run_id
 LEFT JOIN execution_end AS z ON z.execution_id = e.id;
 
--- `short` is the end of the id: the beginning of a time-ordered id is shared by its neighbours.
+-- `short` is the beginning of the id, which commands take for the whole: 48 bits, of a time mostly.
 CREATE VIEW runs AS
 SELECT
     r.id AS run_id,
     lower(hex(r.run)) AS run,
-    substr(lower(hex(r.run)), -8) AS short,
+    substr(lower(hex(r.run)), 1, 12) AS short,
     r.cluster,
     r.job,
     r.restart,
