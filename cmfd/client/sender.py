@@ -238,6 +238,8 @@ class Sender(threading.Thread):
                 end=item.end,
                 crc32=zlib.crc32(item.payload),
             )
+            if not self._under_way:
+                self._heard_s = time.monotonic()  # from here on an answer is due
             self._under_way[item.block, item.first, item.end] = len(item.payload)
             if not self._say(socket, head, item.payload):
                 self._welcomed.clear()  # the next Welcome says what really arrived

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cmfd.wire.messages import Record
 
 _READING_S = 30.0  # how often a running process reports its CPU time and memory
-_DRAIN_S = 5.0
+_LEAVE_S = 2.0  # the journal is as safe; a busy daemon takes it from the file
 _CONNECT_S = 0.2
 _HASH_S = 30.0
 
@@ -206,7 +206,7 @@ class Session:
 
     # -- ending ----------------------------------------------------------------------------
 
-    def flush(self, timeout_s: float = _DRAIN_S) -> bool:
+    def flush(self, timeout_s: float) -> bool:
         """
         Wait until the daemon has committed what was logged.
 
@@ -221,14 +221,19 @@ class Session:
         return self._sender.drain(timeout_s, connect_s)
 
     def settle(self) -> None:
-        """Finish hashing, then flush: what the end of an execution waits for."""
+        """
+        Finish hashing: all that the end of an execution waits for.
+
+        Afterwards a program may change its files without changing what was recorded of them.
+        """
         if not self.background.wait(_HASH_S):
             warn_once(
                 "hashing",
                 f"cmfd: files were still being hashed after {_HASH_S:.0f} s; their paths, sizes "
                 "and times are recorded, their digests are not",
             )
-        self.flush()
+        if self._sender is not None:
+            self._sender.wake()
 
     def close(self) -> None:
         """End every execution, flush, and let go of the journal."""
@@ -238,10 +243,10 @@ class Session:
         status = Status.FAILED if getattr(sys, "last_value", None) else Status.COMPLETED
         for execution in list(self.executions):
             execution.close(status)
-        self.background.wait(_HASH_S)
+        self.settle()
         self._closed = True
         self._journal.retire()
-        committed = self.flush()
+        committed = self.flush(_LEAVE_S)
         if self._sender is not None:
             self._sender.stop()
         if not committed:
