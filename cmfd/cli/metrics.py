@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 
     from cmfd.query.results import Result
 
+    ParamOfSteps = click.ParamType[tuple[int | None, int | None]]
+else:
+    ParamOfSteps = click.ParamType  # no generic class before click 8.4
+
 _SHOWN = 40
 """Values that are printed for people unless they ask for more."""
 
 
-class _Steps(click.ParamType["tuple[int | None, int | None]"]):
+class _Steps(ParamOfSteps):
     """``A:B``: from A to before B, each of which may be left out; or one step."""
 
     name = "A:B"

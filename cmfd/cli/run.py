@@ -13,8 +13,12 @@ from cmfd.cli.wrapped import Order, Wrapped, param_of
 if TYPE_CHECKING:
     from signal import Signals
 
+    ParamOfPair = click.ParamType[tuple[str, Any]]
+else:
+    ParamOfPair = click.ParamType  # no generic class before click 8.4
 
-class _Assignment(click.ParamType[tuple[str, Any]]):
+
+class _Assignment(ParamOfPair):
     """``key=value``."""
 
     name = "k=v"
