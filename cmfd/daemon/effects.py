@@ -7,8 +7,9 @@ stimulus, which its docstring names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Union
+
+import msgspec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,24 +20,21 @@ if TYPE_CHECKING:
     from cmfd.wire.messages import AnyMessage
 
 
-@dataclass(frozen=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Send a message; `Vanished` if the connection takes none any more."""
 
     route: bytes
     message: AnyMessage
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """Send the status document; what only the world knows is added to it."""
 
     route: bytes
     document: dict[str, object]
 
 
-@dataclass(frozen=True)
-class Introduce:
+class Introduce(msgspec.Struct, frozen=True):
     """Look up an instance and inspect its journal; `Introduced`."""
 
     route: bytes
@@ -46,23 +44,24 @@ class Introduce:
     """As the client named it: not to be trusted."""
 
 
-@dataclass(frozen=True)
-class Watch:
+class Watch(msgspec.Struct, frozen=True):
     """Tell when a process ends; `ProcessExited` then, or `Unwatchable` at once."""
 
     instance: bytes
     pid: int
 
 
-@dataclass(frozen=True)
-class Unwatch:
+class Unwatch(msgspec.Struct, frozen=True):
     """Do not watch the process behind an instance any longer."""
 
     instance: bytes
 
 
-@dataclass(frozen=True)
-class ReadJournal:
+class FindJournals(msgspec.Struct, frozen=True):
+    """Look for journals of processes that never said hello; `JournalsFound`."""
+
+
+class ReadJournal(msgspec.Struct, frozen=True):
     """
     Take the next piece of a journal if its process is dead.
 
@@ -75,16 +74,14 @@ class ReadJournal:
     uid: int
 
 
-@dataclass(frozen=True)
-class LeaveJournal:
+class LeaveJournal(msgspec.Struct, frozen=True):
     """Let go of a journal that was read whole; `remove` it: all of it is committed."""
 
     instance: bytes
     remove: bool
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """`instance` has ended: what still runs in it is lost."""
 
     instance: bytes
@@ -92,8 +89,7 @@ class Ended:
     """UTC; 0: now."""
 
 
-@dataclass(frozen=True)
-class SealMark:
+class SealMark(msgspec.Struct, frozen=True):
     """Of `run`, everything up to `upto` was published."""
 
     run: bytes
@@ -101,8 +97,7 @@ class SealMark:
     final: bool
 
 
-@dataclass(frozen=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """Write all of this in one transaction; `Committed` or `CommitFailed`."""
 
     number: int
@@ -111,18 +106,15 @@ class Commit:
     sealed: tuple[SealMark, ...] = ()
 
 
-@dataclass(frozen=True)
-class LookAtRuns:
+class LookAtRuns(msgspec.Struct, frozen=True):
     """Ask the store which runs are not published whole; `RunsSeen`."""
 
 
-@dataclass(frozen=True)
-class Purge:
+class Purge(msgspec.Struct, frozen=True):
     """Drop runs from the node store that were published long enough ago."""
 
 
-@dataclass(frozen=True)
-class Seal:
+class Seal(msgspec.Struct, frozen=True):
     """
     Seal a run and publish its pack, on the worker thread.
 
@@ -136,22 +128,19 @@ class Seal:
     outbox: SealedPack | None = None
 
 
-@dataclass(frozen=True)
-class StartMerge:
+class StartMerge(msgspec.Struct, frozen=True):
     """Start ``cmfd merge`` of a site as a process of its own; `MergeEnded`."""
 
     site: Path
 
 
-@dataclass(frozen=True)
-class Announce:
+class Announce(msgspec.Struct, frozen=True):
     """Tell the service manager how the daemon stands."""
 
     state: str
 
 
-@dataclass(frozen=True)
-class Exit:
+class Exit(msgspec.Struct, frozen=True):
     """End the loop; all that had to be stored is."""
 
     reason: str
@@ -159,6 +148,6 @@ class Exit:
 
 Effect = Union[  # noqa: UP007 - the formatter would put a member on each line
 
-    Send, Report, Introduce, Watch, Unwatch, ReadJournal, LeaveJournal, Commit, LookAtRuns, Purge,
-    Seal, StartMerge, Announce, Exit,
+    Send, Report, Introduce, Watch, Unwatch, FindJournals, ReadJournal, LeaveJournal, Commit,
+    LookAtRuns, Purge, Seal, StartMerge, Announce, Exit,
 ]  # fmt: skip

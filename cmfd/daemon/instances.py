@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from cmfd.daemon.figures import Figures
     from cmfd.daemon.intake import Intake
     from cmfd.daemon.stimuli import (
-        FoundJournal,
         Introduced,
         JournalGone,
         JournalHeld,
         JournalPiece,
+        JournalsFound,
         JournalUnreadable,
         ProcessExited,
+        Started,
         Unwatchable,
     )
 
@@ -108,12 +109,14 @@ class Instances:
 
     # -- coming ----------------------------------------------------------------------------
 
-    def found(self, journals: Iterable[FoundJournal]) -> None:
-        """Look at journals that were there before the daemon."""
-        for item in journals:
+    def found(self, stimulus: Started | JournalsFound, now_ns: int) -> list[Effect]:
+        """Look at the journals of processes that have not said hello: it may be too late for it."""
+        del now_ns
+        for item in stimulus.journals:
             if item.instance not in self.table:
                 self.table[item.instance] = Instance(item.instance, item.uid, item.journal)
                 self.alarm(item.instance)
+        return []
 
     def hello(self, stimulus: Introduced) -> list[Effect]:
         """
@@ -279,7 +282,7 @@ class Instances:
 
     def _has_room(self) -> bool:
         open_now = sum(known.was_read for known in self.table.values())
-        return self.intake.pending.piece_bytes < PIECES_BYTES and open_now < MOST_OPEN
+        return self.intake.piece_bytes < PIECES_BYTES and open_now < MOST_OPEN
 
     @staticmethod
     def _read(known: Instance) -> ReadJournal:

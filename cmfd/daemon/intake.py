@@ -319,6 +319,11 @@ class Intake:
         return []
 
     @property
+    def piece_bytes(self) -> int:
+        """How much is held of what was read from journals."""
+        return self.pending.piece_bytes + (self.writing.piece_bytes if self.writing else 0)
+
+    @property
     def marking(self) -> bool:
         """Whether a mark of what was published is not on disk yet."""
         return bool(self.pending.sealed or (self.writing is not None and self.writing.sealed))

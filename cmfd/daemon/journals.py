@@ -12,6 +12,8 @@ import fcntl
 import logging
 import os
 import re
+import stat
+import time
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +43,8 @@ log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[0-9a-f]{32}" + re.escape(SUFFIX))
 
+MAKING_S = 60.0
+"""How long a process may take to make its journal."""
 PIECE_BYTES = 1 << 20
 """How much of a journal is read at a time."""
 
@@ -70,21 +74,31 @@ def inspect(named: str, directory: Path, instance: bytes, uid: int) -> Inspectio
         if not path.is_absolute() or "\0" in str(path):
             continue
         try:
-            with closing(DeadJournal(path)) as journal:
-                if journal.uid != uid or journal.header.instance != instance:
-                    return Inspection(problem=f"{path} is not the journal of this process")
+            if _is_journal_of(path, instance, uid):
                 return Inspection(journal=str(path))
-        except JournalError as error:
-            if not isinstance(error.__cause__, (FileNotFoundError, NotADirectoryError)):
-                if isinstance(error.__cause__, PermissionError):
-                    break
-                return Inspection(problem=str(error))
+        except OSError:
+            continue  # not there, or not for us to see
+        return Inspection(problem=f"{path} is not the journal of this process")
     log.warning(
         "instance %s: its journal %s cannot be seen from here: what it has not sent when it "
         "dies must be merged from there",
         instance.hex(), named,
     )  # fmt: skip
     return Inspection()
+
+
+def _is_journal_of(path: Path, instance: bytes, uid: int) -> bool:
+    # Looked at before it is opened: to open a device may do something.
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != uid:
+        return False
+    try:
+        with closing(DeadJournal(path)) as journal:
+            return journal.uid == uid and journal.header.instance == instance
+    except JournalError as error:
+        if isinstance(error.__cause__, OSError):
+            raise error.__cause__ from error
+        return False
 
 
 def found_in(directory: Path, uid: int | None) -> Iterator[FoundJournal]:
@@ -170,12 +184,12 @@ class Journals:
         try:
             journal = DeadJournal(path)
         except JournalError as error:
-            if _is_locked(path):  # just being made, perhaps
-                return None
-            if _is_stillborn(path, effect.uid):
-                path.unlink(missing_ok=True)
-                raise JournalError("stillborn") from FileNotFoundError(path)
-            raise error from error.__cause__
+            if _is_young(path):
+                return None  # just being made, perhaps; its lock must not be touched before it is
+            if not _is_stillborn(path, effect.uid):
+                raise
+            path.unlink(missing_ok=True)
+            raise JournalError(f"{path} was never begun") from FileNotFoundError(error)
         if not _lock(journal.fileno()):
             journal.close()
             return None
@@ -217,15 +231,11 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def _is_locked(path: Path) -> bool:
+def _is_young(path: Path) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return time.time() - path.lstat().st_mtime < MAKING_S
     except OSError:
         return False
-    try:
-        return not _lock(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _is_stillborn(path: Path, uid: int) -> bool:

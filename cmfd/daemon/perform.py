@@ -25,13 +25,14 @@ import zmq
 from cmfd import __version__
 from cmfd.daemon import effects as e
 from cmfd.daemon.border import attempt
-from cmfd.daemon.journals import Journals, inspect
+from cmfd.daemon.journals import Journals, found_in, inspect
 from cmfd.daemon.notify import notify
 from cmfd.daemon.stimuli import (
     CommitFailed,
     Committed,
     Introduced,
     JournalHeld,
+    JournalsFound,
     LookFailed,
     MergeEnded,
     ProcessExited,
@@ -43,10 +44,10 @@ from cmfd.errors import StoreError
 from cmfd.wire.messages import StatusReply, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from cmfd.config import Settings
-    from cmfd.daemon.stimuli import Stimulus
+    from cmfd.daemon.stimuli import FoundJournal, Stimulus
     from cmfd.daemon.watch import Watch
     from cmfd.daemon.worker import Worker
     from cmfd.store.node import JournalSlice, NodeStore
@@ -96,6 +97,7 @@ class Performer:
             e.Introduce: self._introduce,
             e.Watch: self._add_watch,
             e.Unwatch: self._unwatch,
+            e.FindJournals: lambda _: [JournalsFound(tuple(self._found()))],
             e.ReadJournal: lambda effect: [self._journals.read(effect)],
             e.LeaveJournal: self._leave_journal,
             e.Commit: self._commit,
@@ -181,6 +183,10 @@ class Performer:
     def _unwatch(self, effect: e.Unwatch) -> list[Stimulus]:
         self._watch.remove(effect.instance)
         return []
+
+    def _found(self) -> Iterator[FoundJournal]:
+        uid = None if self.settings.multi_user else os.geteuid()
+        return found_in(self.settings.journal_dir, uid)
 
     def _leave_journal(self, effect: e.LeaveJournal) -> list[Stimulus]:
         self._journals.leave(effect)

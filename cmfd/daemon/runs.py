@@ -14,7 +14,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmfd.daemon.effects import Effect, LookAtRuns, Seal, SealMark, Send, StartMerge
+from cmfd.daemon.effects import Effect, FindJournals, LookAtRuns, Seal, SealMark, Send, StartMerge
 from cmfd.daemon.options import SECOND_NS
 from cmfd.daemon.transitions import RunPhase, RunTurn, turn_run
 from cmfd.wire.messages import Refused, SealReply
@@ -75,6 +75,8 @@ class Step(Enum):
 
     COMMIT = auto()
     """What had come in by then is being committed."""
+    FIND = auto()
+    """Journals of processes that never said hello are being looked for."""
     SETTLE = auto()
     """Processes that may be dead are being looked at, and their journals taken."""
     LOOK = auto()
@@ -268,26 +270,33 @@ class Runs:
 
     def go_on(self, now_ns: int) -> list[Effect]:
         """Take every request as far as it can go, and look at the runs if that is due."""
-        for ask in self.asks:
-            self._advance(ask)
+        effects = [effect for ask in self.asks for effect in self._advance(ask)]
         deadline_ns = self.deadline_ns()
         if deadline_ns is not None and deadline_ns <= now_ns:
             self._look_wanted = True
         # Before its mark is on disk, a run that was published would look as if it were not.
-        if self._looking or not self._look_wanted or self.intake.marking:
-            return []
-        self._looking, self._look_wanted, self._look_ns = True, False, None
-        return [LookAtRuns()]
+        if self._look_wanted and not self._looking and not self.intake.marking:
+            self._looking, self._look_wanted, self._look_ns = True, False, None
+            effects.append(LookAtRuns())
+        return effects
 
-    def _advance(self, ask: Ask) -> None:
+    def journals_found(self) -> None:
+        """Have every process looked at that may be dead, for those who asked before the finding."""
+        for ask in self.asks:
+            if ask.step is Step.FIND:
+                ask.step = Step.SETTLE
+                ask.waits_for = tuple(self._suspects(ask))
+                for instance in ask.waits_for:
+                    self.instances.alarm(instance)
+
+    def _advance(self, ask: Ask) -> list[Effect]:
         if ask.step is Step.COMMIT and self.intake.stored >= ask.after:
-            ask.step = Step.SETTLE
-            ask.waits_for = tuple(self._suspects(ask))
-            for instance in ask.waits_for:
-                self.instances.alarm(instance)
+            ask.step = Step.FIND
+            return [FindJournals()]
         if ask.step is Step.SETTLE and self.instances.settled(ask.waits_for):
             ask.step = Step.LOOK
             self._look_wanted = True
+        return []
 
     def _suspects(self, ask: Ask) -> Iterator[bytes]:
         """Yield the asker's processes: one of them may be dead without our knowing yet."""
@@ -325,9 +334,11 @@ class Runs:
 
     @property
     def busy(self) -> bool:
-        """Whether something is on its way; an open run with nothing new is not."""
-        ended = any(run.phase is RunPhase.ENDED for run in self.table.values())
-        return bool(self.asks) or ended or self.sealing
+        """Whether something is on its way; another try for a site that is away is not."""
+        going = (RunPhase.ENDED, RunPhase.SEALING)
+        return bool(self.asks) or any(
+            run.phase in going and not run.failures for run in self.table.values()
+        )
 
     @property
     def sealing(self) -> bool:
@@ -338,7 +349,7 @@ class Runs:
     @property
     def stuck(self) -> bool:
         """Whether a site does not take its packs."""
-        return any(run.phase is RunPhase.STUCK for run in self.table.values())
+        return any(run.failures for run in self.table.values())
 
     def document(self, uids: set[int] | None) -> list[dict[str, object]]:
         """Describe the runs; `uids`: only theirs."""

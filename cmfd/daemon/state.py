@@ -21,7 +21,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from cmfd.daemon.effects import Announce, Effect, Exit, Purge
+from cmfd.daemon.effects import Announce, Effect, Exit, FindJournals, Purge
 from cmfd.daemon.figures import Figures
 from cmfd.daemon.instances import Instances
 from cmfd.daemon.intake import Intake
@@ -35,6 +35,7 @@ from cmfd.daemon.stimuli import (
     JournalGone,
     JournalHeld,
     JournalPiece,
+    JournalsFound,
     JournalUnreadable,
     LookFailed,
     Malformed,
@@ -67,6 +68,8 @@ STUCK_PATIENCE_NS = 3600 * SECOND_NS
 """How much longer it stays for packs that their site does not take."""
 FIRST_PURGE_NS = 5 * SECOND_NS
 PURGE_INTERVAL_NS = 3600 * SECOND_NS
+FIND_INTERVAL_NS = 10 * SECOND_NS
+"""How often to look for processes that died before they could say hello."""
 
 
 class NodeState:
@@ -91,6 +94,7 @@ class NodeState:
         self.instances = Instances(self.intake, self.figures)
         self.runs = Runs(options, self.intake, self.instances, self.figures)
         self._purge_ns = now_ns + FIRST_PURGE_NS
+        self._find_ns = now_ns + FIND_INTERVAL_NS
         self._idle_since_ns: int | None = now_ns
         self._stop_ns: int | None = None  # when it will not wait any longer
         self._ended = False
@@ -101,6 +105,7 @@ class NodeState:
             Introduced: self.reception.introduced,
             Vanished: self.reception.vanished,
             Started: self._started,
+            JournalsFound: self._journals_found,
             ProcessExited: self.instances.exited,
             Unwatchable: self.instances.unwatchable,
             JournalHeld: self.instances.held,
@@ -144,10 +149,13 @@ class NodeState:
         return effects + self._go_on(now_ns)
 
     def _started(self, stimulus: Started, now_ns: int) -> list[Effect]:
-        del now_ns
-        self.instances.found(stimulus.journals)
         self.runs.look()
-        return [Announce("READY=1")]
+        return [*self.instances.found(stimulus, now_ns), Announce("READY=1")]
+
+    def _journals_found(self, stimulus: JournalsFound, now_ns: int) -> list[Effect]:
+        effects = self.instances.found(stimulus, now_ns)
+        self.runs.journals_found()
+        return effects
 
     def _committed(self, stimulus: Committed, now_ns: int) -> list[Effect]:
         for item, reason in stimulus.unusable:
@@ -184,6 +192,9 @@ class NodeState:
         if now_ns >= self._purge_ns:
             self._purge_ns = now_ns + PURGE_INTERVAL_NS
             effects.append(Purge())
+        if now_ns >= self._find_ns and self._stop_ns is None:
+            self._find_ns = now_ns + FIND_INTERVAL_NS
+            effects.append(FindJournals())
         return effects
 
     def _go_on(self, now_ns: int) -> list[Effect]:
@@ -207,7 +218,9 @@ class NodeState:
         if self._idle_since_ns is None:
             self._idle_since_ns = now_ns
         idle_end_ns = self._idle_end_ns()
-        return self._end("idle") if idle_end_ns is not None and now_ns >= idle_end_ns else []
+        if idle_end_ns is None or now_ns < idle_end_ns or self.runs.sealing:
+            return []
+        return self._end("idle")
 
     def _busy(self) -> bool:
         return bool(
@@ -233,6 +246,7 @@ class NodeState:
             self._idle_end_ns(),
             self._stop_ns,
             self._purge_ns,
+            self._find_ns if self._stop_ns is None else None,
         )
         return min((part for part in parts if part is not None), default=None)
 

@@ -7,8 +7,9 @@ are what became of an effect that the state asked for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Union
+
+import msgspec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from cmfd.wire.messages import AnyMessage
 
 
-@dataclass(frozen=True)
-class Received:
+class Received(msgspec.Struct, frozen=True):
     """A well-formed message arrived; a slice's payload has the length and CRC it says."""
 
     route: bytes
@@ -31,8 +31,7 @@ class Received:
     payload: bytes = b""
 
 
-@dataclass(frozen=True)
-class Malformed:
+class Malformed(msgspec.Struct, frozen=True):
     """Something arrived that is no message of a client; it was dropped."""
 
     route: bytes
@@ -40,8 +39,7 @@ class Malformed:
     reason: str
 
 
-@dataclass(frozen=True)
-class Introduced:
+class Introduced(msgspec.Struct, frozen=True):
     """The answer to `Introduce`."""
 
     route: bytes
@@ -56,31 +54,33 @@ class Introduced:
     """Why this client is not to be served, or empty."""
 
 
-@dataclass(frozen=True)
-class Vanished:
+class Vanished(msgspec.Struct, frozen=True):
     """A connection takes no more messages: it is closed, or its client does not read."""
 
     route: bytes
 
 
-@dataclass(frozen=True)
-class FoundJournal:
-    """A journal that was there when the daemon started."""
+class FoundJournal(msgspec.Struct, frozen=True):
+    """A journal that was there before its process said hello."""
 
     instance: bytes
     uid: int
     journal: str
 
 
-@dataclass(frozen=True)
-class Started:
+class Started(msgspec.Struct, frozen=True):
     """The daemon is up: these journals were there, these instances are open in the store."""
 
     journals: tuple[FoundJournal, ...]
 
 
-@dataclass(frozen=True)
-class ProcessExited:
+class JournalsFound(msgspec.Struct, frozen=True):
+    """The answer to `FindJournals`: all that are there."""
+
+    journals: tuple[FoundJournal, ...]
+
+
+class ProcessExited(msgspec.Struct, frozen=True):
     """The process behind an instance ended (or had, when it was to be watched)."""
 
     instance: bytes
@@ -88,22 +88,19 @@ class ProcessExited:
     """When, in UTC; 0: not known."""
 
 
-@dataclass(frozen=True)
-class Unwatchable:
+class Unwatchable(msgspec.Struct, frozen=True):
     """The kernel does not tell when the process behind an instance ends."""
 
     instance: bytes
 
 
-@dataclass(frozen=True)
-class JournalHeld:
+class JournalHeld(msgspec.Struct, frozen=True):
     """The journal's lock is held: its process lives."""
 
     instance: bytes
 
 
-@dataclass(frozen=True)
-class JournalPiece:
+class JournalPiece(msgspec.Struct, frozen=True):
     """Part of a dead process's journal, read in order; its lock is now the daemon's."""
 
     instance: bytes
@@ -115,23 +112,20 @@ class JournalPiece:
     """With the last piece: why the file should stay, or empty."""
 
 
-@dataclass(frozen=True)
-class JournalGone:
+class JournalGone(msgspec.Struct, frozen=True):
     """There is no journal: its process removed it when everything was committed."""
 
     instance: bytes
 
 
-@dataclass(frozen=True)
-class JournalUnreadable:
+class JournalUnreadable(msgspec.Struct, frozen=True):
     """The journal cannot be read; it stays where it is."""
 
     instance: bytes
     reason: str
 
 
-@dataclass(frozen=True)
-class Committed:
+class Committed(msgspec.Struct, frozen=True):
     """Batch `number` is on disk, but for slices that the store cannot take."""
 
     number: int
@@ -139,30 +133,26 @@ class Committed:
     unusable: tuple[tuple[JournalSlice, str], ...] = ()
 
 
-@dataclass(frozen=True)
-class CommitFailed:
+class CommitFailed(msgspec.Struct, frozen=True):
     """Nothing of batch `number` is on disk."""
 
     number: int
     reason: str
 
 
-@dataclass(frozen=True)
-class RunsSeen:
+class RunsSeen(msgspec.Struct, frozen=True):
     """The answer to `LookAtRuns`: every run of which not everything is published."""
 
     standings: tuple[RunStanding, ...]
 
 
-@dataclass(frozen=True)
-class LookFailed:
+class LookFailed(msgspec.Struct, frozen=True):
     """The store could not say how runs stand."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class Published:
+class Published(msgspec.Struct, frozen=True):
     """A run was sealed, and its pack (none if there was nothing) is in the site's inbox."""
 
     run: bytes
@@ -172,8 +162,7 @@ class Published:
     """Where the site has it."""
 
 
-@dataclass(frozen=True)
-class PublishFailed:
+class PublishFailed(msgspec.Struct, frozen=True):
     """A run could not be sealed, or its pack (`outbox`, if it got that far) not published."""
 
     run: bytes
@@ -181,36 +170,31 @@ class PublishFailed:
     outbox: SealedPack | None = None
 
 
-@dataclass(frozen=True)
-class MergeEnded:
+class MergeEnded(msgspec.Struct, frozen=True):
     """A merge of a site that the daemon had started ended."""
 
     site: Path
     exit_code: int
 
 
-@dataclass(frozen=True)
-class Reloaded:
+class Reloaded(msgspec.Struct, frozen=True):
     """The settings were read again."""
 
     options: Options
 
 
-@dataclass(frozen=True)
-class StopAsked:
+class StopAsked(msgspec.Struct, frozen=True):
     """A signal asks the daemon to end."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True):
     """Time has passed, or a burst of messages was taken in: do what is due."""
 
 
 Stimulus = Union[  # noqa: UP007 - as for effects
-
-    Received, Malformed, Introduced, Vanished, Started, ProcessExited, Unwatchable, JournalHeld,
-    JournalPiece, JournalGone, JournalUnreadable, Committed, CommitFailed, RunsSeen, LookFailed,
-    Published, PublishFailed, MergeEnded, Reloaded, StopAsked, Tick,
+    Received, Malformed, Introduced, Vanished, Started, JournalsFound, ProcessExited, Unwatchable,
+    JournalHeld, JournalPiece, JournalGone, JournalUnreadable, Committed, CommitFailed, RunsSeen,
+    LookFailed, Published, PublishFailed, MergeEnded, Reloaded, StopAsked, Tick,
 ]  # fmt: skip

@@ -60,12 +60,13 @@ def run_daemon(settings: Settings, *, idle_s: float | None = None, detach: bool 
         In place of `Settings.idle_s`; 0: never end by itself.
     detach : bool
         Go on in the background, in a session of its own, with the log in the
-        node directory. The call returns when the lock is held.
+        node directory. The caller's process goes on as soon as the lock is held.
 
     Returns
     -------
     int
-        Exit code: 0.
+        Exit code: 0. With `detach`, it is the daemon's in the process that
+        went to the background, and the other one's is 0 as well.
 
     Raises
     ------
@@ -224,6 +225,7 @@ def _bind(settings: Settings, cleanup: ExitStack) -> zmq.Socket[bytes]:
     path = socket_path(settings.node_dir)
     try:
         socket.bind(endpoint(settings.node_dir))
+        cleanup.callback(path.unlink, missing_ok=True)
         path.chmod(0o666 if settings.multi_user else 0o600)
     except (zmq.ZMQError, OSError) as error:
         raise ConfigError(
