@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
@@ -170,11 +171,13 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 def leave_as(ended: Ended) -> NoReturn:
     """End this process as the command ended: with its exit code, or by its signal."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: it was closed before the start
+        with suppress(OSError):
+            stream.flush()
     if ended.signal is not None:
         _die_by(ended.signal)
-    sys.exit(ended.exit_code)
+    # Not sys.exit: what else would be done at exit was done, or was just interrupted.
+    os._exit(ended.exit_code or 0)
 
 
 def _die_by(number: int) -> NoReturn:
@@ -184,4 +187,4 @@ def _die_by(number: int) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
     os.kill(os.getpid(), number)
-    sys.exit(128 + number)  # it is one that does not kill
+    os._exit(128 + number)  # it is one that does not kill

@@ -47,8 +47,9 @@ def _level(group: Sequence[float]) -> float:
     """Return where a group stands: the mean of what is finite, else an infinity, else NaN."""
     finite = [value for value in group if math.isfinite(value)]
     if finite:
-        # Divided first: the sum of huge values would overflow.
-        return math.fsum(value / len(finite) for value in finite)
+        # Divided first, and bounded: the sum of huge values would overflow.
+        mean = sum(value / len(finite) for value in finite)
+        return min(max(mean, min(finite)), max(finite))
     return next((value for value in group if math.isinf(value)), math.nan)
 
 

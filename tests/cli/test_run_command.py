@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from support.wrapper import CMFD, Node, eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.wrapper import Node
 
 SHOW = "import os, json; print(json.dumps(dict(os.environ)))"
 
@@ -196,27 +196,18 @@ def test_a_useless_run_id_does_not_stop_the_command(node: Node) -> None:
     assert done.stderr.count(b"\n") == 1
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_site_that_cannot_be_written_costs_nothing(node: Node, tmp_path: Path) -> None:
-    """The exit code stays, the message says how to merge later, and that works."""
-    site = tmp_path / "site"
-    site.mkdir(mode=0o500)
+def test_a_site_that_cannot_be_made_costs_nothing(node: Node, tmp_path: Path) -> None:
+    """The exit code stays, the message says how to merge the run later, and that works."""
+    obstacle = tmp_path / "file"
+    obstacle.write_text("in the way")
+    site = obstacle / "site"
     done = node.cmfd("run", "--site", str(site), "--", "sh", "-c", "exit 4")
     assert done.returncode == 4
-    command = done.stderr.decode().splitlines()[-1].partition("cmfd merge ")[2].split()
-    site.chmod(0o700)
-    assert node.cmfd("merge", *command).returncode == 0
+    told = done.stderr.decode().strip().rpartition("cmfd merge ")[2].split()
+    assert told == ["--site", str(site), str(node.node_dir)]
+    obstacle.unlink()
+    assert node.cmfd("merge", *told).returncode == 0
     assert node.json("show", "last", "--site", str(site))["run"]["exit_code"] == 4
-
-
-def test_a_site_that_is_a_file_costs_nothing(node: Node, tmp_path: Path) -> None:
-    """The exit code stays; the message says where the run is kept and how to merge it later."""
-    site = tmp_path / "site"
-    site.write_text("in the way")
-    done = node.cmfd("run", "--site", str(site / "below"), "--", "sh", "-c", "exit 4")
-    assert done.returncode == 4
-    assert f"cmfd merge --site {site / 'below'} {node.node_dir}" in done.stderr.decode()
-    assert node.cmfd("run", "-q", "--", "true").returncode == 0
 
 
 def test_without_a_daemon_the_journals_are_merged(lone_node: Node) -> None:
@@ -241,8 +232,6 @@ def test_without_a_node_directory_the_command_runs(lone_node: Node) -> None:
 
 def test_a_daemon_is_started_and_goes_when_idle(tmp_path: Path) -> None:
     """The first run starts one; it serves the second, and ends by itself."""
-    from support.wrapper import Node, eventually
-
     node = Node(tmp_path, {"CMFD_IDLE_S": "1", "CMFD_SEAL_GRACE_S": "0.1"})
     try:
         assert b"stored in" in node.cmfd("run", "--", "true").stderr
@@ -262,3 +251,45 @@ def test_a_command_killed_by_a_signal_ends_cmfd_by_it(node: Node, number: signal
     assert run["signal"] == number
     assert run["status"] == ("cancelled" if number == signal.SIGTERM else "failed")
     assert not list(node.cwd.glob("core*"))
+
+
+@pytest.mark.parametrize("stream", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_obstacle(node: Node, stream: str) -> None:
+    """A caller may have closed any of the standard streams; the command sees the same."""
+    line = f"{' '.join(CMFD)} run -- sh -c 'exit 3' {stream}"
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=node.cwd, env=node.environment(), capture_output=True, check=False
+    )
+    assert done.returncode == 3
+    assert node.last()["run"]["exit_code"] == 3
+
+
+@pytest.mark.slow
+def test_a_daemon_that_does_not_answer_is_not_waited_for_long(tmp_path: Path) -> None:
+    """It was stopped: the run comes from its journal, and ^C ends even the short wait."""
+    node = Node(tmp_path)
+    daemon = node.start("daemon", "--idle", "0", stderr=subprocess.DEVNULL)
+    try:
+        eventually((node.node_dir / "daemon.sock").exists, "the daemon")
+        daemon.send_signal(signal.SIGSTOP)
+        done = node.cmfd("run", "--", "sh", "-c", "exit 3")
+        assert done.returncode == 3
+        assert b"stored in" in done.stderr
+        wrapper = node.start("run", "--", "sh", "-c", "trap '' TERM; echo up; exit 4",
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+        assert wrapper.stdout is not None
+        assert wrapper.stdout.readline() == b"up\n"
+
+        def interrupted() -> bool:
+            wrapper.send_signal(signal.SIGTERM)
+            return wrapper.poll() is not None
+
+        eventually(interrupted, "the wrapper's end")
+        assert wrapper.returncode == 4
+        _, said = wrapper.communicate()
+        assert b"interrupted" in said
+    finally:
+        daemon.send_signal(signal.SIGCONT)
+        daemon.terminate()
+        assert daemon.wait(60) == 0
+    assert len(node.json("runs")) >= 1
