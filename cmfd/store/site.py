@@ -8,6 +8,7 @@ write-ahead log; the merge lock sees to it that one process writes.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from contextlib import closing, contextmanager
@@ -22,11 +23,13 @@ from cmfd.store.migrations import check, migrate, refresh_views
 from cmfd.store.pack import damage, open_untrusted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 MAX_GROUP = 8
 """Packs that one transaction takes at most: SQLite attaches up to ten databases."""
+
+_INCOMING = re.compile(r"\bincoming\.(\w+)")
 
 _PRAGMAS = """\
 PRAGMA journal_mode = TRUNCATE;
@@ -161,19 +164,19 @@ class SiteStore:
         return [outcome for pack in packs for outcome in self.absorb_group([pack])]
 
     def _absorb_all(self, packs: Sequence[tuple[Path, str]]) -> list[bool | PackError]:
-        attached: list[str] = []
+        new = {digest: path for path, digest in packs if not self.has(digest)}
+        attached: dict[str, str] = {}
         try:
             # SQLite attaches no database inside a transaction.
-            for number, (path, _) in enumerate(packs):
-                attached.append(self._attach(number, path))
+            for number, (digest, path) in enumerate(new.items()):
+                attached[self._attach(number, path)] = digest
             with atomic(self._db):
-                return [
-                    self._absorb_attached(schema, path, digest)
-                    for schema, (path, digest) in zip(attached, packs, strict=True)
-                ]
+                if attached:
+                    self._absorb_attached(attached, new)
         finally:
             for schema in attached:
                 self._db.execute(f"DETACH {schema}")
+        return [new.pop(digest, None) is not None for _, digest in packs]
 
     def _attach(self, number: int, path: Path) -> str:
         schema = f"incoming_{number}"
@@ -182,17 +185,17 @@ class SiteStore:
         self._db.execute(f"ATTACH ? AS {schema}", (uri,))
         return schema
 
-    def _absorb_attached(self, schema: str, path: Path, digest: str) -> bool:
-        if self.has(digest):
-            return False
-        label = {
-            "digest": digest,
-            "size_bytes": path.stat().st_size,
-            "merged_ns": time.time_ns(),
-        }
-        for statement in _absorb_statements(schema):
-            self._db.execute(statement, label)
-        return True
+    def _absorb_attached(self, attached: Mapping[str, str], paths: Mapping[str, Path]) -> None:
+        for statement in _group_statements(tuple(attached)):
+            self._db.execute(statement)
+        for schema, digest in attached.items():
+            label = {
+                "digest": digest,
+                "size_bytes": paths[digest].stat().st_size,
+                "merged_ns": time.time_ns(),
+            }
+            for statement in _pack_statements(schema):
+                self._db.execute(statement, label)
 
     def _refusal(self, pack: Path, error: sqlite3.DatabaseError) -> PackError:
         """Return what is wrong with a pack that gave an error, unless that is the index's fault."""
@@ -207,9 +210,21 @@ class SiteStore:
 
 
 @cache
-def _absorb_statements(schema: str) -> tuple[str, ...]:
-    """Return the statements of absorb.sql for a pack attached as `schema`."""
-    return tuple(statements(sql("site/absorb").replace("incoming.", f"{schema}.")))
+def _group_statements(schemas: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the statements of absorb.sql for packs attached as `schemas`."""
+
+    def rows(table: re.Match[str]) -> str:
+        # Nothing of a pack is in this text: names of tables from the file, and schemas from here.
+        every = [f"SELECT * FROM {schema}.{table[1]}" for schema in schemas]  # noqa: S608 - see above
+        return f"({' UNION ALL '.join(every)})"
+
+    return tuple(statements(_INCOMING.sub(rows, sql("site/absorb"))))
+
+
+@cache
+def _pack_statements(schema: str) -> tuple[str, ...]:
+    """Return the statements of absorb_chunks.sql for a pack attached as `schema`."""
+    return tuple(statements(_INCOMING.sub(rf"{schema}.\1", sql("site/absorb_chunks"))))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from support.packs import Row, an_id, random_content, small_run, write_pack
+from support.packs import random_content, small_run, write_pack
 
 from cmfd.errors import PackError, SchemaTooNewError, StoreError
 from cmfd.store.connection import connect
@@ -153,36 +153,6 @@ def test_a_pack_of_a_later_format_is_too_new(pack: Path) -> None:
     later = altered(pack, "CREATE TABLE later (x)", "PRAGMA user_version = 2")
     with pytest.raises(SchemaTooNewError, match="too new"):
         open_pack(later)
-
-
-EXECUTION = an_id("exec", 1)
-INSTANCE = an_id("proc", 1)
-
-
-@pytest.mark.parametrize(
-    ("table", "row"),
-    [
-        ("run", (b"short", 1, INSTANCE, 0, "", "", 0, "", "", "", "")),
-        ("run_end", (an_id("run", 1), 1, b"", "lost", None, None)),
-        ("execution", (EXECUTION, 1, INSTANCE, EXECUTION, b"parent", "", "", "")),
-        ("process", (EXECUTION, b"i" * 17, 1, INSTANCE, 0, 1, 0, "", 1, "rank")),
-        ("param", (EXECUTION, "a", "int", "1", 1, INSTANCE, 0)),
-        ("param", (EXECUTION, "a", "float", 1, 1, INSTANCE, 0)),
-        ("param", (EXECUTION, "a", "bool", 2, 1, INSTANCE, 0)),
-        ("param", (EXECUTION, "a", "str", b"x", 1, INSTANCE, 0)),
-        ("param", (EXECUTION, "a", "null", "", 1, INSTANCE, 0)),
-        ("fact", (EXECUTION, "a", 1, INSTANCE, "complex", 1)),
-        ("artifact", ("no-algorithm", "", 1, 1)),
-        ("event", (EXECUTION, "sideways", "md5:1", "", 1, INSTANCE, "", "", "", 0, "", "")),
-        ("series", (INSTANCE, 1, EXECUTION, "loss", "text")),
-    ],
-)
-def test_rows_that_readers_could_not_use_make_a_pack_foreign(
-    tmp_path: Path, table: str, row: Row
-) -> None:
-    """Ids of other lengths, values that are not of their type, directions unheard of."""
-    with pytest.raises(PackError, match=f"foreign: .* {table}|foreign: .*{table}"):
-        open_pack(write_pack(tmp_path, {table: [row]}))
 
 
 def test_a_pack_is_no_way_to_run_code(pack: Path) -> None:

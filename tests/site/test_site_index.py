@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-INSTANCE = an_id("proc", 1000)
+EXECUTION, INSTANCE = an_id("exec", 1), an_id("proc", 1000)
 
 
 @pytest.fixture
@@ -117,24 +117,41 @@ def test_a_pack_whose_pages_are_broken_is_refused_and_the_index_not_blamed(
 
 
 @pytest.mark.parametrize(
-    "row",
+    ("table", "row"),
     [
-        (INSTANCE, 1, 1, 0, 0, 0, 0, 0, 0, None, None, None, 0, None, b""),
-        (INSTANCE, 1, 1, 1, 2, 0, 0, 0, 0, None, None, None, 0, None, b""),
-        (INSTANCE, 1, 1, 1, 0, 0, 0, 0, 0, "low", None, None, 0, None, b""),
-        (INSTANCE, 1, 1, 1, 0, 0, 0, 0, 0, None, None, None, 0, b"last", b""),
-        (b"instance", 1, 1, 1, 0, 0, 0, 0, 0, None, None, None, 0, None, b""),
+        ("run", (b"short", 1, INSTANCE, 0, "", "", 0, "", "", "", "")),
+        ("run_end", (an_id("run", 1), 1, b"", "lost", None, None)),
+        ("execution", (EXECUTION, 1, INSTANCE, EXECUTION, b"parent", "", "", "")),
+        ("process", (EXECUTION, b"i" * 17, 1, INSTANCE, 0, 1, 0, "", 1, "rank")),
+        ("param", (EXECUTION, "a", "int", "1", 1, INSTANCE, 0)),
+        ("param", (EXECUTION, "a", "float", 1, 1, INSTANCE, 0)),
+        ("param", (EXECUTION, "a", "bool", 2, 1, INSTANCE, 0)),
+        ("param", (EXECUTION, "a", "str", b"x", 1, INSTANCE, 0)),
+        ("param", (EXECUTION, "a", "null", "", 1, INSTANCE, 0)),
+        ("param", (b"exec", "a", "int", 1, 1, INSTANCE, 0)),
+        ("fact", (EXECUTION, "a", 1, INSTANCE, "complex", 1)),
+        ("artifact", ("no-algorithm", "", 1, 1)),
+        ("event", (EXECUTION, "sideways", "md5:1", "", 1, INSTANCE, "", "", "", 0, "", "")),
+        ("event", (EXECUTION, "input", "unknown", "", 1, INSTANCE, "", "", "", 0, "", "")),
+        ("series", (INSTANCE, 1, EXECUTION, "loss", "text")),
+        ("chunk", (INSTANCE, 1, 1, 0, 0, 0, 0, 0, 0, None, None, None, 0, None, b"")),
+        ("chunk", (INSTANCE, 1, 1, 1, 2, 0, 0, 0, 0, None, None, None, 0, None, b"")),
+        ("chunk", (INSTANCE, 1, 1, 1, 0, 0, 0, 0, 0, "low", None, None, 0, None, b"")),
+        ("chunk", (INSTANCE, 1, 1, 1, 0, 0, 0, 0, 0, None, None, None, 0, b"last", b"")),
+        ("chunk", (b"instance", 1, 1, 1, 0, 0, 0, 0, 0, None, None, None, 0, None, b"")),
     ],
 )
-def test_chunks_that_readers_could_not_use_are_refused(
-    index: SiteStore, tmp_path: Path, row: Row
+def test_rows_that_readers_could_not_use_are_refused_with_their_pack(
+    index: SiteStore, tmp_path: Path, table: str, row: Row
 ) -> None:
-    """No values, more NaN than values, statistics that are no numbers, ids of other lengths."""
-    pack = write_pack(tmp_path, small_run(1) | {"chunk": [row]})
-    with pytest.raises(PackError, match="foreign: a row"):
-        index.absorb(pack, pack.stem)
-    assert index.ledger() == set()
-    assert rows_of(index.path) == {}
+    """Ids of other lengths, values that are not of their type, directions unheard of."""
+    good = write_pack(tmp_path, small_run(2))
+    pack = write_pack(tmp_path, small_run(1) | {table: [row]})
+    refusal, absorbed = index.absorb_group([(pack, pack.stem), (good, good.stem)])
+    assert absorbed is True
+    assert isinstance(refusal, PackError)
+    assert str(refusal).startswith("foreign: a row")
+    assert rows_of(index.path) == union([small_run(2)])
 
 
 def test_a_group_is_as_large_as_sqlite_allows(index: SiteStore, tmp_path: Path) -> None:

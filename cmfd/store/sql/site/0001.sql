@@ -2,7 +2,8 @@
 --
 -- The kinds of the content tables (set, first, last, grow) and their rules are those of
 -- content/0001.sql. Integers (`id` columns) are local to this file: they differ between two sites
--- that hold the same content, and never leave it.
+-- that hold the same content, and never leave it. The CHECKs are what readers rely on: a pack with a
+-- row that breaks one is refused as a whole.
 
 CREATE TABLE pack (
     id INTEGER PRIMARY KEY,
@@ -19,9 +20,9 @@ CREATE TABLE pack (
 -- named by another row before its own arrived, in another pack. It is no content.
 CREATE TABLE run (
     id INTEGER PRIMARY KEY,
-    run BLOB NOT NULL UNIQUE,
+    run BLOB NOT NULL UNIQUE CHECK (length(run) = 16),
     at_ns INTEGER,
-    origin BLOB,
+    origin BLOB CHECK (length(origin) = 16),
     uid INTEGER,
     cluster TEXT,
     job TEXT,
@@ -36,7 +37,7 @@ CREATE INDEX run_by_time ON run (at_ns);
 CREATE TABLE run_end (
     run_id INTEGER PRIMARY KEY,
     at_ns INTEGER NOT NULL,
-    origin BLOB NOT NULL,
+    origin BLOB NOT NULL CHECK (length(origin) = 16),
     status TEXT NOT NULL,
     exit_code INTEGER,
     signal INTEGER
@@ -44,11 +45,11 @@ CREATE TABLE run_end (
 
 CREATE TABLE execution (
     id INTEGER PRIMARY KEY,
-    execution BLOB NOT NULL UNIQUE,
+    execution BLOB NOT NULL UNIQUE CHECK (length(execution) = 16),
     at_ns INTEGER,
-    origin BLOB,
+    origin BLOB CHECK (length(origin) = 16),
     run_id INTEGER,
-    parent BLOB,
+    parent BLOB CHECK (length(parent) = 16),
     pipeline TEXT,
     stage TEXT,
     step TEXT
@@ -59,7 +60,7 @@ CREATE INDEX execution_by_stage ON execution (pipeline, stage);
 CREATE TABLE execution_end (
     execution_id INTEGER PRIMARY KEY,
     at_ns INTEGER NOT NULL,
-    origin BLOB NOT NULL,
+    origin BLOB NOT NULL CHECK (length(origin) = 16),
     status TEXT NOT NULL,
     exit_code INTEGER,
     signal INTEGER
@@ -67,9 +68,9 @@ CREATE TABLE execution_end (
 
 CREATE TABLE process (
     execution_id INTEGER NOT NULL,
-    instance BLOB NOT NULL,
+    instance BLOB NOT NULL CHECK (length(instance) = 16),
     at_ns INTEGER NOT NULL,
-    origin BLOB NOT NULL,
+    origin BLOB NOT NULL CHECK (length(origin) = 16),
     rank INTEGER NOT NULL,
     size INTEGER NOT NULL,
     local_rank INTEGER NOT NULL,
@@ -81,9 +82,9 @@ CREATE TABLE process (
 
 CREATE TABLE process_state (
     execution_id INTEGER NOT NULL,
-    instance BLOB NOT NULL,
+    instance BLOB NOT NULL CHECK (length(instance) = 16),
     at_ns INTEGER NOT NULL,
-    origin BLOB NOT NULL,
+    origin BLOB NOT NULL CHECK (length(origin) = 16),
     status TEXT NOT NULL,
     exit_code INTEGER,
     signal INTEGER,
@@ -98,38 +99,52 @@ CREATE TABLE param (
     execution_id INTEGER NOT NULL,
     key TEXT NOT NULL,
     value_type TEXT NOT NULL,
-    value ANY NOT NULL,
+    value ANY NOT NULL CHECK (CASE value_type
+        WHEN 'int' THEN typeof(value) = 'integer'
+        WHEN 'float' THEN typeof(value) = 'real' OR value = 'NaN'
+        WHEN 'bool' THEN typeof(value) = 'integer' AND value IN (0, 1)
+        WHEN 'str' THEN typeof(value) = 'text'
+        WHEN 'json' THEN typeof(value) = 'text'
+        WHEN 'null' THEN value = 'null'
+        ELSE false END),
     at_ns INTEGER NOT NULL,
-    origin BLOB NOT NULL,
+    origin BLOB NOT NULL CHECK (length(origin) = 16),
     rank INTEGER NOT NULL,
     PRIMARY KEY (execution_id, key, value_type, value)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE fact (
-    subject BLOB NOT NULL,
+    subject BLOB NOT NULL CHECK (length(subject) = 16),
     key TEXT NOT NULL,
     at_ns INTEGER NOT NULL,
-    origin BLOB NOT NULL,
+    origin BLOB NOT NULL CHECK (length(origin) = 16),
     value_type TEXT NOT NULL,
-    value ANY NOT NULL,
+    value ANY NOT NULL CHECK (CASE value_type
+        WHEN 'int' THEN typeof(value) = 'integer'
+        WHEN 'float' THEN typeof(value) = 'real' OR value = 'NaN'
+        WHEN 'bool' THEN typeof(value) = 'integer' AND value IN (0, 1)
+        WHEN 'str' THEN typeof(value) = 'text'
+        WHEN 'json' THEN typeof(value) = 'text'
+        WHEN 'null' THEN value = 'null'
+        ELSE false END),
     PRIMARY KEY (subject, key)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE artifact (
     id INTEGER PRIMARY KEY,
-    digest TEXT NOT NULL UNIQUE,
+    digest TEXT NOT NULL UNIQUE CHECK (instr(digest, ':') > 1),
     strong TEXT,
-    size_bytes INTEGER,
-    n_files INTEGER
+    size_bytes INTEGER CHECK (size_bytes >= -1),
+    n_files INTEGER CHECK (n_files >= 0)
 ) STRICT;
 
 CREATE TABLE event (
     execution_id INTEGER NOT NULL,
-    direction TEXT NOT NULL,
+    direction TEXT NOT NULL CHECK (direction IN ('input', 'output')),
     artifact_id INTEGER NOT NULL,
     path TEXT NOT NULL,
     at_ns INTEGER NOT NULL,
-    origin BLOB NOT NULL,
+    origin BLOB NOT NULL CHECK (length(origin) = 16),
     kind TEXT NOT NULL,
     host TEXT NOT NULL,
     absolute TEXT NOT NULL,
@@ -149,7 +164,7 @@ CREATE TABLE environment (
 CREATE TABLE execution_environment (
     execution_id INTEGER PRIMARY KEY,
     at_ns INTEGER NOT NULL,
-    origin BLOB NOT NULL,
+    origin BLOB NOT NULL CHECK (length(origin) = 16),
     environment_id INTEGER NOT NULL
 ) STRICT;
 
@@ -159,12 +174,11 @@ CREATE TABLE series (
     series INTEGER NOT NULL,
     execution_id INTEGER,
     name TEXT,
-    kind TEXT,
+    kind TEXT CHECK (kind IN ('float', 'int')),
     UNIQUE (instance, series)
 ) STRICT;
 CREATE INDEX series_by_execution ON series (execution_id, name);
 
--- Packs' chunks are checked here, and not before with their other rows: they are nearly all of a pack.
 CREATE TABLE chunk (
     series_id INTEGER NOT NULL,
     block INTEGER NOT NULL,
@@ -174,11 +188,11 @@ CREATE TABLE chunk (
     step_max INTEGER NOT NULL,
     first_ns INTEGER NOT NULL,
     last_ns INTEGER NOT NULL,
-    value_min ANY CHECK (typeof(value_min) IN ('integer', 'real', 'null')),
-    value_max ANY CHECK (typeof(value_max) IN ('integer', 'real', 'null')),
+    value_min ANY CHECK (value_min < ''),  -- a number: texts and blobs are not less than ''
+    value_max ANY CHECK (value_max < ''),
     value_sum REAL,
     last_step INTEGER NOT NULL,
-    last_value ANY CHECK (typeof(last_value) IN ('integer', 'real', 'null')),
+    last_value ANY CHECK (last_value < ''),
     data BLOB NOT NULL,
     UNIQUE (series_id, block)
 ) STRICT;

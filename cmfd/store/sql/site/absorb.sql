@@ -1,4 +1,7 @@
--- One pack, attached as `incoming`, into the index: in the order of the statements, in one transaction.
+-- A group of packs into the index: in the order of the statements, in one transaction. Each table
+-- `incoming.x` stands for the tables x of all of them, one after the other, since preparing a
+-- statement takes longer than the few rows of most packs. Chunks, which are many, follow pack by
+-- pack: see absorb_chunks.sql.
 --
 -- The rule of each kind of table (see content/0001.sql) is the WHERE of its conflict clause. It
 -- compares whole rows, with ids in place of this file's own integers and a null before any value,
@@ -63,7 +66,7 @@ FROM (
     UNION ALL SELECT execution FROM incoming.execution_environment
     UNION ALL SELECT execution FROM incoming.series
 ) AS x
-WHERE NOT EXISTS (SELECT 1 FROM incoming.execution AS e WHERE e.execution = x.execution)
+WHERE true
 ON CONFLICT DO NOTHING;
 
 -- last
@@ -195,40 +198,3 @@ WHERE t.execution_id IS NULL
     OR ((SELECT execution FROM main.execution WHERE id = excluded.execution_id),
         excluded.name, excluded.kind)
     > ((SELECT execution FROM main.execution WHERE id = t.execution_id), t.name, t.kind);
-
--- Series that are only named here.
-INSERT INTO main.series (instance, series)
-SELECT DISTINCT instance, series FROM incoming.chunk AS x
-WHERE NOT EXISTS (
-    SELECT 1 FROM incoming.series AS s WHERE s.instance = x.instance AND s.series = x.series
-)
-ON CONFLICT DO NOTHING;
-
--- grow
-INSERT INTO main.chunk AS t
-    (series_id, block, n_values, n_nan, step_min, step_max, first_ns, last_ns, value_min, value_max,
-    value_sum, last_step, last_value, data)
-SELECT s.id, x.block, x.n_values, x.n_nan, x.step_min, x.step_max, x.first_ns, x.last_ns,
-    x.value_min, x.value_max, x.value_sum, x.last_step, x.last_value, x.data
-FROM incoming.chunk AS x
-CROSS JOIN main.series AS s ON s.instance = x.instance AND s.series = x.series
-WHERE true
-ON CONFLICT (series_id, block) DO UPDATE SET
-    n_values = excluded.n_values, n_nan = excluded.n_nan, step_min = excluded.step_min,
-    step_max = excluded.step_max, first_ns = excluded.first_ns, last_ns = excluded.last_ns,
-    value_min = excluded.value_min, value_max = excluded.value_max, value_sum = excluded.value_sum,
-    last_step = excluded.last_step, last_value = excluded.last_value, data = excluded.data
-WHERE (excluded.n_values, excluded.data, excluded.n_nan, excluded.step_min, excluded.step_max,
-        excluded.first_ns, excluded.last_ns,
-        typeof(excluded.value_min), ifnull(excluded.value_min, 0),
-        typeof(excluded.value_max), ifnull(excluded.value_max, 0),
-        typeof(excluded.value_sum), ifnull(excluded.value_sum, 0),
-        excluded.last_step, typeof(excluded.last_value), ifnull(excluded.last_value, 0))
-    > (t.n_values, t.data, t.n_nan, t.step_min, t.step_max, t.first_ns, t.last_ns,
-        typeof(t.value_min), ifnull(t.value_min, 0), typeof(t.value_max), ifnull(t.value_max, 0),
-        typeof(t.value_sum), ifnull(t.value_sum, 0),
-        t.last_step, typeof(t.last_value), ifnull(t.last_value, 0));
-
--- The ledger, in the same transaction.
-INSERT INTO main.pack (digest, size_bytes, cluster, node, sealed_ns, final, merged_ns)
-SELECT :digest, :size_bytes, cluster, node, sealed_ns, final, :merged_ns FROM incoming.pack;
