@@ -16,13 +16,12 @@ if TYPE_CHECKING:
 
 
 class Usage(NamedTuple):
-    """CPU time of a process, or of several of the same rank and role on the same host."""
+    """CPU time of processes of an execution on a host."""
 
     execution: str
     host: str
-    rank: int
-    role: str
-    cpu_ns: int
+    wrapper_ns: int
+    other_ns: int
 
 
 def outermost(parents: Mapping[str, str | None]) -> dict[str, str]:
@@ -60,7 +59,8 @@ def cpu_ns(parents: Mapping[str, str | None], usages: Iterable[Usage]) -> int:
     top = outermost(parents)
     wrappers: dict[tuple[str, str], int] = defaultdict(int)
     others: dict[tuple[str, str], int] = defaultdict(int)
-    for usage in usages:
-        side = wrappers if usage.role == "wrapper" else others
-        side[top[usage.execution], usage.host] += usage.cpu_ns
-    return sum(max(wrappers[key], others[key]) for key in {**wrappers, **others})
+    for execution, host, wrapper_ns, other_ns in usages:
+        key = (top[execution], host)
+        wrappers[key] += wrapper_ns
+        others[key] += other_ns
+    return sum(max(wrappers[key], others[key]) for key in wrappers)

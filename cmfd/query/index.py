@@ -77,9 +77,9 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def fetch(db: sqlite3.Connection, query: str, /, **parameters: object) -> list[dict[str, Any]]:
+def run_query(db: sqlite3.Connection, query: str, /, **parameters: object) -> sqlite3.Cursor:
     """
-    Run a query of `cmfd/store/sql/query` and return its rows by column name.
+    Run a query of `cmfd/store/sql/query`.
 
     Parameters
     ----------
@@ -90,7 +90,12 @@ def fetch(db: sqlite3.Connection, query: str, /, **parameters: object) -> list[d
     **parameters
         Its named parameters.
     """
-    cursor = db.execute(sql(f"query/{query}"), parameters)
+    return db.execute(sql(f"query/{query}"), parameters)
+
+
+def fetch(db: sqlite3.Connection, query: str, /, **parameters: object) -> list[dict[str, Any]]:
+    """Run a query and return its rows by column name."""
+    cursor = run_query(db, query, **parameters)
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor]
 

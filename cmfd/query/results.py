@@ -97,11 +97,6 @@ class Process(Result, frozen=True, kw_only=True):
     max_rss_bytes: int
     dropped: int
 
-    @property
-    def cpu_ns(self) -> int:
-        """CPU time, user and system."""
-        return self.cpu_user_ns + self.cpu_system_ns
-
 
 class Param(Result, frozen=True, kw_only=True):
     """A value of a parameter; several values of one key in one execution are a conflict."""

@@ -163,7 +163,7 @@ def detail(db: sqlite3.Connection, run_id: int) -> RunDetail:
         wall_ns=run.wall_ns,
         cpu_ns=cpu_ns(
             {part.execution: part.parent for part in parts},
-            [Usage(p.execution, p.host, p.rank, p.role, p.cpu_ns) for p in taking_part],
+            map(_usage, taking_part),
         ),
         executions=parts,
         processes=taking_part,
@@ -172,3 +172,9 @@ def detail(db: sqlite3.Connection, run_id: int) -> RunDetail:
         artifacts=artifacts(db, run_id),
         facts=facts(db, run_id),
     )
+
+
+def _usage(process: Process) -> Usage:
+    used = process.cpu_user_ns + process.cpu_system_ns
+    is_wrapper = process.role == "wrapper"
+    return Usage(process.execution, process.host, used * is_wrapper, used * (not is_wrapper))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd.query.cost import Usage, cpu_ns, outermost
-from cmfd.query.index import fetch
+from cmfd.query.index import run_query
 from cmfd.query.results import Runtime, Straggler
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 GROUPS = {
     "run": ("run", "user"),
@@ -25,6 +27,7 @@ STRAGGLER_OVER_MEAN = 1.2
 """A rank that was busy for longer than this times the mean keeps the others waiting."""
 
 _MOST_STRAGGLERS = 5
+_NAMES = ("run", "user", "pipeline", "stage")
 
 
 class _Execution(NamedTuple):
@@ -41,22 +44,20 @@ class _Execution(NamedTuple):
     run_ended_ns: int | None
     began_ns: int | None
     ended_ns: int | None
-
-
-class _Load(NamedTuple):
-    """How busy the ranks of an execution were: (busy_ns, rank, host), busiest first."""
-
-    ranks: list[tuple[int, int, str]]
+    n_ranks: int
+    busy_ns: int
+    """Sum over its ranks."""
+    worst_ns: int
+    """Of its busiest rank."""
 
     @property
     def mean_ns(self) -> float:
-        return sum(rank[0] for rank in self.ranks) / len(self.ranks) if self.ranks else 0.0
+        return self.busy_ns / self.n_ranks
 
     @property
-    def imbalance(self) -> float | None:
-        if len(self.ranks) < 2 or not self.mean_ns:
-            return None
-        return self.ranks[0][0] / self.mean_ns
+    def imbalance(self) -> float:
+        """Busiest rank over mean; 0 where there are no ranks to compare."""
+        return self.worst_ns / self.mean_ns if self.n_ranks > 1 and self.busy_ns else 0.0
 
 
 def runtimes(  # noqa: PLR0913 - filters, each by name
@@ -92,54 +93,37 @@ def runtimes(  # noqa: PLR0913 - filters, each by name
         In the order of their latest run, latest first.
     """
     chosen = {"run_id": run_id, "user": user, "since_ns": since_ns, "limit": limit}
-    groups: dict[tuple[str, ...], list[_Execution]] = defaultdict(list)
-    for row in fetch(db, "runtime_executions", **chosen):
-        execution = _Execution(**row)
-        groups[tuple(getattr(execution, field) for field in GROUPS[by])].append(execution)
+    key = attrgetter(*GROUPS[by])
+    groups: dict[Any, list[_Execution]] = defaultdict(list)
+    for row in run_query(db, "runtime_executions", **chosen):
+        execution = _Execution._make(row)
+        groups[key(execution)].append(execution)
     usages: dict[str, list[Usage]] = defaultdict(list)
-    for row in fetch(db, "runtime_usage", **chosen):
-        usages[row["execution"]].append(Usage(**row))
-    return [_runtime(by, key, group, usages) for key, group in groups.items()]
+    for row in run_query(db, "runtime_usage", **chosen):
+        usages[row[0]].append(Usage._make(row))
+    return [_runtime(db, by, group, usages) for group in groups.values()]
 
 
 def _runtime(
-    by: str,
-    key: tuple[str, ...],
-    group: Sequence[_Execution],
-    usages: dict[str, list[Usage]],
+    db: sqlite3.Connection, by: str, group: Sequence[_Execution], usages: dict[str, list[Usage]]
 ) -> Runtime:
     parents = {execution.execution: execution.parent for execution in group}
-    loads = [(execution, _load(usages[execution.execution])) for execution in group]
-    used = cpu_ns(parents, [usage for name in parents for usage in usages[name]])
-    ranks = {execution.execution: max(len(load.ranks), 1) for execution, load in loads}
-    spans = _run_spans(group, ranks) if by in ("run", "user") else _spans(group, parents, ranks)
-    wall_ns = sum(span for span, _ in spans)
+    used = cpu_ns(parents, (usage for name in parents for usage in usages.get(name, ())))
+    spans = _run_spans(group) if by in ("run", "user") else _spans(group, parents)
     capacity_ns = sum(span * cores for span, cores in spans)
-    uneven = [load.imbalance for _, load in loads if load.imbalance is not None]
+    imbalance = max(execution.imbalance for execution in group)
     return Runtime(
-        **{"run": None, "user": None, "pipeline": None, "stage": None}
-        | dict(zip(GROUPS[by], key, strict=True)),
+        **{field: getattr(group[0], field) if field in GROUPS[by] else None for field in _NAMES},
         n_runs=len({execution.run for execution in group}),
         n_executions=len(group),
-        n_ranks=max(ranks.values()),
-        wall_ns=wall_ns,
+        n_ranks=max(execution.n_ranks for execution in group),
+        wall_ns=sum(span for span, _ in spans),
         cpu_ns=used,
         capacity_ns=capacity_ns,
         efficiency=used / capacity_ns if capacity_ns else None,
-        imbalance=max(uneven) if uneven else None,
-        stragglers=_stragglers(loads),
+        imbalance=imbalance or None,
+        stragglers=_stragglers(db, group),
     )
-
-
-def _load(usages: Iterable[Usage]) -> _Load:
-    """Add up each rank's processes; a wrapper is no rank."""
-    busy: dict[int, int] = defaultdict(int)
-    hosts: dict[int, str] = {}
-    for usage in usages:
-        if usage.role != "wrapper":
-            busy[usage.rank] += usage.cpu_ns
-            hosts.setdefault(usage.rank, usage.host)
-    return _Load(sorted(((ns, rank, hosts[rank]) for rank, ns in busy.items()), reverse=True))
 
 
 def _span_ns(began_ns: int | None, ended_ns: int | None) -> int:
@@ -147,7 +131,7 @@ def _span_ns(began_ns: int | None, ended_ns: int | None) -> int:
     return max(ended_ns - began_ns, 0) if began_ns is not None and ended_ns is not None else 0
 
 
-def _run_spans(group: Iterable[_Execution], ranks: dict[str, int]) -> list[tuple[int, int]]:
+def _run_spans(group: Iterable[_Execution]) -> list[tuple[int, int]]:
     """Return wall time and cores of each run: without cores allotted, of its largest execution."""
     runs: dict[str, list[_Execution]] = defaultdict(list)
     for execution in group:
@@ -155,7 +139,7 @@ def _run_spans(group: Iterable[_Execution], ranks: dict[str, int]) -> list[tuple
     return [
         (
             _span_ns(parts[0].run_began_ns, parts[0].run_ended_ns or _latest(parts)),
-            parts[0].cores or max(ranks[part.execution] for part in parts),
+            parts[0].cores or max(1, *(part.n_ranks for part in parts)),
         )
         for parts in runs.values()
     ]
@@ -165,37 +149,40 @@ def _latest(parts: Iterable[_Execution]) -> int | None:
     return max((part.ended_ns for part in parts if part.ended_ns is not None), default=None)
 
 
-def _spans(
-    group: Iterable[_Execution], parents: dict[str, str | None], ranks: dict[str, int]
-) -> list[tuple[int, int]]:
+def _spans(group: Iterable[_Execution], parents: dict[str, str | None]) -> list[tuple[int, int]]:
     """Return wall time and cores of each execution that is not nested in another of the group."""
     top = outermost(parents)
-    below: dict[str, int] = defaultdict(int)
-    for name, outer in top.items():
-        below[outer] = max(below[outer], ranks[name])
+    n_ranks: dict[str, int] = defaultdict(lambda: 1)
+    for part in group:
+        outer = top[part.execution]
+        n_ranks[outer] = max(n_ranks[outer], part.n_ranks)
     return [
-        (_span_ns(part.began_ns, part.ended_ns), part.cores or below[part.execution])
+        (_span_ns(part.began_ns, part.ended_ns), part.cores or n_ranks[part.execution])
         for part in group
         if top[part.execution] == part.execution
     ]
 
 
-def _stragglers(loads: Iterable[tuple[_Execution, _Load]]) -> list[Straggler]:
+def _stragglers(db: sqlite3.Connection, group: Iterable[_Execution]) -> list[Straggler]:
     """Name the worst of the ranks that were busy for much longer than their execution's mean."""
-    found = [
-        Straggler(
-            run=execution.run,
-            execution=execution.execution,
-            pipeline=execution.pipeline,
-            stage=execution.stage,
-            rank=rank,
-            host=host,
-            busy_ns=busy_ns,
-            over_mean=busy_ns / load.mean_ns,
-        )
-        for execution, load in loads
-        if load.imbalance is not None
-        for busy_ns, rank, host in load.ranks
-        if busy_ns > STRAGGLER_OVER_MEAN * load.mean_ns
-    ]
-    return sorted(found, key=lambda one: one.over_mean, reverse=True)[:_MOST_STRAGGLERS]
+    uneven = [execution for execution in group if execution.imbalance > STRAGGLER_OVER_MEAN]
+    worst = heapq.nlargest(_MOST_STRAGGLERS, uneven, key=lambda execution: execution.imbalance)
+    found = [one for execution in worst for one in _stragglers_of(db, execution)]
+    return heapq.nlargest(_MOST_STRAGGLERS, found, key=lambda one: one.over_mean)
+
+
+def _stragglers_of(db: sqlite3.Connection, execution: _Execution) -> Iterator[Straggler]:
+    key = bytes.fromhex(execution.execution)
+    for row in run_query(db, "rank_loads", execution=key, limit=_MOST_STRAGGLERS):
+        rank, host, busy_ns = row
+        if busy_ns > STRAGGLER_OVER_MEAN * execution.mean_ns:
+            yield Straggler(
+                run=execution.run,
+                execution=execution.execution,
+                pipeline=execution.pipeline,
+                stage=execution.stage,
+                rank=rank,
+                host=host,
+                busy_ns=busy_ns,
+                over_mean=busy_ns / execution.mean_ns,
+            )

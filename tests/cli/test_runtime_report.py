@@ -185,12 +185,11 @@ def test_cpu_time_is_never_counted_twice_nor_lost(
     if not parents:
         return
     one = st.builds(
-        Usage, st.sampled_from(sorted(parents)), st.sampled_from("xy"), st.integers(0, 2),
-        st.sampled_from(("rank", "wrapper", "worker")), st.integers(0, 100),
+        Usage, st.sampled_from(sorted(parents)), st.sampled_from("xy"), st.integers(0, 100),
+        st.integers(0, 100),
     )  # fmt: skip
     drawn = usages.draw(st.lists(one))
-    total = cpu_ns(parents, drawn)
-    ranks = sum(usage.cpu_ns for usage in drawn if usage.role != "wrapper")
-    wrappers = sum(usage.cpu_ns for usage in drawn if usage.role == "wrapper")
-    assert max(ranks, wrappers) <= total <= ranks + wrappers
+    wrappers = sum(usage.wrapper_ns for usage in drawn)
+    others = sum(usage.other_ns for usage in drawn)
+    assert max(others, wrappers) <= cpu_ns(parents, drawn) <= others + wrappers
     assert set(outermost(parents)) == set(parents)

@@ -1,33 +1,68 @@
--- Executions of the chosen runs with what runtime reports group by. A filter whose parameter is
--- null is off.
+-- Executions of the chosen runs: what runtime reports group by, how long they took, and how busy
+-- their ranks were. A filter whose parameter is null is off.
 WITH chosen AS (
-    SELECT run_id, run, user, began_ns, ended_ns
-    FROM runs
-    WHERE (:run_id IS NULL OR run_id = :run_id)
-      AND (:user IS NULL OR user = :user)
-      AND (:since_ns IS NULL OR began_ns >= :since_ns)
-    ORDER BY began_ns DESC, run_id DESC
+    SELECT r.id AS run_id, r.run, r.user, r.at_ns AS began_ns, z.at_ns AS ended_ns
+    FROM run AS r
+    LEFT JOIN run_end AS z ON z.run_id = r.id
+    WHERE (:run_id IS NULL OR r.id = :run_id)
+      AND (:user IS NULL OR r.user = :user)
+      AND (:since_ns IS NULL OR r.at_ns >= :since_ns)
+    ORDER BY r.at_ns DESC, r.id DESC
     LIMIT :limit
+),
+process_load AS (
+    SELECT
+        e.id AS execution_id,
+        p.rank,
+        p.role <> 'wrapper' AS is_rank,
+        s.cpu_user_ns + s.cpu_system_ns AS cpu_ns,
+        s.at_ns
+    FROM chosen AS c
+    JOIN execution AS e ON e.run_id = c.run_id
+    JOIN process AS p ON p.execution_id = e.id
+    LEFT JOIN process_state AS s ON s.execution_id = p.execution_id AND s.instance = p.instance
+),
+-- A rank is all processes that have its number.
+rank_load AS (
+    SELECT
+        execution_id,
+        is_rank,
+        coalesce(sum(cpu_ns), 0) AS busy_ns,
+        max(at_ns) AS read_ns
+    FROM process_load
+    GROUP BY execution_id, rank, is_rank
+),
+load AS (
+    SELECT
+        execution_id,
+        sum(is_rank) AS n_ranks,
+        sum(is_rank * busy_ns) AS busy_ns,
+        max(is_rank * busy_ns) AS worst_ns,
+        max(read_ns) AS read_ns
+    FROM rank_load
+    GROUP BY execution_id
 )
 SELECT
-    e.execution,
-    e.parent,
-    c.run,
+    lower(hex(e.execution)) AS execution,
+    lower(hex(e.parent)) AS parent,
+    lower(hex(c.run)) AS run,
     coalesce(c.user, '') AS user,
     coalesce(e.pipeline, '') AS pipeline,
     coalesce(e.stage, '') AS stage,
     (
-        SELECT CAST(f.value AS INTEGER)
-        FROM run AS r JOIN fact AS f ON f.subject = r.run
-        WHERE r.id = c.run_id AND f.key = 'slurm.cpus'
+        SELECT CAST(f.value AS INTEGER) FROM fact AS f
+        WHERE f.subject = c.run AND f.key = 'slurm.cpus'
     ) AS cores,
     c.began_ns AS run_began_ns,
     c.ended_ns AS run_ended_ns,
-    e.began_ns,
+    e.at_ns AS began_ns,
     -- Of one that did not end yet: when it was last heard of.
-    coalesce(e.ended_ns, (
-        SELECT max(s.at_ns) FROM process_state AS s WHERE s.execution_id = e.execution_id
-    )) AS ended_ns
+    coalesce(z.at_ns, l.read_ns) AS ended_ns,
+    coalesce(l.n_ranks, 0) AS n_ranks,
+    coalesce(l.busy_ns, 0) AS busy_ns,
+    coalesce(l.worst_ns, 0) AS worst_ns
 FROM chosen AS c
-JOIN executions AS e ON e.run_id = c.run_id
-ORDER BY c.began_ns DESC, c.run, e.began_ns, e.execution
+JOIN execution AS e ON e.run_id = c.run_id
+LEFT JOIN execution_end AS z ON z.execution_id = e.id
+LEFT JOIN load AS l ON l.execution_id = e.id
+ORDER BY c.began_ns DESC, c.run, e.at_ns, e.execution

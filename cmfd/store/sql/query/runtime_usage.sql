@@ -1,4 +1,5 @@
--- CPU time by rank and host of the executions of the chosen runs (as in runtime_executions).
+-- CPU time by host of the executions of the chosen runs (as in runtime_executions): of wrappers,
+-- whose reading may include others, and of all others.
 WITH chosen AS (
     SELECT id
     FROM run
@@ -11,11 +12,10 @@ WITH chosen AS (
 SELECT
     lower(hex(e.execution)) AS execution,
     p.host,
-    p.rank,
-    p.role,
-    coalesce(sum(s.cpu_user_ns + s.cpu_system_ns), 0) AS cpu_ns
+    sum(CASE WHEN p.role = 'wrapper' THEN s.cpu_user_ns + s.cpu_system_ns ELSE 0 END) AS wrapper_ns,
+    sum(CASE WHEN p.role = 'wrapper' THEN 0 ELSE s.cpu_user_ns + s.cpu_system_ns END) AS other_ns
 FROM chosen AS c
 JOIN execution AS e ON e.run_id = c.id
 JOIN process AS p ON p.execution_id = e.id
-LEFT JOIN process_state AS s ON s.execution_id = p.execution_id AND s.instance = p.instance
-GROUP BY e.id, p.host, p.rank, p.role
+JOIN process_state AS s ON s.execution_id = p.execution_id AND s.instance = p.instance
+GROUP BY e.id, p.host

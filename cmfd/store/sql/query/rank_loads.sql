@@ -1,0 +1,13 @@
+-- How busy each rank of an execution was, busiest first.
+SELECT
+    p.rank,
+    min(p.host) AS host,
+    coalesce(sum(s.cpu_user_ns + s.cpu_system_ns), 0) AS busy_ns
+FROM execution AS e
+JOIN process AS p ON p.execution_id = e.id
+LEFT JOIN process_state AS s ON s.execution_id = p.execution_id AND s.instance = p.instance
+WHERE e.execution = :execution
+  AND p.role <> 'wrapper'
+GROUP BY p.rank
+ORDER BY busy_ns DESC, p.rank
+LIMIT :limit
