@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cmfd.errors import PackError, SiteBusyError, StoreError
-from cmfd.store.connection import atomic, connect, sql, statements
+from cmfd.store.connection import atomic, connect, named, sql, statements
 from cmfd.store.digest import content_digest
 from cmfd.store.migrations import check, migrate, refresh_views
 from cmfd.store.pack import damage, open_untrusted
@@ -189,13 +189,16 @@ class SiteStore:
         for statement in _group_statements(tuple(attached)):
             self._db.execute(statement)
         for schema, digest in attached.items():
-            label = {
-                "digest": digest,
-                "size_bytes": paths[digest].stat().st_size,
-                "merged_ns": time.time_ns(),
-            }
-            for statement in _pack_statements(schema):
-                self._db.execute(statement, label)
+            queries = _pack_statements(schema)
+            self._db.execute(queries["series"])
+            n_new = self._db.execute(queries["new"]).rowcount
+            if n_new < self._db.execute(queries["count"]).fetchone()[0]:
+                self._db.execute(queries["grow"])
+            n_bytes = paths[digest].stat().st_size
+            self._db.execute(
+                queries["ledger"],
+                {"digest": digest, "size_bytes": n_bytes, "merged_ns": time.time_ns()},
+            )
 
     def _refusal(self, pack: Path, error: sqlite3.DatabaseError) -> PackError:
         """Return what is wrong with a pack that gave an error, unless that is the index's fault."""
@@ -222,9 +225,12 @@ def _group_statements(schemas: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @cache
-def _pack_statements(schema: str) -> tuple[str, ...]:
-    """Return the statements of absorb_chunks.sql for a pack attached as `schema`."""
-    return tuple(statements(_INCOMING.sub(rf"{schema}.\1", sql("site/absorb_chunks"))))
+def _pack_statements(schema: str) -> dict[str, str]:
+    """Return the statements of absorb_chunks.sql, by name, for a pack attached as `schema`."""
+    return {
+        name: _INCOMING.sub(rf"{schema}.\1", statement)
+        for name, statement in named("site/absorb_chunks").items()
+    }
 
 
 @contextmanager

@@ -1,5 +1,5 @@
+-- name: series
 -- What is left of one pack, attached as `incoming`, once absorb.sql is done with its group.
-
 -- Series that are only named here.
 INSERT INTO main.series (instance, series)
 SELECT DISTINCT instance, series FROM incoming.chunk AS x
@@ -8,7 +8,22 @@ WHERE NOT EXISTS (
 )
 ON CONFLICT DO NOTHING;
 
--- grow
+-- name: new
+-- Nearly always all of them, and a third faster than the same with the rule for those that are not.
+INSERT INTO main.chunk
+    (series_id, block, n_values, n_nan, step_min, step_max, first_ns, last_ns, value_min, value_max,
+    value_sum, last_step, last_value, data)
+SELECT s.id, x.block, x.n_values, x.n_nan, x.step_min, x.step_max, x.first_ns, x.last_ns,
+    x.value_min, x.value_max, x.value_sum, x.last_step, x.last_value, x.data
+FROM incoming.chunk AS x
+CROSS JOIN main.series AS s ON s.instance = x.instance AND s.series = x.series
+WHERE true
+ON CONFLICT (series_id, block) DO NOTHING;
+
+-- name: count
+SELECT count(*) FROM incoming.chunk;
+
+-- name: grow
 INSERT INTO main.chunk AS t
     (series_id, block, n_values, n_nan, step_min, step_max, first_ns, last_ns, value_min, value_max,
     value_sum, last_step, last_value, data)
@@ -33,6 +48,7 @@ WHERE (excluded.n_values, excluded.data, excluded.n_nan, excluded.step_min, excl
         typeof(t.value_sum), ifnull(t.value_sum, 0),
         t.last_step, typeof(t.last_value), ifnull(t.last_value, 0));
 
--- The ledger, in the same transaction.
+-- name: ledger
+-- In the same transaction.
 INSERT INTO main.pack (digest, size_bytes, cluster, node, sealed_ns, final, merged_ns)
 SELECT :digest, :size_bytes, cluster, node, sealed_ns, final, :merged_ns FROM incoming.pack;
