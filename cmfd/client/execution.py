@@ -241,6 +241,7 @@ class Execution:
             Param(at_ns=_time_ns(), execution=self.id, key=str(key), type=kind.value, value=stored)
         )
 
+    @harmless()
     def params(self, values: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         """Record several parameters: a mapping, keywords, or both. See `param`."""
         for key, value in {**(values or {}), **more}.items():
@@ -256,7 +257,7 @@ class Execution:
         kind, stored = typed(value)
         self.append(
             Fact(
-                at_ns=_time_ns(), subject=subject or self.id, key=key, type=kind.value,
+                at_ns=_time_ns(), subject=subject or self.id, key=str(key), type=kind.value,
                 value=stored,
             )
         )  # fmt: skip
@@ -285,7 +286,7 @@ class Execution:
             `path`, to open: ``np.load(ex.input("mesh.npy"))``.
         """
         self._touch(Direction.INPUT, path, kind, properties)
-        return os.fspath(path)
+        return _openable(path)
 
     def output(self, path: str | os.PathLike[str], kind: str = "dataset", **properties: Any) -> str:
         """
@@ -294,7 +295,7 @@ class Execution:
         Parameters and return value are those of `input`.
         """
         self._touch(Direction.OUTPUT, path, kind, properties)
-        return os.fspath(path)
+        return _openable(path)
 
     def model(self, path: str | os.PathLike[str], **properties: Any) -> str:
         """Record that this execution wrote a model: `output` with ``kind="model"``."""
@@ -305,7 +306,7 @@ class Execution:
         self, direction: Direction, path: str | os.PathLike[str], kind: str,
         properties: Mapping[str, Any],
     ) -> None:  # fmt: skip
-        named = os.fspath(path)
+        named = os.fsdecode(path)
         absolute = os.path.abspath(named)  # noqa: PTH100 - links are not resolved: the name is the user's
         try:
             found = os.stat(absolute)  # noqa: PTH116 - no path object is needed for it
@@ -340,6 +341,7 @@ class Execution:
 
     # -- ending ----------------------------------------------------------------------------
 
+    @harmless(lambda *_args, **_kwargs: False)
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Wait until the daemon has committed what was logged; tell whether it has."""
         return self._session.flush(timeout_s)
@@ -406,3 +408,8 @@ class Execution:
         elif error is not None:
             status = Status.FAILED
         self.end(status.value, exit_code)
+
+
+def _openable(path: str | os.PathLike[str]) -> str:
+    """Return the path; what is none is handed back as well, for whoever opens it to complain."""
+    return os.fspath(path) if isinstance(path, os.PathLike) else path

@@ -22,6 +22,9 @@ from contextlib import suppress
 from operator import length_hint
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
+from cmfd.client.values import legible
 from cmfd.errors import JournalError
 from cmfd.wire import journal as form
 from cmfd.wire.messages import Part, Sealed, encode
@@ -233,7 +236,7 @@ class JournalWriter:
         JournalFullError
             The disk is full; the record is not in the journal.
         """
-        payload = encode(record)
+        payload = _encoded(record)
         with self._lock:
             self._check_open()
             if self._appending:  # a signal handler that came in the middle of an append
@@ -458,6 +461,15 @@ class JournalWriter:
             if fd >= 0:
                 os.close(fd)
         self._fd = self._lock_fd = -1
+
+
+def _encoded(record: Record) -> bytes:
+    try:
+        return encode(record)
+    except (UnicodeEncodeError, TypeError):  # a file name that is no UTF-8; NumPy's kind of text
+        fields = {name: getattr(record, name) for name in record.__struct_fields__}
+        texts = {name: legible(value) for name, value in fields.items() if isinstance(value, str)}
+        return encode(replace(record, **texts))
 
 
 def _boot_id() -> bytes:

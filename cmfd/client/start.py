@@ -18,8 +18,8 @@ from cmfd.client.execution import Execution
 from cmfd.client.launch import ensure_daemon
 from cmfd.client.ranks import Rank, rank_from, rank_of
 from cmfd.client.session import session
+from cmfd.client.values import legible
 from cmfd.client.warn import tell
-from cmfd.errors import CmfdError
 from cmfd.wire.messages import ExecutionBegin, ProcessBegin, Record, RunBegin
 
 if TYPE_CHECKING:
@@ -88,20 +88,26 @@ def start(  # noqa: PLR0913 - each is optional and named
     """
     global _current  # noqa: PLW0603 - the current execution is the process's
     here = session()
-    rank = rank_of(comm) if comm is not None else rank_from(os.environ)
+    try:
+        rank = rank_of(comm) if comm is not None else rank_from(os.environ)
+    except Exception as error:
+        if here.settings.strict:
+            raise
+        tell("start", error)  # law 1: that is no communicator, in no rank
+        comm, rank = None, rank_from(os.environ)
     plan = _agree(comm, pipeline, stage, site)
-    begin = first_records(plan, rank, name)
+    begin = first_records(plan, rank, str(name))
     execution = Execution(
         here, plan.execution, plan.run.run, plan.pipeline, plan.stage, rank, begin, comm
     )
     _current = execution
-    _hand_down(plan)
     try:
+        _hand_down(plan)
         _open(here, execution, plan)
-    except (CmfdError, OSError) as error:
+    except Exception as error:
         if here.settings.strict:
             raise
-        tell("start", error)
+        tell("start", error)  # law 1: no threads left, no room for the journal, ...
     if params:
         execution.params(params)
     return execution
@@ -127,16 +133,18 @@ def _some_plan(
     pipeline: str | None, stage: str | None, site: str | os.PathLike[str] | None
 ) -> Plan:
     """Return a plan whatever happens: the other ranks wait for it."""
+    pipeline, stage = (None if name is None else _word(str(name)) for name in (pipeline, stage))
     try:
         return _plan(pipeline, stage, site)
-    except (CmfdError, OSError, ValueError) as error:
+    except Exception as error:
         if session().settings.strict:
             raise
         tell("start", error)
     run = identity.new_run()
     names = (pipeline or "default", stage or "default")
     execution = identity.execution_id(run.run, "", *names, 0)
-    return Plan(run, execution, None, *names, "", str(site or ""))
+    where = str(site) if isinstance(site, (str, os.PathLike)) else ""
+    return Plan(run, execution, None, *names, "", where)
 
 
 def _plan(pipeline: str | None, stage: str | None, site: str | os.PathLike[str] | None) -> Plan:
@@ -145,8 +153,8 @@ def _plan(pipeline: str | None, stage: str | None, site: str | os.PathLike[str] 
     step = identity.step_from(os.environ)
     inherited = outer.get("CMFD_EXECUTION", "")
     names = (outer.get("CMFD_PIPELINE"), outer.get("CMFD_STAGE"))
-    pipeline = pipeline or names[0] or default_pipeline(_cwd())
-    stage = stage or names[1] or default_stage(sys.argv[0] if sys.argv else "")
+    pipeline = pipeline or names[0] or _word(default_pipeline(_cwd()))
+    stage = stage or names[1] or _word(default_stage(sys.argv[0] if sys.argv else ""))
     parent = identity.parse(inherited) if inherited else None
     if parent is not None and (pipeline, stage) == names:
         execution, parent = parent, None
@@ -154,8 +162,13 @@ def _plan(pipeline: str | None, stage: str | None, site: str | os.PathLike[str] 
         key = (run.run, step or session().instance.hex(), pipeline, stage)
         ordinal = _ordinals[key] = _ordinals.get(key, -1) + 1
         execution = identity.execution_id(*key, ordinal)
-    where = os.path.abspath(site or _site(outer))  # noqa: PTH100 - not resolved, as elsewhere
+    where = os.path.abspath(os.fsdecode(site or _site(outer)))  # noqa: PTH100 - not resolved, as elsewhere
     return Plan(run, execution, parent, pipeline, stage, step, where)
+
+
+def _word(name: str) -> str:
+    """Make a name fit for a variable, an id and a record: directories may have any bytes."""
+    return legible(name).replace("\0", "")
 
 
 def _site(outer: Mapping[str, str]) -> str:

@@ -57,6 +57,11 @@ def as_step(step: Any) -> int:
     return whole
 
 
+def legible(text: str) -> str:
+    """Return a text as UTF-8 can hold it: file names' other bytes, and halves of pairs, escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def typed(value: Any) -> tuple[ValueType, Scalar]:  # noqa: PLR0911 - one a type
     """
     Return a parameter's type and its value as stored.

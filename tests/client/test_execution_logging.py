@@ -24,6 +24,7 @@ from cmfd.wire import journal as form
 from cmfd.wire.messages import (
     Environment,
     ExecutionBegin,
+    Fact,
     Group,
     Hashed,
     Param,
@@ -550,3 +551,72 @@ def test_spawned_workers_log_to_the_execution_of_their_parent(ex: Execution, nod
     }
     assert steps == list(range(6))
     assert begins == {ex.id}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"pipeline": "a\ud800"}, {"stage": "a\0b"}, {"pipeline": 3},
+     {"site": 5}, {"site": "a\0b"}, {"comm": 5}, {"name": "\ud800"}, {"name": 7},
+     {"params": [1]}],
+)  # fmt: skip
+def test_no_argument_of_start_stops_the_job(node: Path, arguments: dict[str, Any]) -> None:
+    """Names that are no UTF-8, or no text at all, and things that are no communicator."""
+    ex = cmfd.start(**arguments)
+    ex.metric("loss", 1.0)
+
+    assert logged(node)["loss"] == [(0, 1.0)]
+
+
+def test_a_job_runs_in_a_directory_whose_name_is_no_utf8(
+    node: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither it nor its files' names can be text as they are: their other bytes are escaped."""
+    directory = os.fsdecode(os.fsencode(tmp_path) + b"/m\xfcll")
+    Path(directory).mkdir()
+    monkeypatch.chdir(directory)
+    monkeypatch.setattr(sys, "argv", ["x.py", "\udce4"])
+    name = os.fsdecode(b"\xe4.npy")
+    Path(name).touch()
+
+    ex = cmfd.start()
+    assert ex.input(name) == name
+    ex.param("file", name)
+    ex.end()
+
+    (blocks,) = journals(node)
+    said = records(blocks)
+    assert ex.pipeline == "m\\udcfcll"
+    assert [r.path for r in said if isinstance(r, Touch)] == ["\\udce4.npy"]
+    assert [r.value for r in said if isinstance(r, Param)] == ["\\udce4.npy"]
+    assert [r.digest[:4] for r in said if isinstance(r, Hashed)] == ["md5:"]
+
+
+class Text(str):
+    """Text of another library, as NumPy has it."""
+
+    __slots__ = ()
+
+
+def test_texts_of_other_kinds_are_texts(ex: Execution, node: Path) -> None:
+    """As names, keys and paths; a path may be bytes."""
+    Path("f").touch()
+    ex.metric(Text("loss"), 1.0)
+    ex.metrics({Text("a"): 1.0, "b\ud800": 2.0})
+    ex.param(Text("key"), Text("value"))
+    ex.tag(cast("str", 5), Text("x"))
+    ex.input(cast("str", b"f"))
+
+    (blocks,) = journals(node)
+    said = records(blocks)
+    assert values(blocks) == {"loss": [(0, 1.0)], "a": [(0, 1.0)], "b\\ud800": [(0, 2.0)]}
+    assert [(r.key, r.value) for r in said if isinstance(r, Param)] == [("key", "value")]
+    assert [(r.key, r.value) for r in said if isinstance(r, Fact)] == [("5", "x")]
+    assert [r.path for r in said if isinstance(r, Touch)] == ["f"]
+
+
+def test_no_argument_of_another_call_stops_the_job(ex: Execution) -> None:
+    """What is no path is handed back: opening it says what is wrong."""
+    ex.params(cast("dict[str, Any]", [1]))
+    assert ex.flush(cast("float", "soon")) is False
+    given = cast("str", None)
+    assert ex.output(given) is given
