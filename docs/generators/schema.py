@@ -96,8 +96,7 @@ def _comment(text: str) -> str:
 
 
 def _table(db: sqlite3.Connection, said: Said) -> str:
-    shared = {} if said.columns else _meanings_of_content().get(said.name, {})
-    known = {**shared, **said.columns}
+    known = {**said.columns, **_meanings_of_content().get(said.name, {})}
     rows = [
         (code(column), kind, _constraint(kind, not_null, key), known.get(column) or _usual(column))
         for _, column, kind, not_null, _, key in _columns(db, said.name)

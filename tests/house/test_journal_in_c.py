@@ -101,3 +101,22 @@ def test_a_c_programs_journal_is_merged_into_a_site(writer: Path, tmp_path: Path
         ("loss", N_VALUES, 1 / N_VALUES),
     ]
     assert status == [(RUN, "completed")]
+
+
+@pytest.mark.slow
+def test_a_c_program_under_cmfd_run_is_part_of_its_run(
+    writer: Path, tmp_path: Path, new_user: dict[str, str]
+) -> None:
+    """It never spoke to the daemon, which finds its journal when the run is sealed."""
+    site, journals = tmp_path / "site", '"$CMFD_NODE_DIR/journals"'
+    program = f'{writer} {journals} {INSTANCE} "$CMFD_RUN" "$CMFD_EXECUTION" {N_VALUES}'
+    order = ["run", "--site", str(site), "--pipeline", "c", "--stage", "write"]
+
+    command = [sys.executable, "-m", "cmfd", *order, "--", "sh", "-c", program]
+    subprocess.run(command, check=True, env=new_user, cwd=tmp_path)
+
+    with closing(sqlite3.connect(site / "index.db")) as index:
+        found = index.execute("SELECT stage, name, n_values FROM metrics ORDER BY name").fetchall()
+        executions = index.execute("SELECT stage, status, n_processes FROM executions").fetchall()
+    assert found == [("write", name, N_VALUES) for name in ("a", "b", "loss")]
+    assert executions == [("write", "completed", 2)]
