@@ -81,6 +81,7 @@ class Sender(threading.Thread):
         self._drained = threading.Event()
         self._reset()
         self._hello_s = 0.0
+        self._stalled = False
 
     def _reset(self) -> None:
         self._credit_bytes = 0
@@ -137,18 +138,13 @@ class Sender(threading.Thread):
         import zmq  # noqa: PLC0415 - 40 ms that no caller should wait for
 
         context = zmq.Context()
-        socket = context.socket(zmq.DEALER)
-        socket.linger = 0
-        socket.setsockopt(zmq.IMMEDIATE, 1)  # queue nothing for a daemon that is not there
-        socket.setsockopt(zmq.RECONNECT_IVL, 50)
-        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
-        socket.connect(self._endpoint)
-        poller = zmq.Poller()
-        poller.register(socket, zmq.POLLIN)
-        poller.register(self._wake_r, zmq.POLLIN)
+        socket = self._connect(context)
         try:
             while not self._leaving.is_set():
-                self._turn(socket, poller)
+                if self._stalled:
+                    socket.close()
+                    socket = self._connect(context)
+                self._turn(socket)
             if self._drained.is_set():
                 self._say(socket, Bye())
                 socket.linger = int(_LEAVE_S * 1000)
@@ -157,9 +153,27 @@ class Sender(threading.Thread):
             context.term()
             os.close(self._wake_r)
 
-    def _turn(self, socket: zmq.Socket[bytes], poller: zmq.Poller) -> None:
+    def _connect(self, context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
+        """Open a connection; what was sent over another is the daemon's to account for."""
         import zmq  # noqa: PLC0415 - cached by now
 
+        socket = context.socket(zmq.DEALER)
+        socket.linger = 0
+        socket.setsockopt(zmq.IMMEDIATE, 1)  # queue nothing for a daemon that is not there
+        socket.setsockopt(zmq.RECONNECT_IVL, 50)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        socket.connect(self._endpoint)
+        self._welcomed.clear()
+        self._stalled = False
+        self._hello_s = 0.0
+        return socket
+
+    def _turn(self, socket: zmq.Socket[bytes]) -> None:
+        import zmq  # noqa: PLC0415 - cached by now
+
+        poller = zmq.Poller()
+        poller.register(socket, zmq.POLLIN)
+        poller.register(self._wake_r, zmq.POLLIN)
         urgent = self._flush_wanted and not self._drained.is_set()
         wait_s = 0.02 if urgent and not self._welcomed.is_set() else self._interval_s
         ready = dict(poller.poll(round(wait_s * 1000)))
@@ -169,7 +183,7 @@ class Sender(threading.Thread):
             self._receive(socket, zmq.NOBLOCK)
         self._on_tick()
         self._keep_connected(socket)
-        if self._welcomed.is_set():
+        if self._welcomed.is_set() and not self._stalled:
             self._send_new(socket)
 
     def _receive(self, socket: zmq.Socket[bytes], flags: int) -> None:
@@ -216,7 +230,8 @@ class Sender(threading.Thread):
         now_s = time.monotonic()
         waiting = self._under_way or self._flush_token > self._flushed
         if waiting and now_s - self._heard_s > _STALLED_S:
-            self._welcomed.clear()
+            self._stalled = True
+            return
         if not self._welcomed.is_set() and now_s - self._hello_s > _HELLO_AGAIN_S:
             hello = Hello(
                 protocol=PROTOCOL_VERSION,
