@@ -73,8 +73,9 @@ def merge_site(
     report = MergeReport()
     gather(site, sources, report)
     merger = _Merger(site, report, progress)
-    # After letting go, once more: a pack may have come in between the last look and that.
-    while merger.todo() or is_missing(site.index):
+    # Once in any case, which makes a lost index anew and undoes what a killed merger left half
+    # done; and once more after letting go: a pack may have come in since the last look.
+    while not merger.has_looked or merger.todo():
         with ExitStack() as lock:
             try:
                 lock.enter_context(merge_lock(site.lock, wait=wait))
@@ -95,11 +96,13 @@ class _Merger:
         self._progress = progress
         self._stuck: set[Path] = set()
         self._n_done = 0
+        self.has_looked = False
 
     def todo(self) -> list[Path]:
         return [pack for pack in inbox.waiting(self._site) if pack not in self._stuck]
 
     def drain(self) -> None:
+        self.has_looked = True
         if is_missing(self._site.index) and any(self._site.merged_packs()):
             self._report.skipped += rebuild(self._site)
         with closing(SiteStore(self._site.index)) as index:

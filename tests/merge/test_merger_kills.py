@@ -40,6 +40,18 @@ sys.stdin.readline()
 reindex(Path(sys.argv[1]))
 """
 
+HALF = """
+import sys
+from pathlib import Path
+from cmfd.store.site import SiteStore
+db = SiteStore(Path(sys.argv[1]))._db
+db.execute("PRAGMA cache_size = 1")
+db.execute("BEGIN IMMEDIATE")
+db.execute("UPDATE process SET host = host || zeroblob(3000)")
+print("half", flush=True)
+sys.stdin.readline()
+"""
+
 N_PACKS = 24
 
 
@@ -109,6 +121,22 @@ def test_a_merger_killed_again_and_again_loses_nothing(
     kill_mergers(tmp_path / "site", packs, whole, random.Random(), 5)
     merge_site(tmp_path / "site", [packs])
     check_finished(tmp_path / "site", whole[0], contents)
+
+
+def test_a_merge_with_nothing_to_merge_undoes_what_a_killed_one_left_half_done(
+    tmp_path: Path, whole: tuple[Path, float]
+) -> None:
+    """Those who may only read the site cannot do it, and wait for it."""
+    site = tmp_path / "site"
+    shutil.copytree(whole[0], site)
+    with python(HALF, site / "index.db") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "half\n"
+        process.kill()
+    assert (site / "index.db-journal").stat().st_size > 0
+    merge_site(site)
+    assert "index.db-journal" not in files_of(site)
+    assert digest_of(site) == digest_of(whole[0])
 
 
 @pytest.mark.slow
