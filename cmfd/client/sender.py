@@ -166,6 +166,7 @@ class Sender(threading.Thread):
         self._welcomed.clear()
         self._stalled = False
         self._hello_s = 0.0
+        self._heard_s = time.monotonic()
         return socket
 
     def _turn(self, socket: zmq.Socket[bytes]) -> None:
