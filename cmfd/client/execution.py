@@ -10,6 +10,7 @@ and is dealt with in `cmfd.client.slow`.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
@@ -81,6 +82,7 @@ class Execution:
         self._int_series: dict[str, int] = {}
         self._steps: dict[str, Iterator[int]] = {}
         self._groups: dict[tuple[str, ...], slow.Group] = {}
+        self._sets: dict[tuple[str, ...], Iterator[int]] = {}  # steps of those that get no rows
         self._row: slow.Group = slow.NO_GROUP  # the group of the last row
 
     def after_fork(self) -> None:
@@ -92,9 +94,9 @@ class Execution:
     def begin(self) -> None:
         """Write what this execution is; once a journal, before anything else."""
         if not self._began:
-            self._began = True
             for record in self._begin:
                 self._session.append(record)
+            self._began = True  # not before: on a full disk, all of it is said again
 
     def append(self, record: Record) -> None:
         """Write an event record of this execution."""
@@ -128,8 +130,6 @@ class Execution:
                 offset = next(slots)
                 _pack_point(buffer, offset, _time_ns(), step, value, series, mark)
                 return
-        except (KeyError, StopIteration):
-            pass
         except Exception:  # noqa: BLE001 - a user's step may raise anything; the long way says what
             if offset >= 0:
                 slow.void_point(buffer, offset, mark)
@@ -150,7 +150,8 @@ class Execution:
         ----------
         values : mapping of str to float
             As in `metric`. Log the same names in the same order each time: every set of names
-            has a block of its own in the journal. A name first logged here as a float stays
+            has a block of its own in the journal, until there are too many (the values of
+            further ones are logged singly). A name first logged here as a float stays
             one: an integer beyond 2**53 that follows is rounded to it.
         step : int, optional
             As in `metric`, counted per set of names.
@@ -166,8 +167,6 @@ class Execution:
             buffer, slots, mark = stream.cursor
             offset = next(slots)
             pack_into(buffer, offset, _time_ns(), step, *values.values(), 1, mark)
-        except (KeyError, StopIteration):
-            pass
         except Exception:  # noqa: BLE001 - a user's value may raise anything, as above
             if offset >= 0:
                 slow.void_row(buffer, offset, row, mark)
@@ -212,7 +211,13 @@ class Execution:
         dict of str to float, or None
             What was logged, on rank 0; None on the others.
         """
-        number = float(as_number(value))
+        try:
+            number = float(as_number(value))
+        except Exception as error:
+            if self.strict:
+                raise
+            tell("metric_reduced", error)
+            number = math.nan  # law 1: the other ranks wait for this one
         gathered = [number] if self._comm is None else self._comm.gather(number, root=0)
         if gathered is None:
             return None

@@ -36,6 +36,7 @@ _READING_S = 30.0  # how often a running process reports its CPU time and memory
 _LEAVE_S = 2.0  # the journal is as safe; a busy daemon takes it from the file
 _CONNECT_S = 0.2
 _HASH_S = 30.0
+_MAX_GROUPS = 256
 
 
 class Session:
@@ -66,7 +67,7 @@ class Session:
         self.defining = threading.RLock()
         """Held while a name gets its number, so that two threads give it one."""
         self._series_ids = count(1)
-        self._group_ids = count(1)
+        self.n_groups = 0
         self._tokens = count(1)
         self._read_s = time.monotonic()
         self._closed = False
@@ -86,7 +87,7 @@ class Session:
         if self._journal is None:
             with self._lock:
                 if self._failure is not None:
-                    raise self._failure
+                    raise self._failure.with_traceback(None)  # which would grow with each raise
                 if self._journal is None:
                     self._open_or_fail()
         assert self._journal is not None
@@ -151,9 +152,15 @@ class Session:
 
     def group(self, series: list[int]) -> Stream:
         """Make a stream for rows of these series."""
-        number = next(self._group_ids)
+        number = self.n_groups = self.n_groups + 1
         self.append(Group(at_ns=time.time_ns(), id=number, series=series))
         return Stream(form.ROWS, form.row_struct(len(series)).size, number)
+
+    @property
+    def max_groups(self) -> int:
+        """How many groups may each hold a block, so that these do not fill the journal."""
+        n_blocks = self.settings.journal_limit_bytes // self.settings.block_bytes
+        return min(_MAX_GROUPS, n_blocks // 4)
 
     def token(self) -> int:
         """Return a number that no other touch of this journal has."""
@@ -213,10 +220,10 @@ class Session:
         Returns
         -------
         bool
-            Whether it has. If not, nothing is lost: the journal has it.
+            Whether it has. If not, nothing is lost that the journal took.
         """
         if self._sender is None:
-            return True
+            return self._failure is None
         connect_s = _CONNECT_S if socket_path(self.settings.node_dir).exists() else 0.0
         return self._sender.drain(timeout_s, connect_s)
 

@@ -31,6 +31,8 @@ __all__ = [
     "void_row",
 ]  # fmt: skip
 
+_MAX_ROW_VALUES = 4000
+"""Rows of more (32 KiB) may fit neither a small block nor what a daemon lets a process send."""
 
 Group = tuple[list[str], Stream, "Callable[..., None]", "Iterator[int]"]
 """Names logged together, the stream of their rows, how to pack one, and its next step. A plain
@@ -43,8 +45,7 @@ NO_GROUP: Group = ([], Stream(ROWS, 8, 0), row_struct(0).pack_into, count())
 def metric(execution: Execution, name: str, value: Any, step: Any) -> None:
     """Log one value by the long way; see `Execution.metric`."""
     number = as_number(value)
-    if not isinstance(name, str):
-        raise TypeError(f"a metric's name is text, not {type(name).__name__}")
+    name = _name(name)
     if step is not None:
         step = as_step(step)
     exact = isinstance(number, int)
@@ -58,19 +59,43 @@ def metric(execution: Execution, name: str, value: Any, step: Any) -> None:
 
 def metrics(execution: Execution, values: Mapping[str, Any], step: Any) -> None:
     """Log several values by the long way; see `Execution.metrics`."""
-    numbers = {name: as_number(value) for name, value in values.items()}
-    if step is not None:
-        step = as_step(step)
+    step = None if step is None else as_step(step)
+    numbers, failure = _numbers(values)
     large = {name: number for name, number in numbers.items() if isinstance(number, int)}
     names = tuple(name for name in numbers if name not in large)
-    if names:
-        _, stream, pack_into, steps = _group(execution, names)
-        if step is None:
-            step = next(steps)
+    group = _group(execution, names) if names else None
+    if step is None and names:
+        counted = execution._sets.setdefault(names, count()) if group is None else group[3]  # noqa: SLF001 - the other half of Execution
+        step = next(counted)
+    if group is None:
+        for name in names:
+            execution.metric(name, numbers[name], step)
+    else:
+        _, stream, pack_into, _ = group
         row = (numbers[name] for name in names)
         _write(execution, stream, pack_into, len(names), time.time_ns(), step, *row, 1)
     for name, number in large.items():
         metric(execution, name, number, step)
+    if failure is not None:
+        raise failure
+
+
+def _numbers(values: Mapping[str, Any]) -> tuple[dict[str, float | int], Exception | None]:
+    """Return the values that are numbers, and what is wrong with the first one that is not."""
+    numbers: dict[str, float | int] = {}
+    failure = None
+    for name, value in values.items():
+        try:
+            numbers[_name(name)] = as_number(value)
+        except Exception as error:  # noqa: BLE001, PERF203 - a user's value may raise anything
+            failure = failure or error
+    return numbers, failure
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"a metric's name is text, not {type(name).__name__}")
+    return name
 
 
 def _write(
@@ -102,14 +127,17 @@ def _series(execution: Execution, name: str, kind: str) -> int:
     return known[name]
 
 
-def _group(execution: Execution, names: tuple[str, ...]) -> Group:
-    """Return the group of these names, defining it at first use."""
+def _group(execution: Execution, names: tuple[str, ...]) -> Group | None:
+    """Return the group of these names, defining it at first use; none if they get no rows."""
     groups = execution._groups  # noqa: SLF001 - as above
+    session = execution._session  # noqa: SLF001 - as above
     if names not in groups:
+        if len(names) > _MAX_ROW_VALUES or session.n_groups >= session.max_groups:
+            return None
         series = [_series(execution, name, "float") for name in names]
-        with execution._session.defining:  # noqa: SLF001 - as above
+        with session.defining:
             if names not in groups:
-                stream = execution._session.group(series)  # noqa: SLF001 - as above
+                stream = session.group(series)
                 pack = row_struct(len(names)).pack_into
                 groups[names] = (list(names), stream, pack, count())
     return groups[names]

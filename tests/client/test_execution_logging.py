@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -620,3 +621,111 @@ def test_no_argument_of_another_call_stops_the_job(ex: Execution) -> None:
     assert ex.flush(cast("float", "soon")) is False
     given = cast("str", None)
     assert ex.output(given) is given
+
+
+def test_values_that_are_good_are_kept_beside_ones_that_are_not(
+    ex: Execution, node: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A name that is no text would leave values of nothing in the journal."""
+    ex.metrics(cast("dict[str, float]", {"a": 1.0, 2: 2.0, "b": "three"}))
+    ex.metrics(cast("dict[str, float]", {1: 1.0}))
+
+    assert logged(node) == {"a": [(0, 1.0)]}
+    assert len(caplog.records) == 1
+
+
+def test_a_row_too_long_for_a_block_is_logged_singly(ex: Execution, node: Path) -> None:
+    """At one step, which is counted as for other sets of names."""
+    many = {f"m{i}": float(i) for i in range(40_000)}
+    ex.metrics(many)
+    ex.metrics(many)
+
+    found = logged(node)
+    assert len(found) == len(many)
+    assert found["m39999"] == [(0, 39_999.0), (1, 39_999.0)]
+    (journal,) = (node / "journals").iterdir()
+    assert journal.stat().st_size < 64 << 20
+
+
+def test_ever_new_sets_of_names_do_not_fill_the_journal(
+    node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a block of its own only while there are few."""
+    monkeypatch.setenv("CMFD_JOURNAL_LIMIT_BYTES", str(4 << 20))
+    ex = cmfd.start()
+    for i in range(200):
+        ex.metrics({"same": float(i), f"m{i}": 1.0}, step=i)
+
+    assert logged(node)["same"] == [(i, float(i)) for i in range(200)]
+
+
+class Picky:
+    """A number that raises what the hot path itself does when there is more to do."""
+
+    def __init__(self, error: type[Exception]) -> None:
+        self.error = error
+
+    def __float__(self) -> float:
+        raise self.error
+
+    __index__ = __float__
+
+
+@pytest.mark.parametrize("error", [KeyError, StopIteration, RuntimeError])
+def test_a_value_that_raises_leaves_no_hole(ex: Execution, error: type[Exception]) -> None:
+    """Its slot stands for nothing; left empty, the journal would never be settled."""
+    ex.metric("m", 1.0)
+    ex.metrics({"a": 1.0})
+    ex.metric("m", 1.0, step=cast("int", Picky(error)))
+    ex.metrics({"a": Picky(error)})
+
+    blocks = ex._session.journal._blocks.values()
+    assert all(block.complete([]) == [(0, block.reserved)] for block in blocks)
+
+
+class Ranks:
+    """Both ends of a communicator of two, seen from rank 1."""
+
+    def __init__(self) -> None:
+        self.sent: list[float] = []
+
+    @staticmethod
+    def Get_rank() -> int:  # noqa: N802 - mpi4py's name
+        return 1
+
+    @staticmethod
+    def Get_size() -> int:  # noqa: N802 - as above
+        return 2
+
+    @staticmethod
+    def bcast(_plan: object, root: int) -> object:
+        assert root == 0
+        return start_module._some_plan("p", "s", None)
+
+    def gather(self, number: float, root: int) -> None:
+        assert root == 0
+        self.sent.append(number)
+
+
+def test_a_rank_without_a_number_keeps_no_other_waiting(node: Path) -> None:
+    """It takes part with NaN: whoever gathers would wait for ever."""
+    assert node.parent.is_dir()
+    ranks = Ranks()
+    ex = cmfd.start(comm=ranks)
+    ex.metric_reduced("m", cast("float", None))
+
+    assert len(ranks.sent) == 1
+    assert math.isnan(ranks.sent[0])
+
+
+def test_a_job_without_a_journal_does_not_grow(node: Path) -> None:
+    """The error that each call meets is one object; its traceback must not grow with each."""
+    node.write_text("no directory")
+    ex = cmfd.start()
+    for i in range(100):
+        ex.metric("m", 1.0, step=i)
+
+    failure = ex._session._failure
+    assert failure is not None
+    assert len(traceback.extract_tb(failure.__traceback__)) < 50
+    assert ex.flush() is False
