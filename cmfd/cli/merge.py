@@ -14,6 +14,7 @@ from cmfd.cli.output import print_json
 from cmfd.cli.progress import progress_bar
 from cmfd.errors import IncompleteError
 from cmfd.merge.batch import merge_site
+from cmfd.report import units
 
 if TYPE_CHECKING:
     from cmfd.merge.report import MergeReport
@@ -61,7 +62,7 @@ def _text(site: Path, done: MergeReport) -> str:
     repeated = f", {done.repeated} there before" if done.repeated else ""
     waiting = f", {done.left_in_inbox} left in the inbox" if done.left_in_inbox else ""
     busy = f"\nLeft to the merger at work: {done.busy_holder}" if done.busy_holder else ""
-    return f"{done.absorbed} packs merged into {site}{repeated}{waiting}{busy}"
+    return f"{units.count(done.absorbed, 'pack')} merged into {site}{repeated}{waiting}{busy}"
 
 
 def _left_out(done: MergeReport) -> str:

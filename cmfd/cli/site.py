@@ -11,6 +11,7 @@ from cmfd.cli.help import example
 from cmfd.cli.output import print_json
 from cmfd.cli.progress import progress_bar
 from cmfd.errors import IncompleteError
+from cmfd.report import units
 
 
 @example(
@@ -80,7 +81,9 @@ def verify(site: Path, *, deep: bool, as_json: bool, quiet: bool) -> None:
             }
         )
     elif not quiet:
-        click.echo(f"{found.n_packs} packs read, {len(found.problems)} problems at {site}")
+        packs = units.count(found.n_packs, "pack")
+        problems = units.count(len(found.problems), "problem")
+        click.echo(f"{packs} read, {problems} at {site}")
     if found.problems:
         raise IncompleteError("\n".join(("Not all is well:", *found.problems)))
 
@@ -115,7 +118,6 @@ def reindex(site: Path, *, as_json: bool, quiet: bool) -> None:
 def gc(site: Path, *, remove: bool, keep_days: float, as_json: bool) -> None:
     """Find leftovers of crashes and old quarantine; never a pack that is merged or waits."""
     from cmfd.merge.gc import gc as collect  # noqa: PLC0415 - as above
-    from cmfd.report import units  # noqa: PLC0415 - as above
 
     found = collect(site, keep_days=keep_days, remove=remove)
     if as_json:
@@ -136,4 +138,5 @@ def gc(site: Path, *, remove: bool, keep_days: float, as_json: bool) -> None:
     for path in found.strangers:
         click.echo(f"{path}: nothing that cmfd makes; it is left alone")
     done = "removed" if remove else "can be removed: cmfd site gc --remove"
-    click.echo(f"{len(found.leftovers)} files {done}" if found.leftovers else "Nothing to remove.")
+    n_files = units.count(len(found.leftovers), "file")
+    click.echo(f"{n_files} {done}" if found.leftovers else "Nothing to remove.")

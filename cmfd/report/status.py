@@ -27,11 +27,11 @@ def status_lines(document: Mapping[str, Any]) -> Iterator[str]:
         Node directory, the daemon's own document (None without one), journals, site. What a daemon
         of another release does not say is left out.
     """
-    yield f"node     {document['node_dir']}: {document['journals']} journals"
+    yield f"node     {document['node_dir']}: {units.count(document['journals'], 'journal')}"
     if (daemon := document["daemon"]) is not None:
         yield from _daemon_lines(daemon)
     site = document["site"]
-    waiting = f"{site['waiting']} packs wait, {site['quarantined']} in quarantine"
+    waiting = f"{units.count(site['waiting'], 'pack')} waiting, {site['quarantined']} in quarantine"
     yield printable(f"site     {site['path']}: {waiting if site['exists'] else 'not made yet'}")
 
 
@@ -40,10 +40,9 @@ def _daemon_lines(daemon: Mapping[str, Any]) -> Iterator[str]:
     yield f"daemon   cmfd {version}, process {pid}" + (", ending" * bool(daemon.get("stopping")))
     yield f"clients  {len(daemon.get('clients', ()))} connected"
     received, committed = daemon.get("bytes_received"), daemon.get("bytes_committed")
-    yield (
-        f"data     {units.size(received)} received, {units.size(committed)} committed in "
-        f"{daemon.get('commits', 0)} commits, {units.size(daemon.get('queued_bytes'))} queued"
-    )
+    commits = units.count(daemon.get("commits", 0), "commit")
+    sizes = [units.size(size) for size in (received, committed, daemon.get("queued_bytes"))]
+    yield f"data     {sizes[0]} received, {sizes[1]} committed in {commits}, {sizes[2]} queued"
     for name in ("commit", "ack"):
         yield from _latency(name, daemon.get(f"{name}_latency", {}))
     for run in daemon.get("runs", ()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import compress
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def draw(table: Table, stream: IO[str] | None = None) -> None:
     Parameters
     ----------
     table : Table
-        One with a title and without rows is left out.
+        One with a title and without rows is left out, and so are columns without a text.
     stream : text file, optional
         Where to; standard output if not given.
     """
@@ -54,12 +55,13 @@ def draw(table: Table, stream: IO[str] | None = None) -> None:
     if table.title and not table.rows:
         return
     grid = Grid(box=None, pad_edge=False, header_style="bold")
-    for column in table.columns:
+    used = [any(cells) for cells in zip(*table.rows, strict=True)] or [True] * len(table.columns)
+    for column in compress(table.columns, used):
         grid.add_column(
             column.heading, justify="right" if column.right else "left", overflow="fold"
         )
     for row in table.rows:
-        grid.add_row(*(Text(printable(cell)) for cell in row))
+        grid.add_row(*(Text(printable(cell)) for cell in compress(row, used)))
     out = stream or sys.stdout
     console = Console(file=out, width=None if out.isatty() else UNBOUNDED_COLUMNS)
     with console.capture() as drawn:

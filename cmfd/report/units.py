@@ -53,6 +53,11 @@ def share(ratio: float | None) -> str:
     return NOTHING if ratio is None else f"{ratio * 100:.1f} %"
 
 
+def count(n: int, what: str) -> str:
+    """Return ``1 pack``, ``2 packs``."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
 def when(at_ns: int | None) -> str:
     """Return a time in the reader's time zone, to the second."""
     if at_ns is None:

@@ -86,7 +86,7 @@ def test_verify_finds_what_is_wrong(three_runs: ASite, invoke: Invoke) -> None:
     pack.write_bytes(pack.read_bytes()[:-1])
     done = invoke("site", "verify", code=12)
     assert pack.name in done.stderr
-    assert "1 problems" in done.stdout
+    assert "1 problem " in done.stdout
 
 
 def test_gc_tells_before_it_removes(three_runs: ASite, invoke: Invoke) -> None:
@@ -117,7 +117,7 @@ def test_status_without_a_daemon_says_so(site: ASite, invoke: Invoke, tmp_path: 
     document = json.loads(done.stdout)
     assert document["daemon"] is None
     assert document["site"]["waiting"] == 1
-    assert "1 packs wait" in invoke("status", code=7).stdout
+    assert "1 pack waiting" in invoke("status", code=7).stdout
 
 
 def test_status_is_what_the_daemon_says(node: Node) -> None:

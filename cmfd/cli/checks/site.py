@@ -13,6 +13,7 @@ from cmfd.merge.layout import open_site
 from cmfd.merge.lock import merge_lock
 from cmfd.merge.quarantine import REASON_SUFFIX
 from cmfd.query.index import open_index
+from cmfd.report import units
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,14 +74,16 @@ def _index(path: Path) -> Finding:
         return Finding("site: index", "ok", "nothing was merged yet")
     except CmfdError as error:
         return Finding("site: index", "fail", str(error))
-    return Finding("site: index", "ok", f"{n_runs} runs")
+    return Finding("site: index", "ok", units.count(n_runs, "run"))
 
 
 def _waiting(site: Site) -> Iterator[Finding]:
     n_waiting = len(inbox.waiting(site))
     if n_waiting:
-        yield Finding("site: inbox", "warn", f"{n_waiting} packs wait", "Run `cmfd merge`.")
+        yield Finding(
+            "site: inbox", "warn", f"{units.count(n_waiting, 'pack')} waiting", "Run `cmfd merge`."
+        )
     refused = [path for path in site.quarantine.glob("*") if path.name.endswith(REASON_SUFFIX)]
     if refused:
-        what = f"{len(refused)} packs could not be merged"
+        what = f"{units.count(len(refused), 'pack')} could not be merged"
         yield Finding("site: quarantine", "warn", what, f"See why in {refused[0]}.")
