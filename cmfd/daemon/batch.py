@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cmfd.daemon.effects import Commit, Ended, SealMark
+from cmfd.store.node import JournalSlice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from cmfd.store.node import JournalSlice
+    from cmfd.wire.messages import Slice
 
 Range = tuple[int, int, int]
 """``(block, first, end)``."""
@@ -45,23 +46,72 @@ class Session:
 
 
 @dataclass(eq=False)
+class Stretch:
+    """
+    Units of one block that follow each other, in the pieces they came in.
+
+    A client that sends often sends little at a time, and the store's work is
+    mostly by the slice: what begins where the one before ended joins it.
+    """
+
+    head: Slice
+    end: int
+    payloads: list[bytes]
+
+    def goes_on_with(self, head: Slice) -> bool:
+        """Tell whether a slice begins where this ends."""
+        mine = self.head
+        return self.end == head.first and (mine.kind, mine.record_bytes, mine.group) == (
+            head.kind,
+            head.record_bytes,
+            head.group,
+        )
+
+
+@dataclass(eq=False)
 class Share:
     """What one session has in a batch."""
 
     session: Session
     since_ns: int
     n_bytes: int = 0
-    ranges: list[Range] = field(default_factory=list)
+    stretches: list[Stretch] = field(default_factory=list)
     flushes: list[int] = field(default_factory=list)
+    _last: dict[int, Stretch] = field(default_factory=dict)
 
-    def add(self, block: int, first: int, end: int) -> None:
-        """Note a range, joined to the one before where it goes on from it."""
-        if self.ranges:
-            last_block, last_first, last_end = self.ranges[-1]
-            if last_block == block and last_end == first:
-                self.ranges[-1] = (block, last_first, end)
-                return
-        self.ranges.append((block, first, end))
+    def add(self, head: Slice, payload: bytes) -> None:
+        """Take a slice."""
+        self.n_bytes += len(payload)
+        last = self._last.get(head.block)
+        if last is not None and last.goes_on_with(head):
+            last.end = head.end
+            last.payloads.append(payload)
+            return
+        stretch = Stretch(head, head.end, [payload])
+        self._last[head.block] = stretch
+        self.stretches.append(stretch)
+
+    def ranges(self) -> list[Range]:
+        """Return exactly what is in it."""
+        return [(item.head.block, item.head.first, item.end) for item in self.stretches]
+
+    def slices(self, host: str) -> Iterator[JournalSlice]:
+        """Yield what is in it as the store takes it."""
+        session = self.session
+        for item in self.stretches:
+            yield JournalSlice(
+                instance=session.instance,
+                uid=session.uid,
+                journal=session.journal,
+                host=host,
+                block=item.head.block,
+                kind=item.head.kind,
+                record_bytes=item.head.record_bytes,
+                group=item.head.group,
+                first=item.head.first,
+                end=item.end,
+                payload=item.payloads[0] if len(item.payloads) == 1 else b"".join(item.payloads),
+            )
 
 
 @dataclass(eq=False)
@@ -73,14 +123,16 @@ class Batch:
     ----------
     due_ns : int or None
         When to write it; None while there is nothing in it.
-    piece_bytes : int
-        How much of it was read from journals of dead processes.
+    shares : dict of int to Share
+        What came from clients, by the session's number.
+    pieces : list of JournalSlice
+        What was read from journals of dead processes.
     """
 
     number: int
     due_ns: int | None = None
-    slices: list[JournalSlice] = field(default_factory=list)
     shares: dict[int, Share] = field(default_factory=dict)
+    pieces: list[JournalSlice] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
     sealed: list[SealMark] = field(default_factory=list)
     client_bytes: int = 0
@@ -91,33 +143,31 @@ class Batch:
         """Payload bytes in all."""
         return self.client_bytes + self.piece_bytes
 
+    @property
+    def n_slices(self) -> int:
+        """Slices that the store will be given."""
+        return len(self.pieces) + sum(len(share.stretches) for share in self.shares.values())
+
     def wanted_by(self, at_ns: int) -> None:
         """Make sure that it is written at `at_ns` or before."""
         if self.due_ns is None or at_ns < self.due_ns:
             self.due_ns = at_ns
 
-    def share_of(self, session: Session, now_ns: int) -> Share:
-        """Return the session's share, made now if need be."""
+    def add(self, session: Session, head: Slice, payload: bytes, now_ns: int) -> None:
+        """Take a slice from a client."""
         share = self.shares.get(session.number)
         if share is None:
             share = self.shares[session.number] = Share(session, now_ns)
-        return share
-
-    def add(self, session: Session, item: JournalSlice, now_ns: int) -> None:
-        """Take a slice from a client."""
-        size = len(item.payload)
-        self.slices.append(item)
-        self.client_bytes += size
-        share = self.share_of(session, now_ns)
-        share.n_bytes += size
-        share.add(item.block, item.first, item.end)
+        share.add(head, payload)
+        self.client_bytes += len(payload)
 
     def add_pieces(self, items: Iterable[JournalSlice]) -> None:
         """Take slices that were read from a journal."""
         for item in items:
-            self.slices.append(item)
+            self.pieces.append(item)
             self.piece_bytes += len(item.payload)
 
-    def effect(self) -> Commit:
-        """Return what to ask for."""
-        return Commit(self.number, tuple(self.slices), tuple(self.ended), tuple(self.sealed))
+    def effect(self, host: str) -> Commit:
+        """Return what to ask for; `host` is where the clients are."""
+        slices = [item for share in self.shares.values() for item in share.slices(host)]
+        return Commit(self.number, (*slices, *self.pieces), tuple(self.ended), tuple(self.sealed))

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from cmfd.daemon.batch import Batch, Session
 from cmfd.daemon.effects import Effect, Ended, SealMark, Send
 from cmfd.daemon.options import SECOND_NS
-from cmfd.store.node import JournalSlice
 from cmfd.wire.journal import EVENTS, POINTS
 from cmfd.wire.messages import Ack, Flushed, Refused
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from cmfd.daemon.figures import Figures
     from cmfd.daemon.options import Options
     from cmfd.daemon.stimuli import CommitFailed, Committed
+    from cmfd.store.node import JournalSlice
     from cmfd.wire.endpoint import Peer
     from cmfd.wire.messages import Slice
 
@@ -159,7 +159,7 @@ class Intake:
         session.unacked_bytes += size
         session.active_ns = now_ns
         self._count(message, size)
-        self.pending.add(session, self._journal_slice(session, message, payload), now_ns)
+        self.pending.add(session, message, payload, now_ns)
         # Half a window: its sender would soon have to stop and wait.
         urgent = (
             session.unacked_bytes * 2 >= session.window_bytes
@@ -167,21 +167,6 @@ class Intake:
         )
         self.pending.wanted_by(now_ns if urgent else now_ns + self.options.commit_interval_ns)
         return []
-
-    def _journal_slice(self, session: Session, message: Slice, payload: bytes) -> JournalSlice:
-        return JournalSlice(
-            instance=session.instance,
-            uid=session.uid,
-            journal=session.journal,
-            host=self.options.host,
-            block=message.block,
-            kind=message.kind,
-            record_bytes=message.record_bytes,
-            group=message.group,
-            first=message.first,
-            end=message.end,
-            payload=payload,
-        )
 
     def _count(self, message: Slice, size: int) -> None:
         counts = self.figures.counts
@@ -248,7 +233,7 @@ class Intake:
             self.writing = self.pending
             self.pending = Batch(self.writing.number + 1)
         self._retry_ns = now_ns + LONGEST_RETRY_NS  # not again before this one is answered
-        return [self.writing.effect()]
+        return [self.writing.effect(self.options.host)]
 
     def committed(self, stimulus: Committed, now_ns: int) -> tuple[Batch, list[Effect]]:
         """Acknowledge a batch; returns it, for who else waits for it."""
@@ -270,7 +255,9 @@ class Intake:
             self._grant(session, wished_bytes)
             self.figures.ack.add(now_ns - share.since_ns)
             effects.append(
-                Send(session.route, Ack(committed=share.ranges, credit_bytes=session.window_bytes))
+                Send(
+                    session.route, Ack(committed=share.ranges(), credit_bytes=session.window_bytes)
+                )
             )
             effects += [Send(session.route, Flushed(token=token)) for token in share.flushes]
         return batch, effects + self.grant_waiting()
@@ -284,7 +271,7 @@ class Intake:
     def _count_commit(self, batch: Batch, stimulus: Committed) -> None:
         counts = self.figures.counts
         counts.commits += 1
-        counts.slices_committed += len(batch.slices) - len(stimulus.unusable)
+        counts.slices_committed += batch.n_slices - len(stimulus.unusable)
         counts.bytes_committed += batch.n_bytes
         counts.slices_unusable += len(stimulus.unusable)
         self.figures.commit.add(stimulus.took_ns)
@@ -364,8 +351,6 @@ class Intake:
         batches = [batch for batch in (self.pending, self.writing) if batch is not None]
         held = sum(batch.client_bytes for batch in batches)
         assert held == sum(s.unacked_bytes for s in sessions) + self._orphaned_bytes
-        assert held + sum(b.piece_bytes for b in batches) == sum(
-            len(item.payload) for batch in batches for item in batch.slices
-        )
-        if self.pending.slices or self.pending.ended or self.pending.sealed:
+        assert held == sum(share.n_bytes for b in batches for share in b.shares.values())
+        if self.pending.n_slices or self.pending.ended or self.pending.sealed:
             assert self.pending.due_ns is not None, "what is pending is never forgotten"

@@ -31,8 +31,8 @@ class Limits:
     """
 
     budget_bytes: int = 64 << 20
-    in_flight_bytes: int = 8 << 20
-    least_window_bytes: int = 128 << 10
+    in_flight_bytes: int = 6 << 20
+    least_window_bytes: int = 64 << 10
     first_window_bytes: int = 256 << 10
     greatest_window_bytes: int = 4 << 20
     batch_bytes: int = 8 << 20

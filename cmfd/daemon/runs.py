@@ -139,7 +139,7 @@ class Runs:
         """Look again after a commit that may have changed how runs stand."""
         if batch.ended or batch.sealed or self.stopping:
             self._look_wanted = True
-        elif batch.slices and self._look_ns is None:
+        elif batch.n_slices and self._look_ns is None:
             self._look_ns = now_ns + self.options.checkpoint_interval_ns // LOOKS_PER_CHECKPOINT
 
     def look(self) -> None:
