@@ -90,15 +90,16 @@ def verify(site: Path, *, deep: bool, as_json: bool, quiet: bool) -> None:
 
 @example("cmfd site reindex")
 @command.command("reindex")
+@click.option("--force", is_flag=True, help="Even without packs that only the old index has.")
 @options.site
 @options.as_json
 @options.quiet
-def reindex(site: Path, *, as_json: bool, quiet: bool) -> None:
+def reindex(site: Path, *, force: bool, as_json: bool, quiet: bool) -> None:
     """Make the index anew from the packs, which are the truth."""
     from cmfd.merge.reindex import reindex as rebuild  # noqa: PLC0415 - as above
 
     with progress_bar("indexing", quiet=quiet or as_json) as progress:
-        refused = rebuild(site, progress=progress)
+        refused = rebuild(site, force=force, progress=progress)
     if as_json:
         left_out = [{"path": str(path), "reason": reason} for path, reason in refused]
         print_json({"site": str(site), "refused": left_out})
