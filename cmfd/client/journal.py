@@ -68,7 +68,9 @@ class _Place(NamedTuple):
 
     buffer: mmap.mmap
     at: int
-    shape: tuple[int, int] | None
+    offset: int
+    """The same place in the file."""
+    shape: tuple[int, int] | None = None
 
 
 class _Block:
@@ -100,15 +102,20 @@ class _Block:
             return self.used
         return self.n_units - length_hint(self.slots)
 
-    def complete(self, ranges: Ranges) -> Ranges:
+    def complete(self, ranges: Ranges, upto: int | None = None) -> Ranges:
         """Return the parts of what is not in `ranges` whose records are complete."""
         found: Ranges = []
-        for first, end in missing(ranges, 0, self.reserved):
+        for first, end in missing(ranges, 0, self.reserved if upto is None else upto):
             if self.kind == form.EVENTS:
                 found.append((first, end))
             else:
                 found += form.marked_ranges(self.data, self.record_bytes, self.number, first, end)
         return found
+
+    def end(self) -> None:
+        """Hand out no more slots, not even to a thread that holds a cursor."""
+        if self.kind != form.EVENTS:
+            self.n_units -= len(list(self.slots))
 
     def units(self, first: int, end: int) -> bytes:
         return bytes(self.data[first * self.record_bytes : end * self.record_bytes])
@@ -196,34 +203,37 @@ class JournalWriter:
         self._blocks: dict[int, _Block] = {}
         self._free: list[_Place] = []
         self._room: list[_Place] = []  # mapped, not yet allocated on disk
-        self._size = form.FILE_HEADER_BYTES
+        self._size = self._mapped = form.FILE_HEADER_BYTES
         self._next_number = 1
         self._next_part = 1
         self._full_until_s = 0.0
         self._streams: set[Stream] = set()
         self._retired = False
         self._lock_fd = -1
-        self._fd = self._create()
-        self._events = self._allocate(form.EVENTS, 1, 0)
+        self._fd = -1
+        try:
+            self._create()
+            self._events = self._allocate(form.EVENTS, 1, 0)
+        except (OSError, JournalFullError) as error:
+            if self._fd >= 0:
+                self.close(remove=True)
+            why = error.strerror if isinstance(error, OSError) else error
+            msg = f"cannot make journal {self.path}: {why}; nothing will be logged"
+            raise JournalError(msg) from error
 
-    def _create(self) -> int:
+    def _create(self) -> None:
         header = form.FileHeader(
             self.instance, _boot_id(), os.getuid(), os.getpid(), time.time_ns(), self._block_bytes
         )
-        try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-            fd = os.open(self.path, flags, 0o600)
-            # Held while this process lives: how others know (the kernel lets go of it for us).
-            # On a description of its own, since each mmap keeps a copy of its descriptor, which
-            # a forked child would hold on to.
-            self._lock_fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.posix_fallocate(fd, 0, form.FILE_HEADER_BYTES)
-            os.pwrite(fd, header.pack(), 0)
-        except OSError as error:
-            msg = f"cannot make journal {self.path}: {error.strerror}; nothing will be logged"
-            raise JournalError(msg) from error
-        return fd
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._fd = os.open(self.path, flags, 0o600)
+        # Held while this process lives: how others know (the kernel lets go of it for us).
+        # On a description of its own, since each mmap keeps a copy of its descriptor, which
+        # a forked child would hold on to.
+        self._lock_fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.posix_fallocate(self._fd, 0, form.FILE_HEADER_BYTES)
+        os.pwrite(self._fd, header.pack(), 0)
 
     # -- writing ---------------------------------------------------------------------------
 
@@ -319,19 +329,25 @@ class JournalWriter:
         if kind != form.EVENTS:
             self._check_limit()
         try:
-            if not self._room:
+            while not self._room:  # a signal handler may have come and taken it
                 self._map_segment()
-            # writing to a hole of a full disk would be a SIGBUS: ask first
-            os.posix_fallocate(self._fd, self._size, self._block_bytes)
+            place = self._room.pop(0)
         except OSError as error:
-            self._full_until_s = time.monotonic() + _ASK_AGAIN_S
-            msg = f"{self.path} cannot grow: {error.strerror}"
-            raise JournalFullError(msg) from error
-        place = self._room.pop(0)
+            raise self._full(error) from error
+        try:
+            # writing to a hole of a full disk would be a SIGBUS: ask first
+            os.posix_fallocate(self._fd, place.offset, self._block_bytes)
+        except OSError as error:
+            self._room.insert(0, place)
+            raise self._full(error) from error
         self._size += self._block_bytes
         with suppress(OSError, ValueError):  # it only saves page faults
             place.buffer.madvise(_MADV_POPULATE_WRITE, place.at, self._block_bytes)
         return place
+
+    def _full(self, error: OSError) -> JournalFullError:
+        self._full_until_s = time.monotonic() + _ASK_AGAIN_S
+        return JournalFullError(f"{self.path} cannot grow: {error.strerror}")
 
     def _check_limit(self) -> None:
         """Refuse room for values beyond the limit, and on a disk that was full just now."""
@@ -346,9 +362,16 @@ class JournalWriter:
         """Map room for as many blocks again: few mappings, each of which costs a descriptor."""
         n_blocks = max(_FIRST_SEGMENT_BLOCKS, self._size // self._block_bytes)
         length = n_blocks * self._block_bytes
-        os.ftruncate(self._fd, self._size + length)
-        buffer = mmap.mmap(self._fd, length, offset=self._size)
-        self._room = [_Place(buffer, at, None) for at in range(0, length, self._block_bytes)]
+        # Claimed first: a signal handler that logs from here on maps what comes after it.
+        first, self._mapped = self._mapped, self._mapped + length
+        try:
+            os.ftruncate(self._fd, self._mapped)
+            buffer = mmap.mmap(self._fd, length, offset=first)
+        except OSError:
+            if self._mapped == first + length:
+                self._mapped = first
+            raise
+        self._room += [_Place(buffer, at, first + at) for at in range(0, length, self._block_bytes)]
 
     # -- sending ---------------------------------------------------------------------------
 
@@ -359,28 +382,29 @@ class JournalWriter:
         They count as sent from now on. Events come first, and hold every
         definition that the values after them need.
         """
-        with self._lock:
-            blocks = sorted(self._blocks.values(), key=lambda block: block.kind == form.EVENTS)
+        with self._lock:  # a value in a slot handed out by now is of a series defined by now
+            blocks = [(block, block.reserved) for block in self._blocks.values()]
+        blocks.sort(key=lambda item: item[0].kind != form.EVENTS)
         found: list[Unsent] = []
-        for block in blocks:
-            for first, ready in self._ready(block):
+        for block, upto in blocks:
+            for first, ready in self._ready(block, upto):
                 end = block.cut(first, ready, budget_bytes)
-                if end == first:
-                    continue
-                block.sent = add(block.sent, first, end)
-                budget_bytes -= (end - first) * block.record_bytes
-                payload = block.units(first, end)
-                found.append(
-                    Unsent(block.number, block.kind, block.record_bytes, block.group, first, end,
-                           payload)
-                )  # fmt: skip
-        found.sort(key=lambda item: item.kind != form.EVENTS)
+                if end > first:
+                    block.sent = add(block.sent, first, end)
+                    budget_bytes -= (end - first) * block.record_bytes
+                    found.append(
+                        Unsent(block.number, block.kind, block.record_bytes, block.group, first,
+                               end, block.units(first, end))
+                    )  # fmt: skip
+                if end < ready:
+                    return found  # looking at all that waits for more would take seconds
         return found
 
-    def _ready(self, block: _Block) -> Ranges:
+    @staticmethod
+    def _ready(block: _Block, upto: int) -> Ranges:
         """Complete ranges to send; what follows an unfinished record waits a while for it."""
-        complete = block.complete(block.sent)
-        gaps = missing(block.sent, 0, block.reserved)
+        complete = block.complete(block.sent, upto)
+        gaps = missing(block.sent, 0, upto)
         if not gaps or complete == gaps:
             block.hole_ns = 0
             return complete
@@ -428,16 +452,17 @@ class JournalWriter:
         """
         with self._lock:
             blocks = [block for block in self._blocks.values() if block.kind != form.EVENTS]
-            for block in blocks:
-                if not whole and block.reserved < block.n_units:
-                    continue
-                for first, end in block.complete(block.sealed):
-                    crc = zlib.crc32(block.units(first, end))
-                    number, now_ns = block.number, time.time_ns()
-                    self._append(
-                        encode(Sealed(at_ns=now_ns, block=number, first=first, end=end, crc32=crc))
-                    )
-                    block.sealed = add(block.sealed, first, end)
+        for block in blocks:
+            if not whole and block.reserved < block.n_units:
+                continue
+            for first, end in block.complete(block.sealed):
+                crc = zlib.crc32(block.units(first, end))
+                record = Sealed(
+                    at_ns=time.time_ns(), block=block.number, first=first, end=end, crc32=crc
+                )
+                with self._lock:  # a range at a time: logging calls may wait for it
+                    self._append(encode(record))
+                block.sealed = add(block.sealed, first, end)
 
     # -- ending ----------------------------------------------------------------------------
 
@@ -447,6 +472,8 @@ class JournalWriter:
             self._retired = True
             for stream in self._streams:
                 stream.cursor = _NOWHERE
+            for block in self._blocks.values():
+                block.end()
 
     def close(self, *, remove: bool) -> None:
         """Let go of the file; `remove` it if all of it is committed elsewhere."""

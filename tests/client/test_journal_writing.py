@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -173,6 +174,18 @@ def test_unsent_gives_every_unit_once_within_the_budget(writer: JournalWriter) -
     assert n_points == 5_000
 
 
+def test_definitions_are_sent_before_values_that_wait(writer: JournalWriter) -> None:
+    """However much there is to catch up with; and what there is no credit for is not looked at."""
+    stream = points()
+    log(writer, stream, 20_000)
+    writer.append(param(1))
+
+    (first, *_) = items = writer.unsent(30_000)
+
+    assert first.kind == form.EVENTS
+    assert [item.kind for item in items].count(form.POINTS) == 1
+
+
 def test_resume_sends_again_what_the_daemon_does_not_hold(writer: JournalWriter) -> None:
     """A restarted daemon says what it has; the rest comes again, and only that."""
     stream = points()
@@ -217,6 +230,42 @@ def test_a_signal_handler_may_log_in_the_middle_of_an_append(writer: JournalWrit
 
     _, blocks = form.read_journal(writer.path)
     assert [decode_record(p) for b in blocks for p in form.events(b.data)] == [param(1), param(99)]
+
+
+def test_a_signal_handler_may_log_while_the_journal_grows(
+    writer: JournalWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At any moment in which Python lets it in: each gets a block of its own."""
+    first, second = points(), points()
+    once: list[bool] = []
+    real = os.ftruncate
+
+    def interrupted(fd: int, length: int) -> None:
+        real(fd, length)
+        if not once:
+            once.append(True)
+            log(writer, second, 10_000, start=10_000)  # as a handler would
+
+    monkeypatch.setattr(os, "ftruncate", interrupted)
+    log(writer, first, 10_000)
+
+    assert sorted(steps_in(writer.path)) == [*range(20_000)]
+
+
+def test_a_thread_that_still_holds_a_cursor_gets_no_slot_of_a_closed_journal(
+    writer: JournalWriter,
+) -> None:
+    """The file is about to be removed: its value would be lost."""
+    stream = points()
+    log(writer, stream, 10)
+    _, slots, number = stream.cursor
+    writer.retire()
+
+    assert next(slots, -1) == -1
+    for item in writer.unsent(1 << 30):
+        writer.acknowledge([(item.block, item.first, item.end)])
+    assert number == 2
+    assert writer.settled
 
 
 def test_threads_lose_nothing(writer: JournalWriter) -> None:
@@ -268,6 +317,21 @@ def test_a_journal_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
     """A directory that is not there."""
     with pytest.raises(JournalError, match="cannot make journal"):
         JournalWriter(tmp_path / "absent", INSTANCE, limit_bytes=1 << 20)
+
+
+def test_a_journal_that_finds_no_room_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Neither a file that is none, nor open descriptors."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (form.FILE_HEADER_BYTES, limits[1]))
+    try:
+        with pytest.raises(JournalError, match="cannot make journal"):
+            JournalWriter(tmp_path, INSTANCE, limit_bytes=1 << 20)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert list(tmp_path.iterdir()) == []
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 _KILLED = """
