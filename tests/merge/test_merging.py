@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import shutil
+import signal
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.journals import EXECUTION, RUN, T0_NS, Journal
@@ -29,6 +31,9 @@ from cmfd.wire.messages import (
     RunBegin,
     Series,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture
@@ -172,14 +177,13 @@ def test_an_inbox_that_cannot_be_written_is_an_error(site: Path, packs: list[Pat
         merge_site(site, packs)
 
 
-def told_to_a_stranger(site: Path) -> str:
-    """Merge as a user who may not write the site; return the error."""
+def error_of_a_merge(site: Path, handicap: Callable[[], object]) -> str:
+    """Merge in a process of its own that has a handicap; return the error."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        if os.geteuid() == 0:
-            os.setuid(65534)
         try:
+            handicap()
             merge_site(site)
         except CmfdError as error:
             os.write(writing, f"{type(error).__name__} {error}".encode())
@@ -189,6 +193,31 @@ def told_to_a_stranger(site: Path) -> str:
     os.waitpid(child, 0)
     with os.fdopen(reading) as pipe:
         return pipe.read()
+
+
+def become_a_stranger() -> None:
+    if os.geteuid() == 0:
+        os.setuid(65534)
+
+
+def run_out_of_space() -> None:
+    """Let no file of this process grow beyond what an index without packs takes."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+
+def test_a_full_disk_is_a_clear_error(site: Path, tmp_path: Path) -> None:
+    """Packs wait in the inbox; once there is space, nothing is missing."""
+    content = small_run(1, n_ranks=50, n_chunks=30)
+    pack = write_pack(tmp_path / "packs", content)
+    merge_site(site)
+    publish(pack, site)
+    error = error_of_a_merge(site, run_out_of_space)
+    assert error.startswith("StoreError cannot write the site index")
+    assert "packs stay in the inbox" in error
+    report = merge_site(site)
+    assert (report.absorbed, report.left_in_inbox) == (1, 0)
+    assert rows_of(site / "index.db") == union([content])
 
 
 def test_a_site_that_cannot_be_written_is_a_clear_error(packs: list[Path]) -> None:
@@ -201,7 +230,7 @@ def test_a_site_that_cannot_be_written_is_a_clear_error(packs: list[Path]) -> No
         (site / "merge.lock").chmod(0o444)
         Path(directory).chmod(0o755)
         site.chmod(0o555)
-        error = told_to_a_stranger(site)
+        error = error_of_a_merge(site, become_a_stranger)
         site.chmod(0o755)
         (site / "merge.lock").chmod(0o644)
         assert error.startswith("ConfigError cannot lock")
