@@ -57,9 +57,10 @@ class Alarm:
 
     def listen_to(self, *numbers: signal.Signals) -> None:
         """Have these signals wake the loop, which reads their numbers."""
+        # In this order: one that comes in between must be heard, too.
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in numbers:
             signal.signal(number, lambda *_: None)  # else it would end the process
-        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
 
     def heard(self) -> set[int]:
         """Return the signals since the last call."""

@@ -174,11 +174,11 @@ def _serve(settings: Settings, idle_s: float | None, cleanup: ExitStack) -> str:
 
     _raise_descriptor_limit()
     _give_memory_back()
-    socket = _bind(settings, cleanup)
     alarm, watch = Alarm(), Watch()
     cleanup.callback(watch.close)
     cleanup.callback(alarm.close)
     alarm.listen_to(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    socket = _bind(settings, cleanup)
     store = NodeStore(settings.node_dir / STORE_NAME)
     cleanup.callback(store.close)
     worker = Worker(
