@@ -16,6 +16,12 @@ import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from cmfd.client.values import legible
+from cmfd.client.warn import tell
+from cmfd.errors import WireError
+from cmfd.wire.endpoint import check_daemon
 from cmfd.wire.messages import (
     PROTOCOL_VERSION,
     Ack,
@@ -74,11 +80,12 @@ class Sender(threading.Thread):
         self._interval_s = interval_s
         self._on_tick = on_tick
         self._on_refused = on_refused
-        self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        # Never closed: whoever wakes us late must not write to a file that has its number by
+        # then. And no pipe: writing to one that nobody reads may kill a program (SIGPIPE).
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._leaving = threading.Event()
-        self._flush_wanted = False
         self._welcomed = threading.Event()
-        self._drained = threading.Event()
+        self._waiting: list[threading.Event] = []
         self._reset()
         self._hello_s = 0.0
         self._stalled = False
@@ -99,8 +106,8 @@ class Sender(threading.Thread):
 
     def wake(self) -> None:
         """Look for new records now."""
-        with suppress(OSError):  # full: it is awake; closed: it has ended
-            os.write(self._wake_w, b"!")
+        with suppress(OSError):  # it was woken more often than can be counted
+            os.eventfd_write(self._wake_fd, 1)
 
     def drain(self, timeout_s: float, connect_s: float) -> bool:
         """
@@ -118,12 +125,14 @@ class Sender(threading.Thread):
         bool
             Whether all is committed; if not, the journal has it.
         """
-        self._drained.clear()
-        self._flush_wanted = True
+        drained = threading.Event()
+        self._waiting.append(drained)
         self.wake()
-        if not self._welcomed.wait(connect_s):
-            return False
-        return self._drained.wait(timeout_s)
+        try:
+            return self._welcomed.wait(connect_s) and drained.wait(timeout_s)
+        finally:
+            with suppress(ValueError):
+                self._waiting.remove(drained)
 
     def stop(self) -> None:
         """End the thread; records not sent stay in the journal."""
@@ -135,6 +144,12 @@ class Sender(threading.Thread):
 
     def run(self) -> None:
         """Connect and carry until told to stop."""
+        try:
+            self._carry()
+        except Exception as error:  # noqa: BLE001 - law 1: no descriptors left, a broken zmq
+            tell("sending", error)
+
+    def _carry(self) -> None:
         import zmq  # noqa: PLC0415 - 40 ms that no caller should wait for
 
         context = zmq.Context()
@@ -145,13 +160,12 @@ class Sender(threading.Thread):
                     socket.close()
                     socket = self._connect(context)
                 self._turn(socket)
-            if self._drained.is_set():
+            if self._welcomed.is_set() and not self._under_way and self._journal.settled:
                 self._say(socket, Bye())
                 socket.linger = int(_LEAVE_S * 1000)
         finally:
             socket.close()
             context.term()
-            os.close(self._wake_r)
 
     def _connect(self, context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
         """Open a connection; what was sent over another is the daemon's to account for."""
@@ -174,12 +188,11 @@ class Sender(threading.Thread):
 
         poller = zmq.Poller()
         poller.register(socket, zmq.POLLIN)
-        poller.register(self._wake_r, zmq.POLLIN)
-        urgent = self._flush_wanted and not self._drained.is_set()
-        wait_s = 0.02 if urgent and not self._welcomed.is_set() else self._interval_s
+        poller.register(self._wake_fd, zmq.POLLIN)
+        wait_s = 0.02 if self._waiting and not self._welcomed.is_set() else self._interval_s
         ready = dict(poller.poll(round(wait_s * 1000)))
-        if self._wake_r in ready:
-            os.read(self._wake_r, 4096)
+        if self._wake_fd in ready:
+            os.eventfd_read(self._wake_fd)
         if socket in ready:
             self._receive(socket, zmq.NOBLOCK)
         self._on_tick()
@@ -192,11 +205,17 @@ class Sender(threading.Thread):
 
         while True:
             try:
-                frames = socket.recv_multipart(flags)
+                head, *_ = socket.recv_multipart(flags, copy=False)
             except zmq.Again:
                 return
+            try:
+                check_daemon(str(head.get("Peer-Address")))
+                message = decode_message(head.bytes)
+            except (WireError, msgspec.MsgspecError) as error:
+                self._on_refused(f"its answer is not believed: {error}")
+                continue
             self._heard_s = time.monotonic()
-            self._handle(decode_message(frames[0]))
+            self._handle(message)
 
     def _handle(self, message: AnyMessage) -> None:
         if isinstance(message, Ack):
@@ -237,7 +256,7 @@ class Sender(threading.Thread):
             hello = Hello(
                 protocol=PROTOCOL_VERSION,
                 instance=self._journal.instance,
-                journal=str(self._journal.path),
+                journal=legible(str(self._journal.path)),
             )
             if self._say(socket, hello):
                 self._hello_s = now_s
@@ -263,11 +282,12 @@ class Sender(threading.Thread):
         self._settle(socket)
 
     def _settle(self, socket: zmq.Socket[bytes]) -> None:
-        if not self._flush_wanted:
+        waiting = list(self._waiting)  # before looking: they wait for what was written before
+        if not waiting:
             return
         if not self._under_way and self._journal.settled:
-            self._flush_wanted = False
-            self._drained.set()
+            for drained in waiting:
+                drained.set()
         elif self._under_way and self._flush_token == self._flushed:
             self._flush_token += 1
             self._say(socket, Flush(token=self._flush_token))

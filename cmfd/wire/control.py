@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from cmfd.errors import DaemonUnavailableError, WireError
-from cmfd.wire.endpoint import endpoint, listener, socket_path
+from cmfd.wire.endpoint import endpoint, is_trusted, listener, socket_path
 from cmfd.wire.messages import decode_message, encode
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def _require_listener(node_dir: Path) -> None:
             f"no daemon listens at {socket_path(node_dir)}; the journals keep what is logged. "
             "Start one with `cmfd daemon`"
         )
-    if found.uid not in (os.geteuid(), 0):
+    if not is_trusted(found):
         raise DaemonUnavailableError(
             f"{socket_path(node_dir)} belongs to user {found.uid}, not to you: nothing was sent. "
             "Set CMFD_NODE_DIR to a directory of your own"

@@ -20,6 +20,7 @@ SOCKET_NAME = "daemon.sock"
 MAX_SOCKET_PATH_BYTES = 100
 """sun_path holds 108 bytes, its final zero among them; some systems take fewer."""
 
+ROOT_UID = 0
 _UCRED = struct.Struct("3i")
 
 
@@ -112,3 +113,27 @@ def parse_peer(address: str) -> Peer:
         raise WireError(
             f"the peer {address!r} has no credentials (not a local socket); it is not believed"
         ) from None
+
+
+def check_daemon(address: str) -> None:
+    """
+    Make sure that an answer came from a daemon of one's own, or root's.
+
+    Parameters
+    ----------
+    address : str
+        ``frame.get("Peer-Address")`` of the answer.
+
+    Raises
+    ------
+    WireError
+        It is somebody else who took the socket's name, and would be believed.
+    """
+    peer = parse_peer(address)
+    if not is_trusted(peer):
+        raise WireError(f"it comes from user {peer.uid}, who is neither you nor root")
+
+
+def is_trusted(daemon: Peer) -> bool:
+    """Tell whether a daemon is one's own, or root's."""
+    return daemon.uid in (os.geteuid(), ROOT_UID)
