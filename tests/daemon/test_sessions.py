@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +29,7 @@ from cmfd.wire.messages import (
     Flushed,
     Hello,
     Refused,
+    Slice,
     Unknown,
     Welcome,
 )
@@ -192,6 +194,60 @@ def test_a_session_that_was_replaced_gets_no_acknowledgement(bench: Bench) -> No
 
     assert not acked(bench.store())
     assert bench.state.intake.queued_bytes == 0
+
+
+def test_who_says_hello_again_on_its_connection_begins_anew(bench: Bench) -> None:
+    """What it had sent before is stored, and nothing of it counts against its new credit."""
+    bench.hello()
+    bench.slice(0, 4)
+    bench.hello()
+    bench.slice(4, 6)
+
+    effects = bench.store()
+
+    assert acked(effects) == [(1, 4, 6)]
+    assert bench.state.intake.queued_bytes == 0
+
+
+def test_the_store_gets_one_slice_for_what_follows_each_other(bench: Bench) -> None:
+    """Its work is mostly by the slice; other blocks in between do not matter."""
+    bench.hello()
+    for first in range(3):
+        bench.slice(first, first + 1)
+        bench.slice(first, first + 1, block=2)
+
+    commit = bench.commit()
+
+    assert [(item.block, item.first, item.end) for item in commit.slices] == [(1, 0, 3), (2, 0, 3)]
+    assert [len(item.payload) for item in commit.slices] == [3 * POINT_BYTES] * 2
+
+
+@pytest.mark.parametrize(
+    "ranges", [[(0, 2), (3, 4)], [(2, 4), (0, 2)], [(0, 2), (1, 3)], [(0, 2), (0, 2)]]
+)
+def test_what_does_not_follow_stays_apart(bench: Bench, ranges: list[tuple[int, int]]) -> None:
+    """Holes, repetitions and what is out of order."""
+    bench.hello()
+    for first, end in ranges:
+        bench.slice(first, end)
+
+    commit = bench.commit()
+
+    assert [(item.first, item.end) for item in commit.slices] == ranges
+    assert acked(bench.committed(commit)) == [(1, first, end) for first, end in ranges]
+
+
+def test_what_has_another_shape_stays_apart(bench: Bench) -> None:
+    """A block that changes its kind is a client's mistake, and not to be made worse."""
+    bench.hello()
+    bench.slice(0, 2)
+    payload = bytes(80)
+    rows = Slice(
+        block=1, kind=3, record_bytes=40, group=1, first=2, end=4, crc32=zlib.crc32(payload)
+    )
+    bench.receive(rows, payload=payload)
+
+    assert [item.record_bytes for item in bench.commit().slices] == [POINT_BYTES, 40]
 
 
 def test_what_the_store_cannot_take_is_not_acknowledged(bench: Bench) -> None:

@@ -196,13 +196,14 @@ class Node(RuleBasedStateMachine):
         if client is not None:
             client.logged += n_units
 
-    @rule(data=strategies.data())
-    def hello(self, data: strategies.DataObject) -> None:
-        """Let a process connect, or connect again."""
+    @rule(data=strategies.data(), same=strategies.booleans())
+    def hello(self, data: strategies.DataObject, same: bool) -> None:  # noqa: FBT001 - as below
+        """Let a process connect, or connect again, or say hello again where it is."""
         client = self._pick(data)
         if client is not None:
-            self.n_routes += 1
-            client.route = self.n_routes.to_bytes(4, "big")
+            if not (same and client.route):
+                self.n_routes += 1
+                client.route = self.n_routes.to_bytes(4, "big")
             client.connected = False
             hello = Hello(protocol=PROTOCOL_VERSION, instance=client.instance, journal="/j")
             self._say(client, hello)
