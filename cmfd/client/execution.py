@@ -75,6 +75,7 @@ class Execution:
         self._began = False
         self._clear()
         session.executions.add(self)
+        session.running.add(self)
 
     def _clear(self) -> None:
         self._points = self._session.points
@@ -262,8 +263,8 @@ class Execution:
         kind, stored = typed(value)
         self.append(
             Fact(
-                at_ns=_time_ns(), subject=subject or self.id, key=str(key), type=kind.value,
-                value=stored,
+                at_ns=self._session.now_ns(), subject=subject or self.id, key=str(key),
+                type=kind.value, value=stored,
             )
         )  # fmt: skip
 
@@ -274,7 +275,7 @@ class Execution:
         Record that this execution reads a file or directory.
 
         The content's digest (DVC's) is computed on a thread of its own; the call
-        returns at once.
+        returns at once. Content that is changed before it was read is recorded without one.
 
         Parameters
         ----------
@@ -313,11 +314,7 @@ class Execution:
     ) -> None:  # fmt: skip
         named = os.fsdecode(path)
         absolute = os.path.abspath(named)  # noqa: PTH100 - links are not resolved: the name is the user's
-        try:
-            found = os.stat(absolute)  # noqa: PTH116 - no path object is needed for it
-            size_bytes, mtime_ns = found.st_size, found.st_mtime_ns
-        except OSError:
-            size_bytes = mtime_ns = -1  # hashing says why
+        size_bytes, mtime_ns = _size_and_time(absolute)
         token = self._session.token()
         self.append(
             Touch(
@@ -327,12 +324,14 @@ class Execution:
                 properties=slow.as_json(properties) if properties else "",
             )
         )  # fmt: skip
-        self._session.background.submit(lambda: self._hash(token, absolute))
+        self._session.background.submit(lambda: self._hash(token, absolute, (size_bytes, mtime_ns)))
 
-    def _hash(self, token: int, absolute: str) -> None:
-        from cmfd.client.hashing import hash_path  # noqa: PLC0415 - off the caller's path
+    def _hash(self, token: int, absolute: str, touched: tuple[int, int]) -> None:
+        from cmfd.client.hashing import Hash, hash_path  # noqa: PLC0415 - off the caller's path
 
         found = hash_path(absolute)
+        if found.digest and _size_and_time(absolute) != touched:
+            found = Hash(problem=f"it was changed before it was read: {absolute}")
         self._session.append(
             Hashed(
                 at_ns=_time_ns(), token=token, digest=found.digest, strong=found.strong,
@@ -388,10 +387,11 @@ class Execution:
             return
         self.begin()
         self.ended = True
+        self._session.running.discard(self)
         if whole:
             self.append(
                 ExecutionEnd(
-                    at_ns=_time_ns(), execution=self.id, status=status.value,
+                    at_ns=self._session.now_ns(), execution=self.id, status=status.value,
                     exit_code=exit_code, signal=signal,
                 )
             )  # fmt: skip
@@ -418,3 +418,12 @@ class Execution:
 def _openable(path: str | os.PathLike[str]) -> str:
     """Return the path; what is none is handed back as well, for whoever opens it to complain."""
     return os.fspath(path) if isinstance(path, os.PathLike) else path
+
+
+def _size_and_time(path: str) -> tuple[int, int]:
+    """Return what a path's content can be told from another's by; hashing says why it cannot."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - no path object is needed for it
+    except OSError:
+        return -1, -1
+    return found.st_size, found.st_mtime_ns

@@ -52,6 +52,8 @@ class Session:
     def __init__(self, settings: config.Settings) -> None:
         self.settings = settings
         self.executions: WeakSet[Execution] = WeakSet()
+        self.running: set[Execution] = set()
+        """Those that have not ended; whoever drops one leaves its end to this process's."""
         self.forked = False
         self._fresh()
 
@@ -70,6 +72,7 @@ class Session:
         self.n_groups = 0
         self._tokens = count(1)
         self._read_s = time.monotonic()
+        self._latest_ns = 0
         self._closed = False
 
     # -- the journal -----------------------------------------------------------------------
@@ -156,6 +159,12 @@ class Session:
         self.append(Group(at_ns=time.time_ns(), id=number, series=series))
         return Stream(form.ROWS, form.row_struct(len(series)).size, number)
 
+    def now_ns(self) -> int:
+        """Return the time, for what the latest word counts of: a clock set back undoes none."""
+        with self._lock:
+            self._latest_ns = max(time.time_ns(), self._latest_ns + 1)
+            return self._latest_ns
+
     @property
     def max_groups(self) -> int:
         """How many groups may each hold a block, so that these do not fill the journal."""
@@ -183,9 +192,8 @@ class Session:
             return
         self._read_s = now_s
         try:
-            for execution in list(self.executions):
-                if not execution.ended:
-                    self.report(execution, Status.RUNNING)
+            for execution in list(self.running):
+                self.report(execution, Status.RUNNING)
             if self._sender is not None and not self._sender.connected:
                 self.journal.seal(whole=False)
         except CmfdError as error:
@@ -199,7 +207,7 @@ class Session:
         used = usage or resource.getrusage(resource.RUSAGE_SELF)
         self.append(
             ProcessState(
-                at_ns=time.time_ns(),
+                at_ns=self.now_ns(),
                 execution=execution.id,
                 status=status.value,
                 exit_code=exit_code,
@@ -248,7 +256,7 @@ class Session:
             self._closed = True
             return
         status = Status.FAILED if getattr(sys, "last_value", None) else Status.COMPLETED
-        for execution in list(self.executions):
+        for execution in list(self.running):
             execution.close(status)
         self.settle()
         self._closed = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import multiprocessing
@@ -21,6 +22,7 @@ from cmfd.client import session as session_module
 from cmfd.client import start as start_module
 from cmfd.client import warn
 from cmfd.errors import CmfdError
+from cmfd.model import Status
 from cmfd.wire import journal as form
 from cmfd.wire.messages import (
     Environment,
@@ -729,3 +731,54 @@ def test_a_job_without_a_journal_does_not_grow(node: Path) -> None:
     assert failure is not None
     assert len(traceback.extract_tb(failure.__traceback__)) < 50
     assert ex.flush() is False
+
+
+def test_content_that_is_gone_before_it_is_read_is_not_taken_for_what_came_after(
+    ex: Execution, node: Path
+) -> None:
+    """A checkpoint written again at each epoch, say: the first touch was not of the last one."""
+    go_on = threading.Event()
+    ex._session.background.submit(go_on.wait)
+    path = Path("model.pt")
+    for content in ("first", "second one"):
+        path.write_text(content)
+        ex.model(path)
+    go_on.set()
+    ex.end()
+
+    (blocks,) = journals(node)
+    first, second = (r for r in records(blocks) if isinstance(r, Hashed))
+    assert (first.digest, first.size_bytes) == ("", -1)
+    assert "changed" in first.problem
+    assert (second.digest[:4], second.size_bytes, second.problem) == ("md5:", 10, "")
+
+
+def test_an_execution_that_nobody_ended_ends_with_the_process(node: Path) -> None:
+    """Even if the program has let go of it long ago."""
+    first = cmfd.start().id
+    start_module._current = None
+    gc.collect()
+    assert session_module._session is not None
+    session_module._session.close()
+
+    (blocks,) = journals(node)
+    states = [r for r in records(blocks) if isinstance(r, ProcessState)]
+    assert [(r.execution, r.status) for r in states] == [(first, "completed")]
+
+
+def test_the_last_word_stays_the_last_when_the_clock_is_set_back(
+    ex: Execution, node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a tag or of how a process stands, the one with the latest time is kept."""
+    ex.tag("state", "old")
+    ex._session.report(ex, Status.RUNNING)
+    monkeypatch.setattr("time.time_ns", lambda: 1_000)
+    ex.tag("state", "new")
+    ex.end()
+
+    (blocks,) = journals(node)
+    said = records(blocks)
+    tags = [r for r in said if isinstance(r, Fact)]
+    states = [r for r in said if isinstance(r, ProcessState)]
+    assert max(tags, key=lambda r: r.at_ns).value == "new"
+    assert max(states, key=lambda r: r.at_ns).status == "completed"
