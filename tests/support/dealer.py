@@ -77,7 +77,7 @@ class Dealer(AbstractContextManager["Dealer"]):
 
     def hear(self, timeout_s: float = 10.0) -> AnyMessage | None:
         """Return the next message; None if there is none in time."""
-        if not self._socket.poll(timeout_s * 1000):
+        if not self._socket.poll(round(timeout_s * 1000)):
             return None
         message = decode_message(self._socket.recv())
         self.heard.append(message)
