@@ -38,7 +38,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOT_HASHED = "not hashed"
-"""Problem of an event whose content nobody had read when its run was sealed."""
+"""
+Problem of an event whose content nobody had read when its run was sealed.
+
+Should it be read after all, a later pack has another event of the same touch, and a site's views
+show that one alone.
+"""
 
 
 @dataclass(frozen=True)

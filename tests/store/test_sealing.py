@@ -11,9 +11,11 @@ from support.journals import EXECUTION, RUN, T0_NS, Journal
 from support.nodes import chunks_of, content_of
 
 from cmfd.errors import NotFoundError, StoreError
+from cmfd.store.connection import connect
 from cmfd.store.interpret import NOT_HASHED, SealedPack, seal
 from cmfd.store.node import NodeStore
 from cmfd.store.pack import open_pack
+from cmfd.store.site import SiteStore
 from cmfd.wire.messages import (
     Environment,
     ExecutionBegin,
@@ -201,6 +203,31 @@ def test_files_that_nobody_read_are_in_the_final_pack_by_their_place(node: Node)
         (row,) = pack.execute(query).fetchall()
     assert row[0].startswith("stat:")
     assert row[1:] == (NOT_HASHED, 3, 5)
+
+
+def test_a_site_shows_what_was_read_after_the_final_pack_in_place_of_the_place(
+    node: Node, tmp_path: Path
+) -> None:
+    """In either order of the packs; content that nobody ever read stays shown by its place."""
+    touches = [
+        Touch(at_ns=2 + i, token=i, execution=EXECUTION, direction="input", kind="dataset",
+              path="d", absolute="/w/d", size_bytes=i, mtime_ns=6)
+        for i in (1, 2)
+    ]  # fmt: skip
+    journal = Journal().events(*BEGIN, *touches)
+    node.commit(journal)
+    packs: list[SealedPack] = []
+    packs += filter(None, [node.seal(final=True)])
+    node.commit(journal.events(Hashed(at_ns=9, token=1, digest="md5:ab", size_bytes=1)))
+    packs += filter(None, [node.seal(final=True)])
+
+    for order in (packs, packs[::-1]):
+        with closing(SiteStore(tmp_path / f"{order[0].path.stem}.db")) as index:
+            for pack in order:
+                index.absorb(pack.path, pack.path.stem)
+            with closing(connect(index.path, readonly=True)) as db:
+                shown = db.execute("SELECT substr(digest, 1, 5), problem FROM events").fetchall()
+        assert sorted(shown) == [("md5:a", ""), ("stat:", NOT_HASHED)]
 
 
 def test_values_that_came_before_their_names_are_sealed_once_named(node: Node) -> None:

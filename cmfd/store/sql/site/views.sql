@@ -262,6 +262,7 @@ SELECT
     ) AS n_consumers
 FROM artifact AS a;
 
+-- Content read only after a final pack was sealed has an event by its place as well: not shown.
 CREATE VIEW events AS
 SELECT
     v.execution_id,
@@ -285,7 +286,12 @@ SELECT
     v.at_ns
 FROM event AS v
 JOIN execution AS e ON e.id = v.execution_id
-JOIN artifact AS a ON a.id = v.artifact_id;
+JOIN artifact AS a ON a.id = v.artifact_id
+WHERE v.problem <> 'not hashed' OR NOT EXISTS (
+    SELECT 1 FROM event AS w
+    WHERE w.execution_id = v.execution_id AND w.direction = v.direction AND w.path = v.path
+        AND w.origin = v.origin AND w.at_ns = v.at_ns AND w.problem <> 'not hashed'
+);
 
 CREATE VIEW environments AS
 SELECT
