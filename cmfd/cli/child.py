@@ -34,7 +34,12 @@ _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class Ended(NamedTuple):
-    """How a command ended, and what it and the descendants it waited for used."""
+    """
+    How a command ended, and what it and the descendants it waited for used.
+
+    Linux counts as a process's greatest memory what it had before it became its program, too: no
+    command shows less than this process has (about 20 MiB).
+    """
 
     exit_code: int | None
     signal: int | None

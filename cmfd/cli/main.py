@@ -7,6 +7,7 @@ waiting for what the others need.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -94,4 +95,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line of this process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None, if it was closed before the start
+            # A locale that lacks a character is no reason to print nothing.
+            stream.reconfigure(errors="backslashreplace")
     cli(prog_name="cmfd")

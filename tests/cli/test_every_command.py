@@ -126,3 +126,12 @@ def test_run_imports_nothing_slow_before_the_command_starts() -> None:
     )
     done = subprocess.run((sys.executable, "-c", program), capture_output=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_a_locale_without_our_characters_is_no_error(three_runs: ASite) -> None:
+    """Bars that the terminal's encoding lacks are escaped; the rest is printed."""
+    environ = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    words = (*CMFD, "metrics", "last", "--site", str(three_runs.path))
+    done = subprocess.run(words, capture_output=True, env=environ, check=True)
+    assert b"loss" in done.stdout
+    assert b"\\u258" in done.stdout

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -142,11 +143,11 @@ def test_a_killed_wrapper_leaves_its_command_alone(node: Node, tmp_path: Path) -
 class Terminal:
     """A pseudo-terminal with a wrapper in its foreground, as a shell would start it."""
 
-    def __init__(self, node: Node, last: int) -> None:
+    def __init__(self, node: Node, *command: str) -> None:
         self.pid, self.fd = pty.fork()
         if not self.pid:
             os.chdir(node.cwd)
-            words = (*CMFD, "run", "-q", "--", sys.executable, "-c", LISTENER, str(last))
+            words = (*CMFD, "run", "-q", "--", *command)
             os.execve(words[0], words, node.environment())
         self._said = b""
         self.until(b"\n")
@@ -172,8 +173,10 @@ class Terminal:
         return status
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up, and see to it that nothing goes on."""
         os.close(self.fd)
+        with suppress(ProcessLookupError):
+            os.kill(self.program, signal.SIGKILL)
 
 
 @pytest.mark.parametrize(("key", "number"), [(b"\x03", signal.SIGINT), (b"\x1c", signal.SIGQUIT)])
@@ -181,21 +184,44 @@ def test_a_key_of_the_terminal_reaches_the_command_once(
     node: Node, key: bytes, number: signal.Signals
 ) -> None:
     """The terminal signals the whole group: the wrapper must not do so again."""
-    terminal = Terminal(node, number)
-    os.write(terminal.fd, key)
-    assert terminal.words() == [number.name]
-    assert os.waitstatus_to_exitcode(terminal.wait()) == 9
-    terminal.close()
+    with closing(Terminal(node, sys.executable, "-c", LISTENER, str(int(number)))) as terminal:
+        os.write(terminal.fd, key)
+        assert terminal.words() == [number.name]
+        assert os.waitstatus_to_exitcode(terminal.wait()) == 9
 
 
 def test_a_stopped_command_stops_the_wrapper(node: Node) -> None:
     """^Z and fg: whoever started the wrapper sees it stop; continued, both go on."""
-    terminal = Terminal(node, signal.SIGTERM)
-    os.kill(terminal.program, signal.SIGSTOP)
-    assert os.WIFSTOPPED(terminal.wait(os.WUNTRACED))
-    os.killpg(terminal.pid, signal.SIGCONT)
-    terminal.until(b"SIGCONT")
-    os.kill(terminal.pid, signal.SIGTERM)
-    terminal.words()
-    assert os.waitstatus_to_exitcode(terminal.wait()) == 9
-    terminal.close()
+    listener = (sys.executable, "-c", LISTENER, str(int(signal.SIGTERM)))
+    with closing(Terminal(node, *listener)) as terminal:
+        os.kill(terminal.program, signal.SIGSTOP)
+        assert os.WIFSTOPPED(terminal.wait(os.WUNTRACED))
+        os.killpg(terminal.pid, signal.SIGCONT)
+        terminal.until(b"SIGCONT")
+        os.kill(terminal.pid, signal.SIGTERM)
+        terminal.words()
+        assert os.waitstatus_to_exitcode(terminal.wait()) == 9
+
+
+def test_a_shell_can_stop_and_continue_it(node: Node) -> None:
+    """^Z, fg, and an answer typed: nothing shows that a wrapper is there."""
+    pid, fd = pty.fork()
+    if not pid:
+        os.chdir(node.cwd)
+        shell = ("/bin/bash", "--norc", "--noprofile", "-i")
+        os.execve(shell[0], shell, node.environment())
+    typed = f"""{" ".join(CMFD)} run -q -- sh -c 'echo re""ady; read answer; exit $answer'\n"""
+    said = b""
+    for answer, until in (
+        (typed.encode(), b"ready"),
+        (b"\x1a", b"Stopped"),
+        (b"fg\n", b"answer"),
+        (b"7\necho co''de=$?\n", b"code=7"),
+        (b"exit\n", b"exit"),
+    ):
+        os.write(fd, answer)
+        said = b""
+        while until not in said:
+            said += os.read(fd, 4096)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    os.close(fd)
