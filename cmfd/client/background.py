@@ -25,8 +25,9 @@ class Background:
         """Run `task` when those before it are done; its errors become warnings."""
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="cmfd-work", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="cmfd-work", daemon=True)
+                thread.start()  # there may be no more threads: then nobody must wait for this one
+                self._thread = thread
         self._put(task)
 
     def wait(self, timeout_s: float) -> bool:

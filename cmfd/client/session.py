@@ -120,14 +120,21 @@ class Session:
             block_bytes=settings.block_bytes,
             wake=lambda: self._sender.wake() if self._sender else None,
         )
-        self._sender = Sender(
+        sender = Sender(
             self._journal,
             endpoint(settings.node_dir),
             settings.flush_interval_s,
             self._tick,
             lambda reason: warn_once("refused", f"cmfd: the daemon refused this process: {reason}"),
         )
-        self._sender.start()
+        try:
+            sender.start()
+            self._sender = sender
+        except RuntimeError as error:
+            warn_once(
+                "threads",
+                f"cmfd: {error}: the journal is kept, and taken in when this process has ended",
+            )
         if self.forked:
             _close_when_multiprocessing_ends(self)
 
@@ -231,7 +238,7 @@ class Session:
             Whether it has. If not, nothing is lost that the journal took.
         """
         if self._sender is None:
-            return self._failure is None
+            return self._journal is None and self._failure is None
         connect_s = _CONNECT_S if socket_path(self.settings.node_dir).exists() else 0.0
         return self._sender.drain(timeout_s, connect_s)
 
@@ -304,7 +311,7 @@ def _settings() -> config.Settings:
 def _close(which: Session) -> None:
     try:
         which.close()
-    except (CmfdError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - law 1: the journal has what was logged
         tell("close", error)
 
 

@@ -80,7 +80,7 @@ def typed(value: Any) -> tuple[ValueType, Scalar]:  # noqa: PLR0911 - one a type
     if isinstance(value, float):
         return ValueType.FLOAT, float(value)
     if isinstance(value, str):
-        return ValueType.STR, str(value)
+        return ValueType.STR, str.__str__(value)  # of an Enum, its value
     if isinstance(value, (list, tuple, dict)):
         return ValueType.JSON, as_json(value)
     return ValueType.STR, str(value)
@@ -90,7 +90,18 @@ def as_json(value: Any) -> str:
     """Return compact JSON; what JSON has no form for becomes its text."""
     import json  # noqa: PLC0415 - not needed to log numbers
 
-    return json.dumps(value, default=_plain, separators=(",", ":"))
+    try:
+        return json.dumps(value, default=_plain, separators=(",", ":"))
+    except TypeError:  # keys that are neither text nor numbers
+        return json.dumps(_with_text_keys(value), default=_plain, separators=(",", ":"))
+
+
+def _with_text_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _with_text_keys(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_text_keys(item) for item in value]
+    return value
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -782,3 +783,43 @@ def test_the_last_word_stays_the_last_when_the_clock_is_set_back(
     states = [r for r in said if isinstance(r, ProcessState)]
     assert max(tags, key=lambda r: r.at_ns).value == "new"
     assert max(states, key=lambda r: r.at_ns).status == "completed"
+
+
+def test_a_process_that_gets_no_more_threads_logs_all_the_same(
+    node: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A limit of processes counts threads too; the journal is read when it has ended."""
+
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    Path("f").touch()
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with cmfd.start() as ex:
+        ex.metric("loss", 1.0)
+        ex.input("f")
+        assert not ex.flush(0.0)
+    assert session_module._session is not None
+    session_module._close(session_module._session)
+
+    (blocks,) = journals(node)
+    assert values(blocks) == {"loss": [(0, 1.0)]}
+    assert [r.path for r in records(blocks) if isinstance(r, Touch)] == ["f"]
+    assert 0 < len(caplog.records) < 5
+
+
+class Colour(str, Enum):
+    """Text that has a name."""
+
+    RED = "red"
+
+
+def test_json_of_any_keys_is_kept(ex: Execution, node: Path) -> None:
+    """Keys that JSON has no form for become their text."""
+    ex.param("grid", {(1, 2): [{None: 1, Path("a"): 2}]})
+    ex.param("colour", Colour.RED)
+
+    (blocks,) = journals(node)
+    grid, colour = (r.value for r in records(blocks) if isinstance(r, Param))
+    assert grid == '{"(1, 2)":[{"None":1,"a":2}]}'
+    assert colour == "red"
