@@ -45,6 +45,7 @@ class Alarm:
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._listens = False
 
     def fileno(self) -> int:
         """Return what to poll."""
@@ -59,6 +60,7 @@ class Alarm:
         """Have these signals wake the loop, which reads their numbers."""
         # In this order: one that comes in between must be heard, too.
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._listens = True
         for number in numbers:
             signal.signal(number, lambda *_: None)  # else it would end the process
 
@@ -71,7 +73,8 @@ class Alarm:
 
     def close(self) -> None:
         """Close the pipe."""
-        signal.set_wakeup_fd(-1)
+        if self._listens:
+            signal.set_wakeup_fd(-1)
         os.close(self._reader)
         os.close(self._writer)
 
