@@ -17,11 +17,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cmfd import config, identity
+from cmfd import identity
 from cmfd.client import start
 from cmfd.client.execution import Execution
 from cmfd.client.launch import daemon_runs, ensure_daemon
 from cmfd.client.ranks import rank_from
+from cmfd.client.redact import scrub_argv
 from cmfd.client.session import session
 from cmfd.client.warn import harmless
 from cmfd.model import Status
@@ -84,7 +85,7 @@ class Wrapped:
         self.plan = plan = self._plan()
         begin = start.first_records(
             plan, self.rank, self.order.name, role="wrapper",
-            command=shlex.join(self.order.command),
+            command=shlex.join(scrub_argv(self.order.command)),
         )  # fmt: skip
         self._execution = Execution(
             self.session, plan.execution, plan.run.run, plan.pipeline, plan.stage, self.rank, begin
@@ -109,7 +110,7 @@ class Wrapped:
             pipeline=pipeline,
             stage=stage,
             step=step,
-            site=str(order.site or config.find_site(Path.cwd(), environ)),
+            site=str(order.site or start.site_of(environ)),
         )
 
     def environ(self) -> dict[str, str]:

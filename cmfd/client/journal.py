@@ -19,11 +19,11 @@ import threading
 import time
 import zlib
 from contextlib import suppress
-from operator import length_hint
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
+from cmfd.client.blocks import Block, Place
 from cmfd.client.values import legible
 from cmfd.errors import JournalError
 from cmfd.wire import journal as form
@@ -61,88 +61,6 @@ class Unsent(NamedTuple):
     first: int
     end: int
     payload: bytes
-
-
-class _Place(NamedTuple):
-    """A block's room in the file, with the shape of record it last held."""
-
-    buffer: mmap.mmap
-    at: int
-    offset: int
-    """The same place in the file."""
-    shape: tuple[int, int] | None = None
-
-
-class _Block:
-    """A block in use."""
-
-    def __init__(  # noqa: PLR0913, PLR0917 - the fields of a block header, and where it is
-        self, place: _Place, size: int, kind: int, number: int, record_bytes: int, group: int
-    ) -> None:
-        self.place = place
-        self.kind = kind
-        self.number = number
-        self.record_bytes = record_bytes
-        self.group = group
-        self.start = place.at + form.BLOCK_HEADER_BYTES
-        self.n_units = (size - form.BLOCK_HEADER_BYTES) // record_bytes
-        stop = self.start + self.n_units * record_bytes
-        self.slots = iter(range(self.start, stop, record_bytes))
-        self.data = memoryview(place.buffer)[self.start : stop]
-        self.used = 0  # event blocks: bytes written
-        self.sent: Ranges = []
-        self.acked: Ranges = []
-        self.sealed: Ranges = []
-        self.hole_ns = 0
-
-    @property
-    def reserved(self) -> int:
-        """Units that were handed out; each is complete or about to be."""
-        if self.kind == form.EVENTS:
-            return self.used
-        return self.n_units - length_hint(self.slots)
-
-    def complete(self, ranges: Ranges, upto: int | None = None) -> Ranges:
-        """Return the parts of what is not in `ranges` whose records are complete."""
-        found: Ranges = []
-        for first, end in missing(ranges, 0, self.reserved if upto is None else upto):
-            if self.kind == form.EVENTS:
-                found.append((first, end))
-            else:
-                found += form.marked_ranges(self.data, self.record_bytes, self.number, first, end)
-        return found
-
-    def end(self) -> None:
-        """Hand out no more slots, not even to a thread that holds a cursor."""
-        if self.kind != form.EVENTS:
-            self.n_units -= len(list(self.slots))
-
-    def units(self, first: int, end: int) -> bytes:
-        return bytes(self.data[first * self.record_bytes : end * self.record_bytes])
-
-    def cut(self, first: int, end: int, budget_bytes: int) -> int:
-        """Return where a slice from `first` must end to fit the budget, on a record's border."""
-        if (end - first) * self.record_bytes <= budget_bytes:
-            return end
-        if self.kind != form.EVENTS:
-            return first + max(budget_bytes, 0) // self.record_bytes
-        at = first
-        while at < end:
-            length, _ = form.EVENT_HEADER.unpack_from(self.data, at)
-            following = at + form.event_bytes(length)
-            if following - first > budget_bytes:
-                break
-            at = following
-        return at
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing more will be written and all of it is committed."""
-        return (
-            self.kind != form.EVENTS
-            and self.reserved == self.n_units
-            and covers(self.acked, 0, self.n_units)
-        )
 
 
 class Stream:
@@ -200,9 +118,9 @@ class JournalWriter:
         self._lock = threading.RLock()
         self._appending = False
         self._deferred: list[bytes] = []
-        self._blocks: dict[int, _Block] = {}
-        self._free: list[_Place] = []
-        self._room: list[_Place] = []  # mapped, not yet allocated on disk
+        self._blocks: dict[int, Block] = {}
+        self._free: list[Place] = []
+        self._room: list[Place] = []  # mapped, not yet allocated on disk
         self._size = self._mapped = form.FILE_HEADER_BYTES
         self._next_number = 1
         self._next_part = 1
@@ -310,7 +228,7 @@ class JournalWriter:
                 self._wake()
             return stream.cursor
 
-    def _allocate(self, kind: int, record_bytes: int, group: int) -> _Block:
+    def _allocate(self, kind: int, record_bytes: int, group: int) -> Block:
         place = self._free.pop() if self._free else self._grow(kind)
         if place.shape not in (None, (kind, record_bytes)):
             # a stale word could pass for a mark where records have another size
@@ -320,11 +238,11 @@ class JournalWriter:
         number, self._next_number = self._next_number, self._next_number + 1
         head = form.pack_block_header(kind, number, record_bytes, group)
         place.buffer[place.at : place.at + len(head)] = head
-        block = _Block(place, self._block_bytes, kind, number, record_bytes, group)
+        block = Block(place, self._block_bytes, kind, number, record_bytes, group)
         self._blocks[number] = block
         return block
 
-    def _grow(self, kind: int) -> _Place:
+    def _grow(self, kind: int) -> Place:
         """Take the next block's room and make sure that the disk really has it."""
         if kind != form.EVENTS:
             self._check_limit()
@@ -371,7 +289,7 @@ class JournalWriter:
             if self._mapped == first + length:
                 self._mapped = first
             raise
-        self._room += [_Place(buffer, at, first + at) for at in range(0, length, self._block_bytes)]
+        self._room += [Place(buffer, at, first + at) for at in range(0, length, self._block_bytes)]
 
     # -- sending ---------------------------------------------------------------------------
 
@@ -401,7 +319,7 @@ class JournalWriter:
         return found
 
     @staticmethod
-    def _ready(block: _Block, upto: int) -> Ranges:
+    def _ready(block: Block, upto: int) -> Ranges:
         """Complete ranges to send; what follows an unfinished record waits a while for it."""
         complete = block.complete(block.sent, upto)
         gaps = missing(block.sent, 0, upto)

@@ -162,7 +162,7 @@ def _plan(pipeline: str | None, stage: str | None, site: str | os.PathLike[str] 
         key = (run.run, step or session().instance.hex(), pipeline, stage)
         ordinal = _ordinals[key] = _ordinals.get(key, -1) + 1
         execution = identity.execution_id(*key, ordinal)
-    where = os.path.abspath(os.fsdecode(site or _site(outer)))  # noqa: PTH100 - not resolved, as elsewhere
+    where = os.path.abspath(os.fsdecode(site or site_of(outer)))  # noqa: PTH100 - not resolved, as elsewhere
     return Plan(run, execution, parent, pipeline, stage, step, where)
 
 
@@ -171,7 +171,7 @@ def _word(name: str) -> str:
     return legible(name).replace("\0", "")
 
 
-def _site(outer: Mapping[str, str]) -> str:
+def site_of(outer: Mapping[str, str]) -> str:
     """Return the site of the run this process was started in, else the default site."""
     if outer.get("CMFD_RUN") and outer.get("CMFD_SITE"):
         return outer["CMFD_SITE"]

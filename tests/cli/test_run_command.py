@@ -152,6 +152,15 @@ def test_what_the_command_logs_is_in_the_same_execution(node: Node) -> None:
     assert "accuracy: first 0, last 0.4, best 0.4 (5 values)" in summary
 
 
+def test_secrets_of_a_command_line_stay_in_it(node: Node) -> None:
+    """What is recorded of a command is shown to others one day."""
+    node.cmfd("run", "--", "true", "--password=hunter2hunter2", "--lr=1")
+
+    for path in node.site.rglob("*.db"):
+        assert b"hunter2" not in path.read_bytes()
+    assert b"--lr=1" in node.cmfd("show", "last").stdout
+
+
 def test_a_run_within_a_run_is_part_of_it(node: Node) -> None:
     """One run with two executions, the inner one nested; one summary."""
     inner = (sys.executable, "-m", "cmfd", "run", "--stage", "inner", "--", "true")
