@@ -131,9 +131,12 @@ class Execution:
                 offset = next(slots)
                 _pack_point(buffer, offset, _time_ns(), step, value, series, mark)
                 return
-        except Exception:  # noqa: BLE001 - a user's step may raise anything; the long way says what
+        except BaseException as error:
             if offset >= 0:
                 slow.void_point(buffer, offset, mark)
+            if not isinstance(error, Exception):  # the interrupt key, say
+                raise
+            # a user's step may raise anything; the long way says what
         try:
             slow.metric(self, name, value, step)
         except Exception as error:
@@ -168,9 +171,11 @@ class Execution:
             buffer, slots, mark = stream.cursor
             offset = next(slots)
             pack_into(buffer, offset, _time_ns(), step, *values.values(), 1, mark)
-        except Exception:  # noqa: BLE001 - a user's value may raise anything, as above
+        except BaseException as error:
             if offset >= 0:
                 slow.void_row(buffer, offset, row, mark)
+            if not isinstance(error, Exception):  # as above
+                raise
         else:
             return
         try:

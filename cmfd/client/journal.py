@@ -28,7 +28,7 @@ from cmfd.client.values import legible
 from cmfd.errors import JournalError
 from cmfd.wire import journal as form
 from cmfd.wire.messages import Part, Sealed, encode
-from cmfd.wire.ranges import Ranges, add, covers, missing
+from cmfd.wire.ranges import Ranges, add, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -357,9 +357,14 @@ class JournalWriter:
 
     @property
     def settled(self) -> bool:
-        """Whether every record that was begun is committed by the daemon."""
+        """
+        Whether every complete record is committed by the daemon.
+
+        A slot that was taken and never filled is of a call that has not returned, or never will:
+        something was raised in the middle of it.
+        """
         with self._lock:
-            return all(covers(block.acked, 0, block.reserved) for block in self._blocks.values())
+            return not any(block.complete(block.acked) for block in self._blocks.values())
 
     def seal(self, *, whole: bool) -> None:
         """

@@ -212,6 +212,10 @@ def test_a_slot_never_completed_does_not_hide_what_follows(
     monkeypatch.setattr("cmfd.client.journal._HOLE_NS", -1)
     assert [(i.first, i.end) for i in writer.unsent(1 << 30) if i.kind == form.POINTS] == [(11, 21)]
     assert steps_in(writer.path) == [*range(10), *range(11, 21)]
+    assert not writer.settled
+    for block in writer._blocks.values():
+        writer.acknowledge([(block.number, *item) for item in block.complete([])])
+    assert writer.settled
 
 
 def test_a_signal_handler_may_log_in_the_middle_of_an_append(writer: JournalWriter) -> None:
