@@ -52,7 +52,6 @@ _MIN_CHOICE = 256
 # A sample of a smooth float series shrinks with each order of differences, noise grows with it.
 _VALUE_CHOICES = (DELTA_1, RAW, XOR, DELTA_2, DELTA_3, DELTA_4)
 _TIME_CHOICES = (DELTA_1, DELTA_2)
-_NO_VALUES = np.empty(0, np.int64)
 
 
 class Columns(NamedTuple):
