@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BURST = 64
+BURST = 32
 """Messages taken in before what is due is done: bounds how late a commit is."""
 LOGGED_AT_FIRST = 20
 LOGGED_EVERY = 1000

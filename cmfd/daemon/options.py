@@ -35,7 +35,7 @@ class Limits:
     least_window_bytes: int = 64 << 10
     first_window_bytes: int = 256 << 10
     greatest_window_bytes: int = 4 << 20
-    batch_bytes: int = 8 << 20
+    batch_bytes: int = 1 << 20
 
 
 @dataclass(frozen=True)
