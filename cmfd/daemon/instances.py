@@ -150,9 +150,7 @@ class Instances:
 
     def alarm(self, instance: bytes, *, restless: bool = False) -> None:
         """Have the journal of an instance looked at; `restless`: again, if it still lives."""
-        known = self.table.get(instance)
-        if known is None:
-            return
+        known = self.table[instance]
         known.restless = known.restless or restless
         was = known.phase
         known.turn(Turn.ALARM)
@@ -218,9 +216,7 @@ class Instances:
 
     def damaged(self, instance: bytes, reason: str) -> None:
         """Keep the journal of an instance of which something could not be stored."""
-        known = self.table.get(instance)
-        if known is None:
-            return
+        known = self.table[instance]
         if not known.damaged:
             self.figures.counts.journals_unreadable += 1
             log.error("journal %s stays where it is: %s", known.journal, reason)

@@ -182,7 +182,9 @@ class Loop:
     def _woken(self) -> list[Stimulus]:
         stimuli: list[Stimulus] = []
         for number in sorted(self._alarm.heard()):
-            if number == signal.SIGHUP:
+            if number == signal.SIGCHLD:
+                stimuli += self._performer.merges_ended()
+            elif number == signal.SIGHUP:
                 reloaded = self._reload()
                 stimuli += [reloaded] if reloaded is not None else []
             else:

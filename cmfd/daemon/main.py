@@ -177,7 +177,7 @@ def _serve(settings: Settings, idle_s: float | None, cleanup: ExitStack) -> str:
     alarm, watch = Alarm(), Watch()
     cleanup.callback(watch.close)
     cleanup.callback(alarm.close)
-    alarm.listen_to(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    alarm.listen_to(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
     socket = _bind(settings, cleanup)
     store = NodeStore(settings.node_dir / STORE_NAME)
     cleanup.callback(store.close)

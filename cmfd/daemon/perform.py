@@ -7,7 +7,6 @@ worker answers later, and merges, which are processes of their own.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -17,7 +16,6 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -45,6 +43,7 @@ from cmfd.wire.messages import StatusReply, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from cmfd.config import Settings
     from cmfd.daemon.stimuli import FoundJournal, Stimulus
@@ -135,10 +134,9 @@ class Performer:
     def _send(self, effect: e.Send) -> list[Stimulus]:
         try:
             self._socket.send_multipart([effect.route, encode(effect.message)], zmq.NOBLOCK)
-        except zmq.Again:  # it does not read what it is sent
-            return [Vanished(effect.route)]
         except zmq.ZMQError as error:
-            if error.errno != zmq.EHOSTUNREACH:
+            # It does not read what it is sent, or it is not there any more.
+            if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 raise
             return [Vanished(effect.route)]
         return []
@@ -194,14 +192,7 @@ class Performer:
 
     def ended(self) -> list[Stimulus]:
         """Return which of the processes that are watched have ended."""
-        stimuli: list[Stimulus] = []
-        for key in self._watch.ended():
-            if isinstance(key, Path):
-                stimuli.append(MergeEnded(key, self._merges.pop(key).wait()))
-            else:
-                assert isinstance(key, bytes)
-                stimuli.append(ProcessExited(key, time.time_ns()))
-        return stimuli
+        return [ProcessExited(instance, time.time_ns()) for instance in self._watch.ended()]
 
     # -- the store -------------------------------------------------------------------------
 
@@ -274,11 +265,12 @@ class Performer:
             log.warning("cannot start %s: %s", command, error)
             return [MergeEnded(effect.site, 1)]
         self._merges[effect.site] = process
-        with contextlib.suppress(ProcessLookupError):
-            if self._watch.add(effect.site, process.pid):
-                return []
-        # A child that is not waited for is there; so the kernel cannot watch: wait for it.
-        return [MergeEnded(effect.site, self._merges.pop(effect.site).wait())]
+        return []
+
+    def merges_ended(self) -> list[Stimulus]:
+        """Return which merges have ended."""
+        ended = [site for site, process in self._merges.items() if process.poll() is not None]
+        return [MergeEnded(site, self._merges.pop(site).returncode) for site in ended]
 
     def _announce(self, effect: e.Announce) -> list[Stimulus]:
         try:

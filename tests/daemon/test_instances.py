@@ -106,6 +106,8 @@ def test_a_journal_is_read_no_further_ahead_than_it_is_stored(bench: Bench) -> N
     assert commit.slices == (units(0, 4),)
     assert commit.ended == ()
     assert looks(bench.committed(commit)) == [instance(1)]
+    assert not looks(bench.give(JournalPiece(instance(1), (units(4, 6),), last=True)))
+    assert bench.state.figures.counts.journals_adopted == 1
 
 
 def test_a_dead_process_ends_in_the_commit_of_its_last_piece(bench: Bench) -> None:
@@ -244,12 +246,13 @@ def test_a_journal_of_which_something_could_not_be_stored_stays(bench: Bench) ->
     """It is the only place that has it."""
     bench.hello()
     bench.give(ProcessExited(instance(1), EXIT_NS))
-    bench.give(JournalPiece(instance(1), (units(0, 1),), last=True))
+    bench.give(JournalPiece(instance(1), (units(0, 1), units(3, 4)), last=True))
     commit = bench.commit()
 
-    effects = bench.committed(commit, [(commit.slices[0], "bad")])
+    effects = bench.committed(commit, [(commit.slices[0], "bad"), (commit.slices[1], "bad")])
 
     assert of_type(effects, LeaveJournal) == [LeaveJournal(instance(1), remove=False)]
+    assert bench.state.figures.counts.journals_unreadable == 1
 
 
 def test_the_end_of_a_process_that_is_not_known_changes_nothing(bench: Bench) -> None:

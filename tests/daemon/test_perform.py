@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -423,6 +424,20 @@ def test_a_process_that_cannot_be_seen_cannot_be_watched(world: World) -> None:
     assert world.do(e.Watch(instance(1), 0)) == [Unwatchable(instance(1))]
 
 
+def test_where_the_kernel_or_python_is_old_nobody_can_be_watched(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux before 5.3, and a Python built for it; journals are looked at instead."""
+
+    def no_call(pid: int) -> int:
+        raise OSError(errno.ENOSYS, "not implemented", pid)
+
+    monkeypatch.setattr(os, "pidfd_open", no_call)
+    assert world.do(e.Watch(instance(1), os.getpid())) == [Unwatchable(instance(1))]
+    monkeypatch.delattr(os, "pidfd_open")
+    assert world.do(e.Watch(instance(1), os.getpid())) == [Unwatchable(instance(1))]
+
+
 def test_who_is_not_watched_any_longer_is_not_heard_of(world: World) -> None:
     """Its end does not matter."""
     with subprocess.Popen(["sleep", "100"]) as process:
@@ -438,7 +453,7 @@ def test_a_merge_is_a_process_whose_end_is_heard_of(world: World, short_dir: Pat
     """A real one, of a site that has nothing to merge."""
     assert world.do(e.StartMerge(short_dir / "site")) == []
 
-    (ended,) = some_of(world.performer.ended)
+    (ended,) = some_of(world.performer.merges_ended)
     assert isinstance(ended, MergeEnded)
     assert ended.site == short_dir / "site"
 

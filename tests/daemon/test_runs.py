@@ -369,6 +369,63 @@ def test_nobody_has_another_user_s_run_sealed(benches: Callable[..., Bench]) -> 
     assert not of_type(effects, Seal)
 
 
+def test_a_run_that_is_being_sealed_may_be_looked_at(world: World) -> None:
+    """Others' requests do not wait for it, nor does the look disturb it."""
+    world.see(standing(), standing(run=OTHER, n_open=1))
+    (seal,) = of_type(world.later(2), Seal)
+    world.standings = [standing(run=OTHER, n_open=1)]
+
+    effects = world.answer(world.bench.ask(OTHER, b"y"))
+
+    assert of_type(effects, Seal) == [Seal(OTHER, SITE, final=False)]
+    assert said(world.published(seal), SealReply) == []
+
+
+def test_requests_of_two_at_once_are_both_served(world: World) -> None:
+    """Each as far as it has come."""
+    world.bench.hello()
+    world.standings = [standing(n_open=1), standing(run=OTHER, n_open=1)]
+    first = world.bench.ask(RUN, b"x")
+    world.bench.slice(0, 1)
+    world.bench.ask(OTHER, b"y")
+    effects = world.answer(first)
+    assert of_type(effects, ReadJournal)
+
+    effects = world.answer(world.bench.give(JournalHeld(instance(1))))
+    assert of_type(effects, Seal) == [Seal(RUN, SITE, final=False)]
+    effects = world.later(0)
+    assert of_type(effects, ReadJournal)
+    effects = world.answer(world.bench.give(JournalHeld(instance(1))))
+    assert of_type(effects, Seal) == [Seal(OTHER, SITE, final=False)]
+
+
+def test_a_request_looks_at_the_asker_s_processes_only(benches: Callable[..., Bench]) -> None:
+    """On a shared node others' do not matter to it."""
+    world = World(benches(multi_user=True))
+    world.bench.hello(1, b"a")
+    world.bench.hello(2, b"b", peer=FOREIGN)
+
+    effects = world.answer(world.bench.ask(RUN, peer=FOREIGN))
+
+    assert [look.instance for look in of_type(effects, ReadJournal)] == [instance(2)]
+
+
+def test_the_status_tells_a_user_only_what_is_his(benches: Callable[..., Bench]) -> None:
+    """Root sees everything."""
+    world = World(benches(multi_user=True))
+    world.bench.hello()
+    world.see(standing())
+    world.bench.state.instances.problems["/j/1"] = "damaged"
+
+    foreign = world.bench.state.document(FOREIGN.uid)
+    everything = world.bench.state.document(0)
+
+    assert (foreign["clients"], foreign["runs"], foreign["problems"]) == ([], [], [])
+    assert everything["clients"]
+    assert everything["runs"]
+    assert everything["problems"] == ["/j/1: damaged"]
+
+
 # -- merging -----------------------------------------------------------------------------------
 
 

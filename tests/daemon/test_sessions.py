@@ -516,6 +516,27 @@ def test_garbage_from_strangers_is_only_counted(bench: Bench) -> None:
     assert not of_type(bench.give(Malformed(b"zz", None, "no message")), Send)
 
 
+def test_a_stranger_s_goodbye_changes_nothing(bench: Bench) -> None:
+    """It is polite, and unknown."""
+    assert bench.bye() == []
+
+
+def test_values_are_counted_as_they_come(bench: Bench) -> None:
+    """A row has several, an event none."""
+    bench.hello()
+    bench.slice(0, 3)
+    payload = bytes(80)
+    rows = Slice(
+        block=2, kind=3, record_bytes=40, group=1, first=0, end=2, crc32=zlib.crc32(payload)
+    )
+    bench.receive(rows, payload=payload)
+    events = Slice(block=3, kind=1, first=0, end=80, crc32=zlib.crc32(payload))
+    bench.receive(events, payload=payload)
+
+    assert bench.state.figures.counts.values_received == 3 + 2 * 2
+    assert bench.state.figures.counts.slices_received == 3
+
+
 def test_an_unwatchable_stranger_changes_nothing(bench: Bench) -> None:
     """It may have ended in between."""
     bench.give(Unwatchable(instance(9)))
