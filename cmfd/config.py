@@ -173,16 +173,50 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     ConfigError
         A file cannot be read, or a key or value in it or in a variable is none that can be used.
     """
+    settings, wrong = load_usable(environ)
+    if wrong:
+        raise wrong[0]
+    return settings
+
+
+def load_usable(
+    environ: Mapping[str, str] = os.environ,
+) -> tuple[Settings, list[ConfigError]]:
+    """
+    Gather the settings as `load` does, but pass over what cannot be used.
+
+    For processes that must go on: one wrong value must not undo the others, which may say where
+    the node directory is.
+
+    Returns
+    -------
+    settings : Settings
+        Of all that can be used.
+    wrong : list of ConfigError
+        What was passed over.
+    """
     chosen: dict[str, Any] = {}
+    wrong: list[ConfigError] = []
+
+    def choose(key: str, value: object, where: str, *, strict: bool) -> None:
+        try:
+            chosen[key] = _checked(key, value, where, strict=strict)
+        except ConfigError as error:
+            wrong.append(error)
+
     for path, required in _files(environ):
-        for key, value in _read_toml(path, required=required).items():
-            chosen[key] = _checked(key, value, f"{key} in {path}", strict=True)
+        try:
+            found = _read_toml(path, required=required)
+        except ConfigError as error:
+            wrong.append(error)
+            continue
+        for key, value in found.items():
+            choose(key, value, f"{key} in {path}", strict=True)
     for key in Settings.__struct_fields__:
         variable = variable_of(key)
         if text := environ.get(variable):
-            value = _split(text) if key == "env_allow" else text
-            chosen[key] = _checked(key, value, variable, strict=False)
-    return Settings(**chosen)
+            choose(key, _split(text) if key == "env_allow" else text, variable, strict=False)
+    return Settings(**chosen), wrong
 
 
 def _files(environ: Mapping[str, str]) -> Iterator[tuple[Path, bool]]:

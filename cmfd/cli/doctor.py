@@ -14,7 +14,6 @@ from cmfd.cli.checks.site import check_site
 from cmfd.cli.checks.system import check_system
 from cmfd.cli.help import example
 from cmfd.cli.output import print_json
-from cmfd.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,11 +47,10 @@ def command(ctx: click.Context, site: Path, *, as_json: bool, quiet: bool) -> No
 
 
 def _findings(site: Path) -> Iterator[Finding]:
-    try:
-        settings = config.load()
-    except ConfigError as error:
-        yield Finding("settings", "fail", str(error), "Until then, the defaults are used.")
-        settings = config.Settings()
+    settings, wrong = config.load_usable()
+    for error in wrong:
+        remedy = "Correct it: programs pass over it, and no daemon starts with it."
+        yield Finding("settings", "fail", str(error), remedy)
     yield from check_node(settings)
     yield from check_site(site)
     yield from check_system()

@@ -22,7 +22,7 @@ from cmfd.client.background import Background
 from cmfd.client.journal import JournalFullError, JournalWriter, Stream
 from cmfd.client.sender import Sender
 from cmfd.client.warn import tell, warn_once
-from cmfd.errors import CmfdError, ConfigError, JournalError
+from cmfd.errors import CmfdError, JournalError
 from cmfd.model import Status
 from cmfd.wire import journal as form
 from cmfd.wire.endpoint import endpoint, socket_path
@@ -300,12 +300,12 @@ def session() -> Session:
 
 
 def _settings() -> config.Settings:
-    """Return the settings, or the defaults where there is something wrong with them."""
-    try:
-        return config.load()
-    except ConfigError as error:
-        warn_once("settings", f"cmfd: {error} The defaults are used instead.")
-        return config.Settings()
+    """Return the settings, without those that are wrong."""
+    settings, wrong = config.load_usable()
+    if wrong:
+        said = " ".join(map(str, wrong))
+        warn_once("settings", f"cmfd: {said} It is passed over; all else applies.")
+    return settings
 
 
 def _close(which: Session) -> None:

@@ -107,6 +107,18 @@ def test_an_unusable_variable_is_named() -> None:
         config.load({"CMFD_COMMIT_INTERVAL_S": "0"})
 
 
+def test_what_is_wrong_does_not_undo_the_rest(tmp_path: Path) -> None:
+    """A process that must go on keeps to its node directory whatever else is misspelt."""
+    file = tmp_path / "cmfd.toml"
+    file.write_text("idle_s = 7\nstict = true")
+    environ = {"CMFD_CONFIG": str(file), "CMFD_NODE_DIR": str(tmp_path), "CMFD_BLOCK_BYTES": "x"}
+
+    settings, wrong = config.load_usable(environ)
+
+    assert settings == config.Settings(node_dir=tmp_path, idle_s=7)
+    assert [str(error).split()[0] for error in wrong] == ["stict", "CMFD_BLOCK_BYTES"]
+
+
 def test_the_home_of_nobody_is_no_directory() -> None:
     """In a container a user may have none."""
     with pytest.raises(ConfigError, match=r"^CMFD_NODE_DIR is '~nobody-here/x': expected an abs"):
