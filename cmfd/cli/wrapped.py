@@ -175,6 +175,8 @@ class Wrapped:
         """Put the run into its site and print a summary, where this is the one to do so."""
         if self.plan is None or self.rank.rank or self.plan.run.derived_from == "inherited":
             return  # one of many ranks, or within a run that somebody else looks after
+        if self._execution is None or not self._execution._began:  # noqa: SLF001 - half of it
+            return  # there was no room for a record, as was said; so none is kept either
         from cmfd.cli.stored import finish  # noqa: PLC0415 - imported while the command ran
 
         finish(self.plan, self.settings, as_json=as_json, quiet=quiet)

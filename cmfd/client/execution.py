@@ -410,11 +410,13 @@ class Execution:
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
-        """End the execution: failed if an exception passes through, completed if not."""
+        """End it: cancelled by Ctrl-C, failed if an exception passes through, else completed."""
         status, exit_code = Status.COMPLETED, None
         if isinstance(error, SystemExit):
             exit_code = slow.exit_code_of(error)
             status = Status.FAILED if exit_code else Status.COMPLETED
+        elif isinstance(error, KeyboardInterrupt):
+            status = Status.CANCELLED  # as `cmfd run` says of a command that SIGINT ended
         elif error is not None:
             status = Status.FAILED
         self.end(status.value, exit_code)

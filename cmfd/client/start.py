@@ -239,7 +239,15 @@ def first_records(
 
 
 def _user() -> str:
-    return os.environ.get("USER") or os.environ.get("LOGNAME") or str(os.getuid())
+    """Return who this is; where nobody says, as in many containers, by the list of users."""
+    if named := os.environ.get("USER") or os.environ.get("LOGNAME"):
+        return named
+    import pwd  # noqa: PLC0415 - not asked otherwise: on a cluster, it may ask the network
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def _open(here: Session, execution: Execution, plan: Plan) -> None:

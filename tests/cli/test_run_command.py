@@ -237,6 +237,7 @@ def test_without_a_node_directory_the_command_runs(lone_node: Node) -> None:
     done = lone_node.cmfd("run", "--", "sh", "-c", "echo ran; exit 7")
     assert (done.stdout, done.returncode) == (b"ran\n", 7)
     assert b"CMFD_NODE_DIR" in done.stderr
+    assert b"kept in" not in done.stderr
 
 
 def test_a_daemon_is_started_and_goes_when_idle(tmp_path: Path) -> None:

@@ -283,14 +283,14 @@ def test_how_the_block_ended_is_how_the_process_ended(node: Path) -> None:
     ended: dict[str, tuple[str, int | None]] = {}
     for name, error in {
         "good": None, "bad": ValueError("x"), "exit0": SystemExit(0), "exit3": SystemExit(3),
-        "text": SystemExit("no"),
+        "text": SystemExit("no"), "ctrl-c": KeyboardInterrupt(),
     }.items():  # fmt: skip
         execution = cmfd.start("pipe", name)
         try:
             with execution:
                 if error is not None:
                     raise error
-        except (ValueError, SystemExit):
+        except (ValueError, SystemExit, KeyboardInterrupt):
             pass
         said = records(journals(node)[0])
         state = [r for r in said if isinstance(r, ProcessState) and r.execution == execution.id][-1]
@@ -298,7 +298,7 @@ def test_how_the_block_ended_is_how_the_process_ended(node: Path) -> None:
 
     assert ended == {
         "good": ("completed", None), "bad": ("failed", None), "exit0": ("completed", 0),
-        "exit3": ("failed", 3), "text": ("failed", 1),
+        "exit3": ("failed", 3), "text": ("failed", 1), "ctrl-c": ("cancelled", None),
     }  # fmt: skip
 
 
@@ -438,13 +438,14 @@ def test_a_node_directory_that_is_a_file_does_no_harm(
 def test_a_bad_setting_does_no_harm(
     node: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A typo in a variable must not stop a job; strictness asked for is still heard."""
+    """A typo in a variable must not stop a job, nor undo the other settings."""
     assert node.parent.is_dir()
     monkeypatch.setenv("CMFD_JOURNAL_LIMIT_BYTES", "lots")
 
     use_everything(cmfd.start("pipe", "stage"))
 
     assert any("CMFD_JOURNAL_LIMIT_BYTES" in record.message for record in caplog.records)
+    assert len(journals(node)) == 1
 
 
 def use_everything(execution: Execution) -> None:
