@@ -26,6 +26,7 @@ import pytest
 from cmfd.merge.batch import merge_site
 from cmfd.store.columns import decode
 from cmfd.store.site import SiteStore
+from cmfd.wire.endpoint import listener
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -206,9 +207,10 @@ def digest_of(site: Path) -> str:
 
 
 def wait_until_journals_are_gone(node: Node) -> None:
-    """Wait for a daemon that adopts the journals of the dead."""
+    """Wait for a daemon to listen, and to adopt the journals of the dead."""
     deadline = time.monotonic() + 60
-    while any((node.path / "node" / "journals").iterdir()):
+    node_dir = node.path / "node"
+    while listener(node_dir) is None or any((node_dir / "journals").iterdir()):
         assert time.monotonic() < deadline, "journals were not adopted"
         time.sleep(0.05)
 
