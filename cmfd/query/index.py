@@ -60,9 +60,15 @@ def open_index(site: Path) -> Iterator[sqlite3.Connection]:
                 f"{path} has the schema of an older cmfd; it was left unchanged. `cmfd merge` "
                 "brings it up to date."
             )
+        db.text_factory = _legible
         for statement in statements(sql("site/views")):
             db.execute(statement.replace("CREATE VIEW", "CREATE TEMP VIEW", 1))
         yield db
+
+
+def _legible(text: bytes) -> str:
+    """Decode a text: a pack from elsewhere may have any bytes, and must not hide other runs."""
+    return text.decode(errors="replace")
 
 
 @contextmanager
@@ -123,5 +129,19 @@ def value_of(value_type: str, stored: Any) -> Any:
     if value_type == ValueType.FLOAT:
         return float(stored)
     if value_type == ValueType.JSON:
-        return json.loads(stored)
+        return _parsed(stored)
     return stored
+
+
+def _parsed(text: str) -> Any:
+    """Parse JSON; a text that is none, from somebody's own pack, is returned as it is."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def object_of(text: str) -> dict[str, Any]:
+    """Parse a JSON object; anything else is an empty one."""
+    found = _parsed(text)
+    return found if isinstance(found, dict) else {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cmfd import identity
 from cmfd.errors import NotFoundError
 from cmfd.query.cost import Usage, cpu_ns
-from cmfd.query.index import fetch, results, value_of
+from cmfd.query.index import fetch, object_of, results, value_of
 from cmfd.query.metrics import summaries
 from cmfd.query.results import Artifact, Execution, Fact, Param, Process, Run, RunDetail
 
@@ -149,9 +149,7 @@ def _valued(kind: type[Any], row: dict[str, Any]) -> Any:
 def artifacts(db: sqlite3.Connection, run_id: int) -> list[Artifact]:
     """Return what a run's executions consumed and produced."""
     rows = fetch(db, "artifacts", run_id=run_id)
-    return [
-        Artifact(**{**row, "properties": json.loads(row["properties"] or "{}")}) for row in rows
-    ]
+    return [Artifact(**{**row, "properties": object_of(row["properties"])}) for row in rows]
 
 
 def detail(db: sqlite3.Connection, run_id: int) -> RunDetail:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import math
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from support.packs import an_id
+from support.packs import an_id, write_pack
 from support.sites import BEGIN_NS, SECOND_NS, a_run, chunk, from_json, set_param
 
+from cmfd.merge.batch import merge_site
+from cmfd.store.pack import finish
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.sites import ASite, Invoke
 
 RUN = [an_id("run", number).hex() for number in range(3)]
@@ -268,6 +275,45 @@ def test_what_a_job_logged_cannot_steer_a_terminal(site: ASite, invoke: Invoke) 
     site.take(content)
     for words in (("show", "last"), ("params", "last")):
         assert "\x1b" not in invoke(*words).stdout
+
+
+HUGE = 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE run SET name = CAST(x'ff' AS TEXT), user = CAST(x'ff41' AS TEXT)",
+        "UPDATE execution SET stage = CAST(x'ff' AS TEXT)",
+        "UPDATE series SET name = CAST(x'ff' AS TEXT)",
+        "UPDATE param SET value_type = 'str', value = CAST(x'ff' AS TEXT)",
+        "UPDATE param SET value_type = 'json', value = '{nope'",
+        "UPDATE event SET properties = '[1]'",
+        f"UPDATE process_state SET cpu_user_ns = {HUGE}, dropped = {HUGE}",
+        f"UPDATE chunk SET n_values = {HUGE}, n_nan = {HUGE}",
+        f"UPDATE run SET at_ns = {-HUGE}; UPDATE run_end SET at_ns = {HUGE}",
+    ],
+)
+def test_whatever_rows_a_pack_has_every_run_can_be_read(
+    site: ASite, invoke: Invoke, tmp_path: Path, change: str
+) -> None:
+    """A pack from elsewhere may have any texts and numbers that its tables allow."""
+    pack = write_pack(tmp_path / "packs", a_run(1, loss=[1.0]))
+    with closing(sqlite3.connect(pack)) as db:
+        db.executescript(change)
+    finish(pack)
+    write_pack(tmp_path / "packs", a_run(2, loss=[1.0]), sealed_ns=2)
+    assert merge_site(site.path, [tmp_path / "packs"]).absorbed == 2
+    runs = [an_id("run", number).hex() for number in (1, 2)]
+    assert {run["run"] for run in from_json(invoke("runs", "--json"))} == set(runs)
+    for words in (
+        ("runs",),
+        ("compare", *runs),
+        ("report", "runtime"),
+        ("report", "runtime", "--by", "stage", "--json"),
+        *((word, run) for run in runs for word in ("show", "params", "metrics")),
+    ):
+        assert invoke(*words).stdout
 
 
 def test_compare_shows_what_differs(three_runs: ASite, invoke: Invoke) -> None:

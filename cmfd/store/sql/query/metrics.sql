@@ -17,8 +17,8 @@ whole AS (
     SELECT
         execution_id, name,
         count(DISTINCT rank) AS n_ranks,
-        sum(n_values) AS n_values,
-        sum(n_nan) AS n_nan,
+        CAST(total(n_values) AS INTEGER) AS n_values,
+        CAST(total(n_nan) AS INTEGER) AS n_nan,
         min(step_min) AS step_min,
         max(step_max) AS step_max,
         min(value_min) AS min,

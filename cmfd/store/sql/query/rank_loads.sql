@@ -2,7 +2,7 @@
 SELECT
     p.rank,
     min(p.host) AS host,
-    coalesce(sum(s.cpu_user_ns + s.cpu_system_ns), 0) AS busy_ns
+    CAST(total(s.cpu_user_ns + s.cpu_system_ns) AS INTEGER) AS busy_ns
 FROM execution AS e
 JOIN process AS p ON p.execution_id = e.id
 LEFT JOIN process_state AS s ON s.execution_id = p.execution_id AND s.instance = p.instance

@@ -27,7 +27,7 @@ rank_load AS (
     SELECT
         execution_id,
         is_rank,
-        coalesce(sum(cpu_ns), 0) AS busy_ns,
+        CAST(total(cpu_ns) AS INTEGER) AS busy_ns,
         max(at_ns) AS read_ns
     FROM process_load
     GROUP BY execution_id, rank, is_rank
@@ -36,7 +36,7 @@ load AS (
     SELECT
         execution_id,
         sum(is_rank) AS n_ranks,
-        sum(is_rank * busy_ns) AS busy_ns,
+        CAST(total(is_rank * busy_ns) AS INTEGER) AS busy_ns,
         max(is_rank * busy_ns) AS worst_ns,
         max(read_ns) AS read_ns
     FROM rank_load

@@ -12,8 +12,8 @@ WITH chosen AS (
 SELECT
     lower(hex(e.execution)) AS execution,
     p.host,
-    sum(CASE WHEN p.role = 'wrapper' THEN s.cpu_user_ns + s.cpu_system_ns ELSE 0 END) AS wrapper_ns,
-    sum(CASE WHEN p.role = 'wrapper' THEN 0 ELSE s.cpu_user_ns + s.cpu_system_ns END) AS other_ns
+    CAST(total((p.role = 'wrapper') * (s.cpu_user_ns + s.cpu_system_ns)) AS INTEGER) AS wrapper_ns,
+    CAST(total((p.role <> 'wrapper') * (s.cpu_user_ns + s.cpu_system_ns)) AS INTEGER) AS other_ns
 FROM chosen AS c
 JOIN execution AS e ON e.run_id = c.id
 JOIN process AS p ON p.execution_id = e.id
