@@ -57,6 +57,11 @@ def harmless(otherwise: Callable[..., Any] | None = None) -> Callable[[F], F]:
 
 def tell(call: str, error: Exception) -> None:
     """Warn once that `call` failed with `error`, and that the job goes on."""
+    reason = str(error)
+    if reason in _said:
+        return  # one cause, such as an unusable node directory, fails every call
+    if reason:
+        _said.add(reason)
     warn_once(
         f"{call}:{type(error).__name__}",
         f"cmfd: {call}() did nothing: {error} (the job goes on; said once)",
