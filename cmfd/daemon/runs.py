@@ -52,6 +52,8 @@ class Run:
         When to seal it: grace, checkpoint or retry; None while it is sealed.
     outbox : SealedPack or None
         A pack that could not be published.
+    resends : bool
+        What is on its way is a pack from the outbox, without what came in since.
     """
 
     run: bytes
@@ -63,6 +65,7 @@ class Run:
     due_ns: int | None = None
     failures: int = 0
     outbox: SealedPack | None = None
+    resends: bool = False
     problem: str = ""
 
     def turn(self, turn: RunTurn) -> None:
@@ -197,6 +200,7 @@ class Runs:
         run.turn(RunTurn.SEAL)
         run.due_ns = None
         outbox, run.outbox = run.outbox, None
+        run.resends = outbox is not None
         return Seal(run.run, Path(site or run.site), not run.is_open, outbox)
 
     def published(self, stimulus: Published, now_ns: int) -> list[Effect]:
@@ -210,7 +214,7 @@ class Runs:
         packs = [] if stimulus.pack is None else [str(stimulus.pack)]
         self.figures.counts.packs_published += len(packs)
         log.info("run %s: published %s", run.run.hex(), ", ".join(packs) or "nothing new")
-        effects = self._reply(run, SealReply(packs=packs))
+        effects = self._ask_again(run) if run.resends else self._reply(run, SealReply(packs=packs))
         asked = bool(effects)
         if packs and not asked and self.options.merge:
             effects += self._merge(stimulus.site)
@@ -235,6 +239,14 @@ class Runs:
         # Others may have come while it was being sealed.
         self._look_wanted = self._look_wanted or bool(self.asks)
         return [Send(ask.route, reply) for ask in served]
+
+    def _ask_again(self, run: Run) -> list[Effect]:
+        """Have who asked wait for the next pack: the one that was published is older."""
+        for ask in self.asks:
+            if ask.run == run.run and ask.step is Step.SEAL:
+                ask.step = Step.LOOK
+        self._look_wanted = self._look_wanted or bool(self.asks)
+        return []
 
     def _merge(self, site: Path) -> list[Effect]:
         if site in self._merging:

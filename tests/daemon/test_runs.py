@@ -266,6 +266,23 @@ def test_a_checkpoint_in_the_outbox_is_followed_by_the_final_pack(world: World) 
 # -- requests ----------------------------------------------------------------------------------
 
 
+def test_a_request_is_not_served_with_an_older_pack(world: World) -> None:
+    """A checkpoint in the outbox lacks what came in since; who asks waits for all of it."""
+    world.see(standing(n_open=1))
+    (seal,) = of_type(world.later(600), Seal)
+    world.not_published(seal)
+    world.standings = [standing()]
+    (resent,) = of_type(world.answer(world.bench.ask(RUN)), Seal)
+    assert resent.outbox is not None
+
+    effects = world.published(resent) + world.later(0)
+    assert not said(effects, SealReply)
+    (fresh,) = of_type(effects, Seal)
+
+    assert fresh == Seal(RUN, SITE, final=True)
+    assert said(world.published(fresh), SealReply) == [SealReply(packs=[str(PACK)])]
+
+
 def test_a_request_has_no_grace(world: World) -> None:
     """`cmfd run` waits for it."""
     world.standings = [standing()]
