@@ -43,7 +43,10 @@ class Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print what happened on standard error."""
-        click.echo(f"cmfd: {self.format_message()}", file=file or sys.stderr)
+        from cmfd.report.text import printable_lines  # noqa: PLC0415 - only for what failed
+
+        # It may quote a pack from elsewhere, or what a job logged.
+        click.echo(f"cmfd: {printable_lines(self.format_message())}", file=file or sys.stderr)
 
 
 class Commands(click.Group):

@@ -15,6 +15,7 @@ from cmfd.cli.progress import progress_bar
 from cmfd.errors import IncompleteError
 from cmfd.merge.batch import merge_site
 from cmfd.report import units
+from cmfd.report.text import printable_lines
 
 if TYPE_CHECKING:
     from cmfd.merge.report import MergeReport
@@ -45,7 +46,7 @@ def command(
     if as_json:
         print_json(_document(site, done))
     elif not quiet:
-        click.echo(_text(site, done))
+        click.echo(printable_lines(_text(site, done)))
     if done.quarantined or done.skipped:
         raise IncompleteError(_left_out(done))
 

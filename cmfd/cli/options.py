@@ -65,6 +65,7 @@ def _complete_run(
 
     from cmfd.errors import CmfdError  # noqa: PLC0415 - as above
     from cmfd.query import index, runs  # noqa: PLC0415 - as above
+    from cmfd.report.text import printable  # noqa: PLC0415 - as above
 
     del param
     try:
@@ -73,7 +74,7 @@ def _complete_run(
     except CmfdError:
         return []
     return [
-        CompletionItem(run.run, help=f"{run.status} {run.stages}")
+        CompletionItem(run.run, help=printable(f"{run.status} {', '.join(run.stages)}"))
         for run in found
         if run.run.startswith(incomplete)
     ]

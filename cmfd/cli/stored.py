@@ -14,6 +14,7 @@ from cmfd.query import runs
 from cmfd.query.index import open_index
 from cmfd.report.encode import to_json
 from cmfd.report.summary import summary_lines
+from cmfd.report.text import printable_lines
 from cmfd.wire.control import request
 from cmfd.wire.journal import EVENTS, SUFFIX, events, read_journal
 from cmfd.wire.messages import (
@@ -58,7 +59,7 @@ def finish(plan: Plan, settings: Settings, *, as_json: bool, quiet: bool) -> Non
     try:
         found = store(plan, settings)
     except IncompleteError as error:
-        click.echo(f"cmfd: {error}", err=True)
+        click.echo(f"cmfd: {printable_lines(str(error))}", err=True)
         return
     if found is None or quiet:
         return

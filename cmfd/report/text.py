@@ -29,6 +29,11 @@ def printable(text: str) -> str:
     )
 
 
+def printable_lines(text: str) -> str:
+    """Escape control characters, but let lines end."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 class Table(NamedTuple):
     """A table for people: cells are text, and may hold anything that a job logged."""
 
