@@ -42,7 +42,9 @@ def quarantine(site: Site, pack: Path, reason: str, *, keep: bool = False) -> Pa
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     # The reason first: a pack without one would be a riddle.
     target.with_name(f"{pack.name}{REASON_SUFFIX}").write_text(
-        f"{reason}\nfound in {pack.parent} at {at}\nto try again: cmfd merge {target}\n", "utf-8"
+        f"{reason}\nfound in {pack.parent} at {at}\nto try again: cmfd merge {target}\n",
+        "utf-8",
+        errors="backslashreplace",  # paths may have any bytes
     )
     if keep:
         partial = site.quarantine / f"{PARTIAL_PREFIX}{secrets.token_hex(8)}"

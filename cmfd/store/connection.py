@@ -6,6 +6,7 @@ Connections are in autocommit mode: a transaction is where `atomic` says it is.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import contextmanager
 from functools import cache
@@ -49,8 +50,8 @@ def connect(path: Path | str, *, readonly: bool = False, wal: bool = False) -> s
         The file cannot be opened or is no database; it was left unchanged.
     """
     mode = "ro" if readonly else "rwc"
-    # "?", "#" and "%" in a path would end or alter the URI.
-    uri = f"file:{quote(str(path))}?mode={mode}"
+    # "?", "#" and "%" in a path would end or alter the URI; bytes, as a path may be no text.
+    uri = f"file:{quote(os.fsencode(path))}?mode={mode}"
     try:
         db = sqlite3.connect(
             uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S, check_same_thread=False

@@ -11,6 +11,7 @@ block, and together they have everything.
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
 from contextlib import closing
@@ -134,7 +135,7 @@ def _new_pack(path: Path, node_db_path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA journal_mode = MEMORY")
     db.execute("PRAGMA synchronous = OFF")
     migrate(db, "pack")
-    db.execute("ATTACH ? AS node", (f"file:{quote(str(node_db_path))}?mode=ro",))
+    db.execute("ATTACH ? AS node", (f"file:{quote(os.fsencode(node_db_path))}?mode=ro",))
     return db
 
 

@@ -233,7 +233,7 @@ def _damage(path: Path) -> str:
 def open_untrusted(path: Path) -> sqlite3.Connection:
     """Open a database of which nothing is known, for reading what is there and no more."""
     # Immutable: no lock and no journal, so a pack can lie on read-only or foreign storage.
-    uri = f"file:{quote(str(path))}?mode=ro&immutable=1"
+    uri = f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1"
     db = sqlite3.connect(uri, uri=True, isolation_level=None)
     db.execute("PRAGMA trusted_schema = OFF")
     db.execute("PRAGMA cell_size_check = ON")

@@ -8,6 +8,7 @@ write-ahead log; the merge lock sees to it that one process writes.
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import time
@@ -181,7 +182,7 @@ class SiteStore:
     def _attach(self, number: int, path: Path) -> str:
         schema = f"incoming_{number}"
         # Immutable: without locks or journals beside it, whoever may own the file.
-        uri = f"file:{quote(str(path))}?mode=ro&immutable=1"
+        uri = f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1"
         self._db.execute(f"ATTACH ? AS {schema}", (uri,))
         return schema
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from support.packs import small_run, write_pack
@@ -11,6 +14,7 @@ from support.wrapper import eventually
 
 from cmfd.merge.layout import init_site
 from cmfd.merge.lock import merge_lock
+from cmfd.store.pack import finish
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +42,29 @@ def test_merge_quarantines_what_is_no_pack(invoke: Invoke, tmp_path: Path) -> No
     document = json.loads(done.stdout)
     assert document["absorbed"] == 1
     assert document["quarantined"][0]["path"] in done.stderr
+
+
+def test_a_foreign_pack_cannot_steer_a_terminal(invoke: Invoke, tmp_path: Path) -> None:
+    """What is wrong with it is told without its escape sequences."""
+    pack = write_pack(tmp_path / "packs", small_run(1))
+    with closing(sqlite3.connect(pack)) as db:
+        db.execute('CREATE TABLE "\x1b]0;gotcha\x07" (a)')
+    finish(pack)
+    done = invoke("merge", "packs", code=12)
+    assert "gotcha" in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_paths_may_have_any_bytes(invoke: Invoke, tmp_path: Path) -> None:
+    """Packs come from, and go to, directories whose names are no text in any encoding."""
+    odd = tmp_path / os.fsdecode(b"\xff#?%41")
+    pack = write_pack(odd, small_run(1))
+    (odd / f"{'0' * 64}.db").write_bytes(b"nonsense")
+    site = str(odd / "site")
+    invoke("merge", "--site", site, str(odd), code=12)
+    assert (odd / "site" / "packs" / pack.name[:2] / pack.name).exists()
+    assert len(from_json(invoke("runs", "--site", site, "--json"))) == 1
+    invoke("site", "verify", "--deep", "--quiet", "--site", site)
 
 
 def test_merge_of_what_is_not_there_is_not_found(invoke: Invoke) -> None:
