@@ -1,7 +1,7 @@
 # What is done often, in one word. `make` alone says what there is; `make check` is what CI does.
 PYTHON := .venv/bin/python
 BIN := .venv/bin
-SCRIPTS = $(shell grep -rIl --exclude='*.md' --exclude-dir=.venv --exclude-dir=.git --exclude='*.md' --exclude='*.py' -E '^\#!/.*\b(ba|da)?sh$$' .)
+SCRIPTS = $(shell grep -rIl --exclude-dir=.venv --exclude-dir=.git --exclude='*.md' --exclude='*.py' -E '^\#!/.*\b(ba|da)?sh$$' .)
 
 .PHONY: help setup test fast lint types format bench docs check
 
