@@ -26,7 +26,8 @@ def command(site: Path, run: str, *, as_json: bool) -> None:
     """
     Show a run: executions, parameters, metrics, artifacts, facts, and what it took.
 
-    RUN is the id of a run or its beginning, a job id, `last`, or `@-2` for the last but one.
+    RUN is the id of a run or its beginning, a job id, the run's name, `last`, or `@-2` for the last
+    but one.
     """
     with open_index(site) as db:
         found = runs.detail(db, runs.find(db, run))

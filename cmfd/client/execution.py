@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import os
+import resource
 import time
 from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
@@ -23,7 +24,6 @@ from cmfd.wire.journal import POINT
 from cmfd.wire.messages import Environment, ExecutionEnd, Fact, Hashed, Param, Record, Touch
 
 if TYPE_CHECKING:
-    import resource
     from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
@@ -78,6 +78,8 @@ class Execution:
         session.running.add(self)
 
     def _clear(self) -> None:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        self.used_before_s = (used.ru_utime, used.ru_stime)  # of the CPU, by this process
         self._points = self._session.points
         self._series: dict[str, int] = {}
         self._int_series: dict[str, int] = {}

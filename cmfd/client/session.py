@@ -212,6 +212,8 @@ class Session:
     ) -> None:  # fmt: skip
         """Write this process's state in an execution, with its CPU time and memory."""
         used = usage or resource.getrusage(resource.RUSAGE_SELF)
+        # of a process, what it used since it took part: before that it served something else
+        before_s = (0.0, 0.0) if usage else execution.used_before_s
         self.append(
             ProcessState(
                 at_ns=self.now_ns(),
@@ -219,8 +221,8 @@ class Session:
                 status=status.value,
                 exit_code=exit_code,
                 signal=signal,
-                cpu_user_ns=round(used.ru_utime * 1e9),
-                cpu_system_ns=round(used.ru_stime * 1e9),
+                cpu_user_ns=round((used.ru_utime - before_s[0]) * 1e9),
+                cpu_system_ns=round((used.ru_stime - before_s[1]) * 1e9),
                 max_rss_bytes=used.ru_maxrss * 1024,
                 dropped=self.dropped,
             )

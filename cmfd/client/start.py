@@ -108,6 +108,8 @@ def start(  # noqa: PLR0913 - each is optional and named
         if here.settings.strict:
             raise
         tell("start", error)  # law 1: no threads left, no room for the journal, ...
+    if name:  # a wrapper may have begun the run without one
+        execution.fact("name", name, subject=execution.run)
     if params:
         execution.params(params)
     return execution

@@ -181,6 +181,17 @@ class Point(Result, frozen=True, kw_only=True):
     value: float | int
 
 
+class Environment(Result, frozen=True, kw_only=True):
+    """Where and with what an execution ran: code, Python, packages, host, variables."""
+
+    execution: str
+    pipeline: str
+    stage: str
+    digest: str
+    document: dict[str, Any]
+    """As `cmfd.client.environment.capture` made it; empty if it is none that can be read."""
+
+
 class RunDetail(Result, frozen=True, kw_only=True):
     """Everything about a run but its metrics' values."""
 
@@ -192,6 +203,7 @@ class RunDetail(Result, frozen=True, kw_only=True):
     params: list[Param]
     metrics: list[Metric]
     artifacts: list[Artifact]
+    environments: list[Environment]
     facts: list[Fact]
 
 

@@ -11,7 +11,16 @@ from cmfd.errors import NotFoundError
 from cmfd.query.cost import Usage, cpu_ns
 from cmfd.query.index import fetch, object_of, results, value_of
 from cmfd.query.metrics import summaries
-from cmfd.query.results import Artifact, Execution, Fact, Param, Process, Run, RunDetail
+from cmfd.query.results import (
+    Artifact,
+    Environment,
+    Execution,
+    Fact,
+    Param,
+    Process,
+    Run,
+    RunDetail,
+)
 
 if TYPE_CHECKING:
     import sqlite3
@@ -70,7 +79,8 @@ def find(db: sqlite3.Connection, name: str) -> int:
         A site's index.
     name : str
         ``last``, ``@-1`` (the same), ``@-2`` (the last but one); a job id; the run's id or the
-        beginning of it. A job id goes before the beginning of an id.
+        beginning of it; its name. A job id goes before the beginning of an id, which goes before
+        a name.
 
     Returns
     -------
@@ -104,7 +114,8 @@ def _candidates(db: sqlite3.Connection, name: str) -> list[dict[str, Any]]:
     except NotFoundError:  # a job id need not be hexadecimal
         low = high = None
     rows = fetch(db, "find_run", name=name, low=low, high=high, limit=_MOST_CANDIDATES + 1)
-    return [row for row in rows if row["is_job"]] or rows
+    by_job = [row for row in rows if row["is_job"]]
+    return by_job or [row for row in rows if row["is_id"]] or rows
 
 
 def _listed(found: list[dict[str, Any]]) -> str:
@@ -152,6 +163,12 @@ def artifacts(db: sqlite3.Connection, run_id: int) -> list[Artifact]:
     return [Artifact(**{**row, "properties": object_of(row["properties"])}) for row in rows]
 
 
+def environments(db: sqlite3.Connection, run_id: int) -> list[Environment]:
+    """Return where and with what the executions of a run ran."""
+    rows = fetch(db, "environments", run_id=run_id)
+    return [Environment(**{**row, "document": object_of(row["document"])}) for row in rows]
+
+
 def detail(db: sqlite3.Connection, run_id: int) -> RunDetail:
     """Return everything about a run but its metrics' values."""
     run = run_of(db, run_id)
@@ -168,6 +185,7 @@ def detail(db: sqlite3.Connection, run_id: int) -> RunDetail:
         params=params(db, run_id),
         metrics=summaries(db, run_id),
         artifacts=artifacts(db, run_id),
+        environments=environments(db, run_id),
         facts=facts(db, run_id),
     )
 

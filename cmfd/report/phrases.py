@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from cmfd.report import units
 
 if TYPE_CHECKING:
-    from cmfd.query.results import Artifact, Execution, Metric, Param, Run, RunDetail
+    from cmfd.query.results import Artifact, Environment, Execution, Metric, Param, Run, RunDetail
 
-    Part = Execution | Param | Metric | Artifact
+    Part = Execution | Param | Metric | Artifact | Environment
 
 
 def job_of(run: Run) -> str:

@@ -11,7 +11,17 @@ from cmfd.report.text import Column, Table, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from cmfd.query.results import Artifact, Execution, Fact, Metric, Param, Process, Run, RunDetail
+    from cmfd.query.results import (
+        Artifact,
+        Environment,
+        Execution,
+        Fact,
+        Metric,
+        Param,
+        Process,
+        Run,
+        RunDetail,
+    )
 
 
 def runs_table(found: Sequence[Run]) -> Table:
@@ -58,8 +68,30 @@ def detail_tables(detail: RunDetail) -> list[Table]:
         params_table(detail.params, "parameters"),
         metrics_table(detail.metrics, title="metrics"),
         _artifacts(detail.artifacts),
+        _code(detail.environments),
         _facts(detail.facts, names),
     ]
+
+
+def _code(environments: Iterable[Environment]) -> Table:
+    """Make a table of which code each stage ran, and with which Python."""
+    columns = (
+        Column("stage"), Column("commit"), Column("branch"), Column("repository"),
+        Column("python"), Column(""),
+    )  # fmt: skip
+    rows = [_code_cells(one) for one in environments]
+    return Table(columns, list(dict.fromkeys(row for row in rows if any(row[1:]))), "code")
+
+
+def _code_cells(environment: Environment) -> tuple[str, ...]:
+    code, python = (environment.document.get(key) for key in ("code", "python"))
+    code = code if isinstance(code, dict) else {}
+    python = python if isinstance(python, dict) else {}
+    return (
+        stage_of(environment), str(code.get("commit") or "")[:12], str(code.get("branch") or ""),
+        str(code.get("remote") or code.get("repository") or ""), str(python.get("version") or ""),
+        "with uncommitted changes" if code.get("dirty") else "",
+    )  # fmt: skip
 
 
 def _executions(detail: RunDetail, names: dict[str, str]) -> Table:

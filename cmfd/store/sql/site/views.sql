@@ -74,7 +74,11 @@ SELECT
     r.restart,
     r.user,
     r.uid,
-    r.name,
+    -- What is said with the first record may be nothing, where a wrapper came before the program.
+    coalesce(
+        (SELECT CAST(f.value AS TEXT) FROM fact AS f WHERE f.subject = r.run AND f.key = 'name'),
+        r.name
+    ) AS name,
     r.command,
     r.cwd,
     coalesce(z.status, (
