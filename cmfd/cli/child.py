@@ -127,7 +127,8 @@ def supervise(pid: int) -> Ended:
         info = signal.sigwaitinfo(watched)
         if info.si_signo != signal.SIGCHLD:
             if info.si_code in (_SI_USER, _SI_TKILL) and info.si_pid != pid:
-                os.kill(pid, info.si_signo)
+                with suppress(PermissionError):  # it became another user's, as sudo does
+                    os.kill(pid, info.si_signo)
             continue
         done, status, usage = os.wait4(pid, os.WNOHANG | os.WUNTRACED)
         if done and os.WIFSTOPPED(status):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -67,7 +68,9 @@ def command(*, as_json: bool, quiet: bool, **order: Any) -> None:
         wrapped.store(as_json=as_json, quiet=quiet)
     except KeyboardInterrupt:
         click.echo("cmfd: interrupted; what was recorded is kept. See: cmfd status", err=True)
-    child.leave_as(ended)
+    finally:
+        # Even if it is interrupted twice, or nobody reads what it says: as the command ended.
+        child.leave_as(ended)
 
 
 def _run(wrapped: Wrapped, blocked: set[Signals]) -> child.Ended:
@@ -76,7 +79,8 @@ def _run(wrapped: Wrapped, blocked: set[Signals]) -> child.Ended:
     try:
         pid = child.spawn(words, wrapped.environ(), blocked)
     except OSError as error:
-        click.echo(f"cmfd: {words[0]}: {error.strerror}", err=True)
+        with suppress(OSError):  # nobody reads it
+            click.echo(f"cmfd: {words[0]}: {error.strerror}", err=True)
         return child.not_started(error, words[0])
     wrapped.watch()
     return child.supervise(pid)

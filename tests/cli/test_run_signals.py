@@ -108,6 +108,23 @@ def test_a_signal_to_the_whole_group_does_not_come_back(node: Node) -> None:
     assert rest(wrapper) == ["SIGUSR1"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start another user's program")
+def test_a_command_that_became_another_user_s_is_waited_for(node: Node) -> None:
+    """It may not be signalled then, as with sudo; the wrapper goes on all the same."""
+    may_not_kill = ("setpriv", "--bounding-set=-kill")
+    nobody = ("setpriv", "--reuid=65534", "--clear-groups")
+    script = "echo ready; read line; exit 5"
+    wrapper = subprocess.Popen(
+        [*may_not_kill, *CMFD, "run", "-q", "--", *nobody, "sh", "-c", script],
+        cwd=node.cwd, env=node.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert line(wrapper) == "ready"
+    wrapper.send_signal(signal.SIGTERM)
+    wrapper.send_signal(signal.SIGUSR1)
+    wrapper.communicate(b"go on\n", timeout=PATIENCE_S)
+    assert wrapper.returncode == 5
+
+
 def test_an_ignored_signal_stays_ignored(node: Node) -> None:
     """Under nohup, neither the wrapper nor the command minds a hang-up."""
     ignoring = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh"]
