@@ -167,6 +167,9 @@ class Wrapped:
             )  # fmt: skip
         if self._preparing.ident is not None:
             self._preparing.join(_DAEMON_STARTS_S)
+            if self.settings.autostart:
+                # One that was killed meanwhile had part of the run, which no journal has any more.
+                ensure_daemon(self.settings)
         await_daemon(self.settings.node_dir)
         self.session.close()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from support.wrapper import CMFD, Node, eventually
+from support.wrapper import CMFD, PATIENCE_S, Node, eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +34,15 @@ def test_a_command_that_is_not_there_ends_with_127(node: Node) -> None:
     assert done.returncode == 127
     assert b"no-such-command: No such file" in done.stderr
     assert node.last()["run"]["exit_code"] == 127
+
+
+def test_nobody_need_read_what_it_says(node: Node) -> None:
+    """Standard error may be a pipe whose reader has left; the exit code is the same."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as gone:
+        for words, code in (("nowhere/nothing", 127), ("false", 1)):
+            assert node.start("run", "--", words, stderr=gone).wait(PATIENCE_S) == code
 
 
 def test_a_file_that_is_no_program_ends_with_126(node: Node) -> None:
@@ -252,6 +262,31 @@ def test_a_daemon_is_started_and_goes_when_idle(tmp_path: Path) -> None:
         node.end_daemon()
 
 
+KILLER = """
+import cmfd, os, signal, time
+with cmfd.start() as ex:
+    for step in range(200_000):
+        ex.metric("loss", 1.0 / (step + 1), step=step)
+        if step % 50_000 == 49_999:
+            while not ex.flush():
+                time.sleep(0.05)  # until the daemon is up
+    with open(os.environ["CMFD_NODE_DIR"] + "/daemon.lock") as lock:
+        os.kill(int(lock.read()), signal.SIGKILL)
+"""
+
+
+def test_a_daemon_that_was_killed_under_a_run_is_replaced_at_its_end(tmp_path: Path) -> None:
+    """What it had committed is in no journal any more: only a daemon can publish it."""
+    node = Node(tmp_path)
+    try:
+        done = node.cmfd("run", "--", sys.executable, "-c", KILLER)
+        assert (done.returncode, b"stored in" in done.stderr) == (0, True), done.stderr
+        (metric,) = node.last()["metrics"]
+        assert metric["n_values"] == 200_000
+    finally:
+        node.end_daemon()
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
 def test_a_command_killed_by_a_signal_ends_cmfd_by_it(node: Node, number: signal.Signals) -> None:
     """Whoever waits sees the same signal, and it is recorded; cmfd leaves no core of its own."""
@@ -303,3 +338,42 @@ def test_a_daemon_that_does_not_answer_is_not_waited_for_long(tmp_path: Path) ->
         daemon.terminate()
         assert daemon.wait(60) == 0
     assert len(node.json("runs")) >= 1
+
+
+def test_a_name_given_by_the_program_is_the_runs(node: Node) -> None:
+    """The wrapper began the run without one; commands then know the run by it."""
+    code = "import cmfd; cmfd.start(name='second try').end()"
+    node.cmfd("run", "--", sys.executable, "-c", code)
+
+    assert node.last()["run"]["name"] == "second try"
+    assert node.json("show", "second try")["run"]["name"] == "second try"
+
+
+def test_code_and_python_are_shown(node: Node) -> None:
+    """Which commit, and whether something was changed."""
+    for words in (["init", "-q", "-b", "trunk"], ["add", "file"], ["commit", "-q", "-m", "first"]):
+        (node.cwd / "file").write_text("content")
+        git = ["git", "-c", "user.name=me", "-c", "user.email=me@here"]
+        subprocess.run([*git, *words], cwd=node.cwd, check=True)
+    (node.cwd / "file").write_text("changed")
+    node.cmfd("run", "--", sys.executable, "-c", "import cmfd; cmfd.start().end()")
+
+    shown = node.cmfd("show", "last").stdout.decode()
+    (environment,) = node.last()["environments"]
+    assert environment["document"]["code"]["commit"][:12] in shown
+    assert "trunk" in shown
+    assert "with uncommitted changes" in shown
+
+
+def test_an_execution_has_the_cpu_time_of_its_own_time(node: Node) -> None:
+    """Not what the process used before it."""
+    code = (
+        "import time, cmfd\n"
+        "while time.process_time() < 1: pass\n"
+        "for stage in ('a', 'b'): cmfd.start(stage=stage).end()\n"
+    )
+    node.cmfd("run", "--stage", "outer", "--", sys.executable, "-c", code)
+
+    ranks = [p for p in node.last()["processes"] if p["role"] == "rank"]
+    assert len(ranks) == 2
+    assert all(p["cpu_user_ns"] + p["cpu_system_ns"] < 1e9 for p in ranks)
