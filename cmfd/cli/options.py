@@ -93,3 +93,8 @@ def several_runs(function: F) -> F:
 def since_ns(days: float | None) -> int | None:
     """Return when the last `days` began; None for any time."""
     return None if days is None else time.time_ns() - round(days * 86400e9)
+
+
+DAYS = click.FloatRange(0, 36500)
+LIMIT = click.IntRange(-1, 1 << 31)
+"""Beyond these, a database has no numbers."""

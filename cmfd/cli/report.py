@@ -34,11 +34,11 @@ def command() -> None:
     "--by", type=click.Choice(list(GROUPS)), default="run", show_default=True, help="One line each."
 )
 @click.option("--user", metavar="U", help="Only this user's runs.")
-@click.option("--days", type=float, metavar="N", help="Only runs of the last N days.")
+@click.option("--days", type=options.DAYS, metavar="N", help="Only runs of the last N days.")
 @click.option(
     "-n",
     "--limit",
-    type=int,
+    type=options.LIMIT,
     help="At most so many runs, the latest; default: 20 by run, else all.",
 )
 @options.site

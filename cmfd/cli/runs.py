@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 @click.option("--stage", metavar="S", help="Only runs of this stage.")
 @click.option("--user", metavar="U", help="Only this user's runs.")
 @click.option("--status", metavar="S", help="Only running, completed, failed, cancelled or lost.")
-@click.option("--days", type=float, metavar="N", help="Only runs of the last N days.")
-@click.option("-n", "--limit", default=20, show_default=True, help="At most; -1: all.")
+@click.option("--days", type=options.DAYS, metavar="N", help="Only runs of the last N days.")
+@click.option(
+    "-n", "--limit", type=options.LIMIT, default=20, show_default=True, help="At most; -1: all."
+)
 @options.site
 @options.as_json
 def command(  # noqa: PLR0913 - options

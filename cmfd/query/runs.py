@@ -29,7 +29,7 @@ EVERY = -1
 """As a limit: no limit (SQLite's convention)."""
 
 _MOST_CANDIDATES = 10
-_BACK = re.compile(r"@-(\d+)")
+_BACK = re.compile(r"@-(\d{1,9})")
 
 
 def recent(  # noqa: PLR0913 - filters, each by name

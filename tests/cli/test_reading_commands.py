@@ -277,6 +277,24 @@ def test_what_a_job_logged_cannot_steer_a_terminal(site: ASite, invoke: Invoke) 
         assert "\x1b" not in invoke(*words).stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("runs", "--days", "inf"), 2),
+        (("runs", "-n", "9" * 20), 2),
+        (("report", "runtime", "--days", "1e300"), 2),
+        (("report", "runtime", "-n", "9" * 20), 2),
+        (("show", "@-" + "9" * 20), 4),
+    ],
+)
+def test_numbers_that_are_too_large_are_no_traceback(
+    three_runs: ASite, invoke: Invoke, words: tuple[str, ...], code: int
+) -> None:
+    """They are wrong usage, or name nothing."""
+    del three_runs
+    invoke(*words, code=code)
+
+
 HUGE = 2**63 - 1
 
 
