@@ -42,9 +42,10 @@ class Execution:
     One time a stage runs, seen from one process. Made by `cmfd.start`.
 
     No method raises or waits, unless the ``strict`` setting is on: a failure is
-    one warning on the ``cmfd`` logger, and the program goes on. All methods may
-    be called from any thread, and in forked children. Every value is safe from
-    a kill of this process once the call has returned.
+    one warning on the ``cmfd`` logger, and the program goes on. (A call that
+    does not fit a method's signature is a TypeError, as everywhere in Python.)
+    All methods may be called from any thread, and in forked children. Every
+    value is safe from a kill of this process once the call has returned.
 
     Attributes
     ----------

@@ -175,7 +175,7 @@ def _artifacts(artifacts: Iterable[Artifact]) -> Table:
     rows = [
         (
             stage_of(one), one.direction, one.path, one.kind, units.size(one.size_bytes),
-            one.digest, one.problem,
+            "" if one.problem else one.digest, one.problem,
         )
         for one in artifacts
     ]  # fmt: skip
