@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cmfd import config
 from cmfd.cli import options
 from cmfd.cli.help import example
 from cmfd.cli.output import print_json
@@ -28,27 +29,32 @@ if TYPE_CHECKING:
 @click.command("merge")
 @click.argument("sources", nargs=-1, type=click.Path(path_type=Path), metavar="[PACK|DIR]...")
 @click.option("--wait", is_flag=True, help="Wait for another merger instead of leaving it to it.")
-@options.site
+@options.site_if_given
 @options.as_json
 @options.quiet
 def command(
-    site: Path, sources: tuple[Path, ...], *, wait: bool, as_json: bool, quiet: bool
+    site: Path | None, sources: tuple[Path, ...], *, wait: bool, as_json: bool, quiet: bool
 ) -> None:
     """
     Merge what waits in a site's inbox, and the given packs, into the site.
 
     Journals of processes that no daemon took are merged as well: name them, their directory, or
-    the node directory. A merge can be repeated: what is there already stays as it is. When another
-    merger is at work, it takes these packs too, and this one ends at once.
+    the node directory. Without --site, your runs there go to the sites that they named; with it,
+    all of them go to that one. A merge can be repeated: what is there already stays as it is. When
+    another merger is at work, it takes these packs too, and this one ends at once.
     """
+    target = site or config.find_site(Path.cwd())
     with progress_bar("merging", quiet=quiet or as_json) as progress:
-        done = merge_site(site, sources, progress=progress, wait=wait)
+        done = merge_site(target, sources, progress=progress, wait=wait, own_sites=site is None)
     if as_json:
-        print_json(_document(site, done))
+        print_json(_document(target, done))
     elif not quiet:
-        click.echo(printable_lines(_text(site, done)))
-    if done.quarantined or done.skipped:
-        raise IncompleteError(_left_out(done))
+        told = [(target, done), *((Path(path), other) for path, other in done.others.items())]
+        click.echo(printable_lines("\n".join(_text(path, one) for path, one in told)))
+    left_out = [pair for one in (done, *done.others.values()) for pair in _problems(one)]
+    if left_out:
+        lines = [f"  {path}: {reason}" for path, reason in left_out]
+        raise IncompleteError("\n".join(("The rest is merged; these could not be:", *lines)))
 
 
 def _document(site: Path, done: MergeReport) -> dict[str, Any]:
@@ -56,7 +62,8 @@ def _document(site: Path, done: MergeReport) -> dict[str, Any]:
         field: [{"path": str(path), "reason": reason} for path, reason in getattr(done, field)]
         for field in ("quarantined", "skipped")
     }
-    return {"site": str(site), **asdict(done), **left_out}
+    others = [_document(Path(path), other) for path, other in done.others.items()]
+    return {"site": str(site), **asdict(done), **left_out, "others": others}
 
 
 def _text(site: Path, done: MergeReport) -> str:
@@ -66,6 +73,5 @@ def _text(site: Path, done: MergeReport) -> str:
     return f"{units.count(done.absorbed, 'pack')} merged into {site}{repeated}{waiting}{busy}"
 
 
-def _left_out(done: MergeReport) -> str:
-    lines = [f"  {path}: {reason}" for path, reason in done.quarantined + done.skipped]
-    return "\n".join(("The rest is merged; these could not be:", *lines))
+def _problems(done: MergeReport) -> list[tuple[Path, str]]:
+    return done.quarantined + done.skipped

@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
-from cmfd.errors import PackError, SchemaTooNewError, SiteBusyError
+from cmfd.errors import CmfdError, PackError, SchemaTooNewError, SiteBusyError
 from cmfd.merge import inbox
 from cmfd.merge.absorb import absorb_files
 from cmfd.merge.layout import init_site
@@ -37,6 +37,7 @@ def merge_site(
     *,
     progress: Progress | None = None,
     wait: bool = False,
+    own_sites: bool = False,
 ) -> MergeReport:
     """
     Merge what waits in a site's inbox, and `sources`, into its index.
@@ -52,6 +53,8 @@ def merge_site(
         Called with the number of packs done and the number known so far.
     wait : bool
         Wait for another merger instead of leaving the packs to it.
+    own_sites : bool
+        Take runs of journals and node stores to the sites that they named, where that is another.
 
     Returns
     -------
@@ -71,7 +74,7 @@ def merge_site(
     """
     site = init_site(site_dir)
     report = MergeReport()
-    gather(site, sources, report)
+    others = gather(site, sources, report, own_sites=own_sites)
     merger = _Merger(site, report, progress)
     # Once in any case, which makes a lost index anew and undoes what a killed merger left half
     # done; and once more after letting go: a pack may have come in since the last look.
@@ -84,7 +87,18 @@ def merge_site(
                 break
             merger.drain()
     report.left_in_inbox = len(inbox.waiting(site))
+    for other in sorted(others):
+        _merge_other(other, report, progress, wait=wait)
     return report
+
+
+def _merge_other(
+    site_dir: Path, report: MergeReport, progress: Progress | None, *, wait: bool
+) -> None:
+    try:
+        report.others[str(site_dir)] = merge_site(site_dir, progress=progress, wait=wait)
+    except CmfdError as error:
+        report.skipped.append((site_dir, str(error)))
 
 
 class _Merger:

@@ -8,6 +8,7 @@ are the same bytes, so that merging a directory twice adds nothing.
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 from contextlib import closing
 from itertools import islice
@@ -32,7 +33,7 @@ _SLICES = 64
 
 def seal_all(
     stores: Sequence[Path], journals: Sequence[Path], scratch: Path, report: MergeReport
-) -> Iterator[Path]:
+) -> Iterator[tuple[Path, str]]:
     """
     Make packs of all runs in node stores and journals.
 
@@ -49,8 +50,9 @@ def seal_all(
 
     Yields
     ------
-    Path
-        A pack, which may be removed.
+    (Path, str)
+        A pack, which may be removed, and the site that its run named; empty if none, or another
+        user did: where one writes is not for others to say.
     """
     left = list(journals)
     for number, store in enumerate(stores):
@@ -63,7 +65,7 @@ def seal_all(
 
 def _packs(
     store: Path | None, journals: list[Path], scratch: Path, report: MergeReport
-) -> Iterator[Path]:
+) -> Iterator[tuple[Path, str]]:
     scratch.mkdir()
     copy = scratch / "node.db"
     newest_ns = 0
@@ -121,7 +123,7 @@ def _has_ended(journal: DeadJournal) -> bool:
     return True
 
 
-def _seal(node: NodeStore, path: Path, newest_ns: int) -> Iterator[Path]:
+def _seal(node: NodeStore, path: Path, newest_ns: int) -> Iterator[tuple[Path, str]]:
     for standing in node.unsealed_runs():
         with closing(connect(path, readonly=True)) as db:
             row = db.execute(named("node/republish")["label"], {"run": standing.run}).fetchone()
@@ -137,4 +139,4 @@ def _seal(node: NodeStore, path: Path, newest_ns: int) -> Iterator[Path]:
             node=host,
         )
         if sealed is not None:
-            yield sealed.path
+            yield sealed.path, standing.site if standing.uid == os.geteuid() else ""

@@ -28,6 +28,8 @@ class MergeReport:
         Packs that still wait: for the merger at work, or for what `skipped` says.
     busy_holder : str
         Who was merging, so that this merge left it to them; else empty.
+    others : dict of str to MergeReport
+        By path, the sites that runs in the sources had named instead.
     """
 
     absorbed: int = 0
@@ -36,3 +38,4 @@ class MergeReport:
     skipped: list[tuple[Path, str]] = field(default_factory=list)
     left_in_inbox: int = 0
     busy_holder: str = ""
+    others: dict[str, MergeReport] = field(default_factory=dict)

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmfd.errors import NotFoundError, PackError
+from cmfd.errors import NotFoundError, PackError, StoreError
 from cmfd.merge.quarantine import quarantine
 from cmfd.store.pack import is_pack_name, publish, sha256_of
 from cmfd.wire.journal import SUFFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from cmfd.merge.layout import Site
     from cmfd.merge.report import MergeReport
@@ -88,9 +88,18 @@ def _sort(found: Found, path: Path, parts: tuple[str, ...]) -> None:
         found.stores.append(path)
 
 
-def gather(site: Site, sources: Iterable[Path], report: MergeReport) -> None:
+def gather(
+    site: Site, sources: Iterable[Path], report: MergeReport, *, own_sites: bool = False
+) -> set[Path]:
     """
     Publish everything in the sources to a site's inbox.
+
+    With `own_sites`, what is in journals and node stores goes to the sites that its runs named.
+
+    Returns
+    -------
+    set of Path
+        The other sites that packs went to.
 
     Raises
     ------
@@ -100,13 +109,39 @@ def gather(site: Site, sources: Iterable[Path], report: MergeReport) -> None:
         The site cannot be written; sources are as they were.
     """
     found = find(sources)
+    others: set[Path] = set()
     _offer_all(site, found.packs, report)
     if found.journals or found.stores:
         # Not imported otherwise: the libraries it needs cost a merge of packs more than the merge.
         from cmfd.merge.journals import seal_all  # noqa: PLC0415
 
         with tempfile.TemporaryDirectory(prefix="cmfd-merge-") as scratch:
-            _offer_all(site, seal_all(found.stores, found.journals, Path(scratch), report), report)
+            packs = seal_all(found.stores, found.journals, Path(scratch), report)
+            if own_sites:
+                packs = _send_home(site, packs, others, report)
+            _offer_all(site, (pack for pack, _ in packs), report)
+    return others
+
+
+def _send_home(
+    site: Site, packs: Iterable[tuple[Path, str]], others: set[Path], report: MergeReport
+) -> Iterator[tuple[Path, str]]:
+    """Publish packs of other sites' runs there, and yield the rest."""
+    for pack, named in packs:
+        home = Path(named)
+        if not home.is_absolute() or home == site.path or site.path.samefile(_nearest(home)):
+            yield pack, named
+            continue
+        try:
+            publish(pack, home)
+            others.add(home)
+        except StoreError as error:
+            report.skipped.append((home, str(error)))
+
+
+def _nearest(path: Path) -> Path:
+    """Return a path if it is there, else the root: no site is that."""
+    return path if path.exists() else Path("/")
 
 
 def _offer_all(site: Site, packs: Iterable[Path], report: MergeReport) -> None:

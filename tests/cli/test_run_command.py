@@ -241,6 +241,22 @@ def test_without_a_daemon_the_journals_are_merged(lone_node: Node) -> None:
     assert len(lone_node.json("runs")) == 2
 
 
+def test_a_merge_takes_runs_to_the_sites_that_they_named(lone_node: Node) -> None:
+    """Unless it is told a site: then all of them go to that one."""
+    other = str(lone_node.path / "other")
+    lone_node.environ["CMFD_AUTO_MERGE"] = "false"
+    lone_node.cmfd("run", "--name", "here", "--", "true")
+    lone_node.cmfd("run", "--name", "there", "--site", other, "--", "true")
+
+    done = lone_node.json("merge", str(lone_node.node_dir))
+
+    assert [done["absorbed"], *(one["absorbed"] for one in done["others"])] == [1, 1]
+    assert [run["name"] for run in lone_node.json("runs")] == ["here"]
+    assert [run["name"] for run in lone_node.json("runs", "--site", other)] == ["there"]
+    lone_node.cmfd("merge", "--site", other, str(lone_node.node_dir))
+    assert len(lone_node.json("runs", "--site", other)) == 2
+
+
 def test_without_a_node_directory_the_command_runs(lone_node: Node) -> None:
     """Nothing can be recorded: one warning, and the command's exit code."""
     lone_node.node_dir.write_text("in the way")
