@@ -104,7 +104,7 @@ def store(plan: Plan, settings: Settings) -> RunDetail | None:
     except CmfdError as error:
         raise IncompleteError(
             f"run {plan.run.run.hex()} is not in {site} yet: {error}\nIt is kept in "
-            f"{settings.node_dir}. To merge it later: cmfd merge --site {site} {settings.node_dir}"
+            f"{settings.node_dir}. To merge it later: cmfd merge {settings.node_dir}"
         ) from error
 
 
