@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import logging
 import os
 import resource
@@ -22,9 +21,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cmfd import config, identity, slurm
+from cmfd.daemon.lock import Lock
 from cmfd.daemon.options import Limits, Options, options_from
 from cmfd.daemon.stimuli import FoundJournal, Reloaded, Started
-from cmfd.errors import ConfigError, DaemonRunningError
+from cmfd.errors import ConfigError
 from cmfd.wire.endpoint import endpoint, socket_path
 
 if TYPE_CHECKING:
@@ -38,10 +38,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOCK_NAME, STORE_NAME, LOG_NAME, OUTBOX_NAME = "daemon.lock", "node.db", "daemon.log", "packs-tmp"
+STORE_NAME, LOG_NAME, OUTBOX_NAME = "node.db", "daemon.log", "packs-tmp"
 
-LOCK_PATIENCE_S = 1.0
-"""Others take the lock for a moment, to see whether it is free."""
 LOG_BYTES = 1 << 20
 """The log begins anew at this size; the one before it is kept."""
 QUEUED_MESSAGES = 256
@@ -78,13 +76,13 @@ def run_daemon(settings: Settings, *, idle_s: float | None = None, detach: bool 
     """
     _prepare(settings)
     with ExitStack() as cleanup:
-        lock = _take_lock(settings.node_dir)
-        cleanup.callback(os.close, lock)
+        lock = Lock(settings.node_dir)
+        cleanup.callback(lock.close)
         if detach and not _go_to_background(settings.node_dir):
             return 0
         _set_up_logging(settings.node_dir if detach else None)
-        _write_pid(lock)
-        reason = _serve(settings, idle_s, cleanup)
+        lock.name_holder()
+        reason = _serve(settings, idle_s, lock, cleanup)
         log.info("ended: %s", reason)
     return 0
 
@@ -106,31 +104,6 @@ def _prepare(settings: Settings) -> None:
         if path.lstat().st_uid != 0:
             raise ConfigError(f"{path} belongs to user {path.lstat().st_uid}, not to root")
         path.chmod(mode)
-
-
-def _take_lock(node_dir: Path) -> int:
-    """Become the daemon of a node directory."""
-    path = node_dir / LOCK_NAME
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    deadline_s = time.monotonic() + LOCK_PATIENCE_S
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() < deadline_s:
-                time.sleep(0.01)
-                continue
-            holder = os.read(lock, 20).decode("ascii", "replace").strip() or "unknown"
-            os.close(lock)
-            raise DaemonRunningError(
-                f"a daemon (pid {holder}) already serves {node_dir}; nothing was started"
-            ) from None
-        return lock
-
-
-def _write_pid(lock: int) -> None:
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 
 
 def _go_to_background(node_dir: Path) -> bool:
@@ -162,7 +135,7 @@ def _set_up_logging(node_dir: Path | None) -> None:
     )
 
 
-def _serve(settings: Settings, idle_s: float | None, cleanup: ExitStack) -> str:
+def _serve(settings: Settings, idle_s: float | None, lock: Lock, cleanup: ExitStack) -> str:
     """Put the parts together and run; returns why it ended."""
     # Only now, so that the launcher need not wait for these 200 ms before it is let go.
     from cmfd.daemon.loop import Alarm, Loop  # noqa: PLC0415
@@ -188,7 +161,7 @@ def _serve(settings: Settings, idle_s: float | None, cleanup: ExitStack) -> str:
         node=sockets.gethostname(),
         wake=alarm.ring,
     )
-    performer = Performer(settings, socket, store, worker, watch)
+    performer = Performer(settings, socket, store, worker, watch, lock)
     cleanup.callback(performer.close)
     state = NodeState(_options(settings, idle_s), identity.uuid7(), time.monotonic_ns())
     loop = Loop(

@@ -35,6 +35,7 @@ from cmfd.daemon.stimuli import (
     MergeEnded,
     ProcessExited,
     RunsSeen,
+    StopAsked,
     Unwatchable,
     Vanished,
 )
@@ -42,11 +43,12 @@ from cmfd.errors import StoreError
 from cmfd.wire.messages import StatusReply, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from cmfd.config import Settings
-    from cmfd.daemon.stimuli import FoundJournal, Stimulus
+    from cmfd.daemon.lock import Lock
+    from cmfd.daemon.stimuli import Stimulus
     from cmfd.daemon.watch import Watch
     from cmfd.daemon.worker import Worker
     from cmfd.store.node import JournalSlice, NodeStore
@@ -70,15 +72,18 @@ class Performer:
         Seals and publishes.
     watch : Watch
         Tells of processes that end.
+    lock : Lock
+        What makes this process the daemon.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - everything an effect can reach
         self,
         settings: Settings,
         socket: zmq.Socket[bytes],
         store: NodeStore,
         worker: Worker,
         watch: Watch,
+        lock: Lock,
     ) -> None:
         self.settings = settings
         self.exit_reason = ""
@@ -87,6 +92,7 @@ class Performer:
         self._store = store
         self._worker = worker
         self._watch = watch
+        self._lock = lock
         self._started_s = time.monotonic()
         self._journals = Journals(store.committed)
         self._merges: dict[Path, subprocess.Popen[bytes]] = {}
@@ -96,7 +102,7 @@ class Performer:
             e.Introduce: self._introduce,
             e.Watch: self._add_watch,
             e.Unwatch: self._unwatch,
-            e.FindJournals: lambda _: [JournalsFound(tuple(self._found()))],
+            e.FindJournals: self._find_journals,
             e.ReadJournal: lambda effect: [self._journals.read(effect)],
             e.LeaveJournal: self._leave_journal,
             e.Commit: self._commit,
@@ -182,9 +188,14 @@ class Performer:
         self._watch.remove(effect.instance)
         return []
 
-    def _found(self) -> Iterator[FoundJournal]:
+    def _find_journals(self, effect: e.FindJournals) -> list[Stimulus]:
+        del effect
         uid = None if self.settings.multi_user else os.geteuid()
-        return found_in(self.settings.journal_dir, uid)
+        found = JournalsFound(tuple(found_in(self.settings.journal_dir, uid)))
+        if self._lock.is_mine:
+            return [found]
+        # Nobody finds it there any more, and another daemon may be in its place.
+        return [found, StopAsked(f"the node directory {self.settings.node_dir} was removed")]
 
     def _leave_journal(self, effect: e.LeaveJournal) -> list[Stimulus]:
         self._journals.leave(effect)

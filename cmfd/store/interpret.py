@@ -131,11 +131,15 @@ def seal(  # noqa: PLR0913 - the last three are the pack's label
 def _new_pack(path: Path, node_db_path: Path) -> sqlite3.Connection:
     """Open an empty pack, with the node store attached to it."""
     db = connect(path)
-    # What is not finished is deleted: nothing to bring back after a crash, and nothing to sync.
-    db.execute("PRAGMA journal_mode = MEMORY")
-    db.execute("PRAGMA synchronous = OFF")
-    migrate(db, "pack")
-    db.execute("ATTACH ? AS node", (f"file:{quote(os.fsencode(node_db_path))}?mode=ro",))
+    try:
+        # What is not finished is deleted: nothing to bring back after a crash, and nothing to sync.
+        db.execute("PRAGMA journal_mode = MEMORY")
+        db.execute("PRAGMA synchronous = OFF")
+        migrate(db, "pack")
+        db.execute("ATTACH ? AS node", (f"file:{quote(os.fsencode(node_db_path))}?mode=ro",))
+    except BaseException:
+        db.close()
+        raise
     return db
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -288,6 +289,18 @@ def test_an_idle_daemon_ends(daemons: MakeDaemon) -> None:
     assert daemon.process is not None
     assert daemon.process.wait(timeout=20) == 0
     assert not socket_path(daemon.node_dir).exists()
+
+
+@pytest.mark.slow
+def test_a_daemon_whose_directory_was_removed_ends(daemon: Daemon) -> None:
+    """It notices within seconds, whatever it has to do: nobody finds it there any more."""
+    assert daemon.process is not None
+    with Dealer(daemon.node_dir) as dealer:
+        dealer.hello(instance(1))
+        shutil.rmtree(daemon.node_dir)
+
+        assert daemon.process.wait(timeout=40) == 0
+    assert "was removed" in daemon.text()
 
 
 def test_settings_are_read_again_on_a_hangup(daemons: MakeDaemon, short_dir: Path) -> None:

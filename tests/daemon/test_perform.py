@@ -11,6 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+import psutil
 import pytest
 import zmq
 from support.bench import instance
@@ -23,6 +24,7 @@ from cmfd.daemon import effects as e
 from cmfd.daemon.border import attempt
 from cmfd.daemon.figures import Latencies
 from cmfd.daemon.journals import Journals, found_in, inspect
+from cmfd.daemon.lock import Lock
 from cmfd.daemon.loop import Alarm, Loop
 from cmfd.daemon.options import options_from
 from cmfd.daemon.perform import Performer
@@ -35,6 +37,7 @@ from cmfd.daemon.stimuli import (
     JournalGone,
     JournalHeld,
     JournalPiece,
+    JournalsFound,
     JournalUnreadable,
     LookFailed,
     MergeEnded,
@@ -43,6 +46,7 @@ from cmfd.daemon.stimuli import (
     PublishFailed,
     Received,
     RunsSeen,
+    StopAsked,
     Unwatchable,
     Vanished,
 )
@@ -101,6 +105,7 @@ class World:
         self.socket = self.context.socket(zmq.ROUTER)
         self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self.socket.bind(endpoint(self.settings.node_dir))
+        self.lock = Lock(self.settings.node_dir)
         self.watch = Watch()
         self.alarm = Alarm()
         self.worker = Worker(
@@ -110,7 +115,9 @@ class World:
             node="n",
             wake=self.alarm.ring,
         )
-        self.performer = Performer(self.settings, self.socket, self.store, self.worker, self.watch)
+        self.performer = Performer(
+            self.settings, self.socket, self.store, self.worker, self.watch, self.lock
+        )
 
     def do(self, effect: Effect) -> list[Stimulus]:
         """Carry an effect out."""
@@ -127,6 +134,7 @@ class World:
         self.performer.close()
         self.watch.close()
         self.alarm.close()
+        self.lock.close()
         self.store.close()
         self.context.destroy(linger=0)
 
@@ -349,6 +357,16 @@ def test_only_journals_of_the_user_are_found(world: World) -> None:
     assert list(found_in(directory / "missing", UID)) == []
 
 
+def test_a_daemon_whose_directory_was_removed_is_told(world: World) -> None:
+    """It serves nobody any longer, and another daemon may be in its place."""
+    assert world.do(e.FindJournals()) == [JournalsFound(())]
+    lock = world.settings.node_dir / "daemon.lock"
+    lock.rename(world.settings.node_dir / "moved")
+    assert [type(s) for s in world.do(e.FindJournals())] == [JournalsFound, StopAsked]
+    lock.touch()
+    assert [type(s) for s in world.do(e.FindJournals())] == [JournalsFound, StopAsked]
+
+
 def test_a_client_s_journal_is_found_at_its_default_place(world: World, tmp_path: Path) -> None:
     """A container may show its directory elsewhere."""
     order = world.write(a_journal())
@@ -515,6 +533,22 @@ def test_a_run_that_cannot_be_sealed_says_why(world: World, short_dir: Path) -> 
     assert isinstance(failed, PublishFailed)
     assert "no run" in failed.reason
     assert failed.outbox is None
+
+
+def test_a_worker_that_fails_again_and_again_holds_nothing_open(
+    world: World, short_dir: Path
+) -> None:
+    """A site may be away for days."""
+    world.store.close()
+    (world.settings.node_dir / "node.db").unlink()
+    order = e.Seal(RUN, short_dir / "site", final=True)
+    result_of(world, order)
+    before = psutil.Process().num_fds()
+
+    for _ in range(5):
+        assert isinstance(result_of(world, order), PublishFailed)
+
+    assert psutil.Process().num_fds() == before
 
 
 # -- messages, and the border ------------------------------------------------------------------
