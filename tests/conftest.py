@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -20,7 +21,10 @@ DAEMON_ENDS_S = 60
 
 
 def pytest_configure() -> None:
-    """Find programs of the environment that the tests run in, activated or not."""
+    """Make surroundings alike: programs of the environment, activated or not; signals."""
+    # A shell starts what it puts in the background with these ignored, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     own = str(Path(sys.prefix, "bin"))
     if own not in os.environ["PATH"].split(os.pathsep):
         os.environ["PATH"] += os.pathsep + own
