@@ -79,6 +79,19 @@ class SiteStore:
             self._db.execute(pragma)
         migrate(self._db, "site")
         refresh_views(self._db, "site/views")
+        self._clear_journal()
+
+    def _clear_journal(self) -> None:
+        """
+        Empty a journal that a killed writer began and had not made valid.
+
+        SQLite has undone it already if it was valid, and passes over it if not,
+        until the next write: this one, of what stands there already.
+        """
+        journal = self.path.with_name(f"{self.path.name}-journal")
+        if journal.exists() and journal.stat().st_size:
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            self._db.execute(f"PRAGMA user_version = {version}")
 
     def close(self) -> None:
         """Close the index; what was absorbed is on disk."""

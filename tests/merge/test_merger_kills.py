@@ -139,6 +139,21 @@ def test_a_merge_with_nothing_to_merge_undoes_what_a_killed_one_left_half_done(
     assert digest_of(site) == digest_of(whole[0])
 
 
+def test_a_merge_clears_a_journal_that_a_killed_one_had_only_begun(
+    tmp_path: Path, whole: tuple[Path, float]
+) -> None:
+    """Its header is not there yet, so that SQLite passes over it."""
+    site = tmp_path / "site"
+    shutil.copytree(whole[0], site)
+    journal = site / "index.db-journal"
+    journal.write_bytes(bytes(512))
+
+    merge_site(site)
+
+    assert journal.stat().st_size == 0
+    assert digest_of(site) == digest_of(whole[0])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_eighty_killed_mergers_lose_nothing(
