@@ -88,6 +88,7 @@ class Sender(threading.Thread):
         self._waiting: list[threading.Event] = []
         self._reset()
         self._hello_s = 0.0
+        self._asked = False  # a hello is under way
         self._stalled = False
 
     def _reset(self) -> None:
@@ -178,7 +179,7 @@ class Sender(threading.Thread):
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
         socket.connect(self._endpoint)
         self._welcomed.clear()
-        self._stalled = False
+        self._stalled = self._asked = False
         self._hello_s = 0.0
         self._heard_s = time.monotonic()
         return socket
@@ -226,6 +227,7 @@ class Sender(threading.Thread):
             self._flushed = message.token
         elif isinstance(message, Welcome):
             self._reset()
+            self._asked = False
             self._credit_bytes = message.credit_bytes
             self._journal.resume(message.committed)
             self._welcomed.set()
@@ -233,6 +235,7 @@ class Sender(threading.Thread):
             self._welcomed.clear()
             self._hello_s = 0.0
         elif isinstance(message, Refused):
+            self._asked = False
             self._welcomed.clear()
             self._on_refused(message.reason)
 
@@ -248,18 +251,22 @@ class Sender(threading.Thread):
 
     def _keep_connected(self, socket: zmq.Socket[bytes]) -> None:
         now_s = time.monotonic()
-        waiting = self._under_way or self._flush_token > self._flushed
+        waiting = self._asked or self._under_way or self._flush_token > self._flushed
         if waiting and now_s - self._heard_s > _STALLED_S:
             self._stalled = True
             return
-        if not self._welcomed.is_set() and now_s - self._hello_s > _HELLO_AGAIN_S:
+        # Never twice over one connection without an answer: each hello begins a session anew,
+        # and what the one before has under way would not be counted.
+        may_ask = not self._asked and now_s - self._hello_s > _HELLO_AGAIN_S
+        if not self._welcomed.is_set() and may_ask:
             hello = Hello(
                 protocol=PROTOCOL_VERSION,
                 instance=self._journal.instance,
                 journal=legible(str(self._journal.path)),
             )
             if self._say(socket, hello):
-                self._hello_s = now_s
+                self._asked = True
+                self._hello_s = self._heard_s = now_s
 
     def _send_new(self, socket: zmq.Socket[bytes]) -> None:
         room = self._credit_bytes - sum(self._under_way.values())
