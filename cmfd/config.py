@@ -86,7 +86,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         bool, Meta(description="`cmfd run` starts a daemon on this node if none runs.")
     ] = True
     multi_user: Annotated[
-        bool, Meta(description="The daemon serves every user of the node (needs root; for trusted users).")
+        bool,
+        Meta(
+            description="The daemon serves every user of the node (needs root; for trusted users)."
+        ),
     ] = False
     auto_merge: Annotated[
         bool, Meta(description="`cmfd run` merges its packs into the site when it ends.")
