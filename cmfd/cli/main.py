@@ -10,20 +10,20 @@ from __future__ import annotations
 import io
 import os
 import sys
-from importlib import import_module
 from typing import IO, Any
 
 import click
 
 from cmfd import __version__
 from cmfd.cli.help import example
+from cmfd.cli.lazy import LazyGroup
 from cmfd.errors import CmfdError
 
 COMMANDS = (
     "run", "merge", "runs", "show", "metrics", "params", "compare", "report", "status", "doctor",
-    "daemon", "site", "completion",
+    "daemon", "site", "slurm", "completion",
 )  # fmt: skip
-"""Each is the attribute `command` of the module `cmfd.cli.<name>`."""
+"""In the order of a run's life."""
 
 INTERRUPTED = 128 + 2
 """What a shell says of a command that SIGINT ended."""
@@ -49,21 +49,8 @@ class Failure(click.ClickException):
         click.echo(f"cmfd: {printable_lines(self.format_message())}", file=file or sys.stderr)
 
 
-class Commands(click.Group):
-    """The subcommands, each imported when it is first asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return their names in the order of a run's life."""
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a subcommand."""
-        del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        found: click.Command = import_module(f"cmfd.cli.{cmd_name}").command
-        return found
+class Commands(LazyGroup):
+    """The subcommands; what ends one becomes an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a subcommand, and translate what ended it."""
@@ -90,7 +77,12 @@ def _discard_stdout() -> None:
     "cmfd run --pipeline digits --stage train -- python train.py",
     "cmfd show last",
 )
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    package="cmfd.cli",
+    names=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="cmfd")
 def cli() -> None:
     """Keep and read the metadata of batch jobs: lineage, parameters, metrics, cost."""
