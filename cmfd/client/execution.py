@@ -266,6 +266,7 @@ class Execution:
         """Set a tag of this execution; the latest value set anywhere is the one shown."""
         self.fact(key, value)
 
+    @harmless()
     def fact(self, key: str, value: Any, subject: bytes | None = None) -> None:
         """Set a register of this execution, or of its run if `subject` is the run's id."""
         kind, stored = typed(value)
@@ -347,6 +348,7 @@ class Execution:
             )
         )  # fmt: skip
 
+    @harmless()
     def describe(self, document: str, at_ns: int | None = None) -> None:
         """Record where and with what this execution runs, a JSON object as text."""
         self.append(Environment(at_ns=at_ns or _time_ns(), execution=self.id, document=document))

@@ -96,7 +96,8 @@ def start(  # noqa: PLR0913 - each is optional and named
         tell("start", error)  # law 1: that is no communicator, in no rank
         comm, rank = None, rank_from(os.environ)
     plan = _agree(comm, pipeline, stage, site)
-    begin = first_records(plan, rank, str(name))
+    name = _said(name)
+    begin = first_records(plan, rank, name)
     execution = Execution(
         here, plan.execution, plan.run.run, plan.pipeline, plan.stage, rank, begin, comm
     )
@@ -135,7 +136,7 @@ def _some_plan(
     pipeline: str | None, stage: str | None, site: str | os.PathLike[str] | None
 ) -> Plan:
     """Return a plan whatever happens: the other ranks wait for it."""
-    pipeline, stage = (None if name is None else _word(str(name)) for name in (pipeline, stage))
+    pipeline, stage = (None if name is None else _word(_said(name)) for name in (pipeline, stage))
     try:
         return _plan(pipeline, stage, site)
     except Exception as error:
@@ -156,7 +157,7 @@ def _plan(pipeline: str | None, stage: str | None, site: str | os.PathLike[str] 
     inherited = outer.get("CMFD_EXECUTION", "")
     names = (outer.get("CMFD_PIPELINE"), outer.get("CMFD_STAGE"))
     pipeline = pipeline or names[0] or _word(default_pipeline(_cwd()))
-    stage = stage or names[1] or _word(default_stage(sys.argv[0] if sys.argv else ""))
+    stage = stage or names[1] or _word(default_stage(next(iter(_argv()), "")))
     parent = identity.parse(inherited) if inherited else None
     if parent is not None and (pipeline, stage) == names:
         execution, parent = parent, None
@@ -171,6 +172,22 @@ def _plan(pipeline: str | None, stage: str | None, site: str | os.PathLike[str] 
 def _word(name: str) -> str:
     """Make a name fit for a variable, an id and a record: directories may have any bytes."""
     return legible(name).replace("\0", "")
+
+
+def _said(name: object) -> str:
+    """Return a name as text; of an object that fails to say its own, nothing."""
+    try:
+        return str(name)
+    except Exception as error:
+        if session().settings.strict:
+            raise
+        tell("start", error)  # law 1: it is somebody's class
+        return ""
+
+
+def _argv() -> list[str]:
+    """Return this program's command line: one that embeds Python may have none, or any objects."""
+    return [str(argument) for argument in getattr(sys, "argv", ())]
 
 
 def site_of(outer: Mapping[str, str]) -> str:
@@ -227,7 +244,7 @@ def first_records(
     run = RunBegin(
         at_ns=now_ns, run=plan.run.run, cluster=plan.run.cluster, job=plan.run.job,
         restart=plan.run.restart, user=_user(), name=name,
-        command=command or " ".join(scrub_argv(sys.argv)), cwd=_cwd(), site=plan.site,
+        command=command or " ".join(scrub_argv(_argv())), cwd=_cwd(), site=plan.site,
     )  # fmt: skip
     execution = ExecutionBegin(
         at_ns=now_ns, execution=plan.execution, run=plan.run.run, parent=plan.parent,
@@ -273,5 +290,5 @@ def describe(
     at_ns = time.time_ns()
     for key, value in slurm.facts(os.environ).items():
         execution.fact(key, value, subject=run)
-    document = capture(_cwd(), argv or sys.argv, settings.env_allow)
+    document = capture(_cwd(), argv or _argv(), settings.env_allow)
     execution.describe(as_json(document), at_ns)

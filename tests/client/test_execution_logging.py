@@ -417,7 +417,7 @@ def test_a_read_only_node_directory_does_no_harm(
     """The program runs as if nothing were logged, and says so."""
     monkeypatch.setenv("CMFD_NODE_DIR", str(closed / "node"))
 
-    use_everything(cmfd.start("pipe", "stage"))
+    use_everything(cmfd.start("pipe", "stage", name="study", params={"lr": 0.1}))
 
     assert any("node directory" in record.message for record in caplog.records)
 
@@ -456,6 +456,8 @@ def use_everything(execution: Execution) -> None:
     execution.param("p", 1)
     execution.params(q=2)
     execution.tag("t")
+    execution.fact("f", 1, subject=execution.run)
+    execution.describe("{}")
     execution.input("nowhere")
     execution.output("nowhere")
     execution.model("nowhere")
@@ -559,11 +561,34 @@ def test_spawned_workers_log_to_the_execution_of_their_parent(ex: Execution, nod
     assert begins == {ex.id}
 
 
+class Mute:
+    """Somebody's class, with a defect."""
+
+    def __str__(self) -> str:
+        raise ValueError("not printable")
+
+
+@pytest.mark.parametrize("argv", [None, [], [7, Path("x")]])
+def test_a_program_without_a_usable_command_line_is_started_all_the_same(
+    node: Path, monkeypatch: pytest.MonkeyPatch, argv: list[object] | None
+) -> None:
+    """One that embeds Python may have set none, or anything."""
+    if argv is None:
+        monkeypatch.delattr(sys, "argv")
+    else:
+        monkeypatch.setattr(sys, "argv", argv)
+
+    with cmfd.start() as ex:
+        ex.metric("loss", 1.0)
+
+    assert logged(node)["loss"] == [(0, 1.0)]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [{"pipeline": "a\ud800"}, {"stage": "a\0b"}, {"pipeline": 3},
      {"site": 5}, {"site": "a\0b"}, {"comm": 5}, {"name": "\ud800"}, {"name": 7},
-     {"params": [1]}],
+     {"params": [1]}, {"name": Mute()}, {"pipeline": Mute()}],
 )  # fmt: skip
 def test_no_argument_of_start_stops_the_job(node: Path, arguments: dict[str, Any]) -> None:
     """Names that are no UTF-8, or no text at all, and things that are no communicator."""
