@@ -136,7 +136,7 @@ class Wrapped:
         if self.rank.rank == 0:
             execution, run = self._execution, self.plan.run.run
             self.session.background.submit(
-                lambda: start.describe(execution, run, self.settings, self.order.command)
+                lambda: start.describe(execution, run, self.session, self.order.command)
             )
 
     @harmless()

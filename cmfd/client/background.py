@@ -1,4 +1,4 @@
-"""One thread for work that no logging call waits for: hashing, describing the environment."""
+"""A thread for work that no logging call waits for: hashing, describing the environment."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+from cmfd.client.deadline import Deadline
 from cmfd.client.warn import tell
 
 if TYPE_CHECKING:
@@ -13,9 +14,17 @@ if TYPE_CHECKING:
 
 
 class Background:
-    """Runs tasks one after another on a thread that starts with the first."""
+    """
+    Runs tasks one after another on a thread that starts with the first.
+
+    Attributes
+    ----------
+    deadline : Deadline
+        By when its tasks should have come to an end; none as long as the process runs.
+    """
 
     def __init__(self) -> None:
+        self.deadline = Deadline()
         self._tasks: deque[Callable[[], object]] = deque()
         self._ready = threading.Semaphore(0)
         self._thread: threading.Thread | None = None

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
+from cmfd.client.deadline import Deadline
 from cmfd.client.git import GitError, describe_code
 from cmfd.client.redact import is_secret_name, is_secret_value, scrub_argv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+PATIENCE_S = 20.0
+"""How long all of it may take while the program runs."""
 
 VALUE_CHARACTERS = 8192
 """Longer variables and arguments are cut there."""
@@ -33,7 +36,7 @@ def capture(
     allow: Sequence[str],
     *,
     environ: Mapping[str, str] = os.environ,
-    timeout_s: float = 20.0,
+    deadline: Deadline | None = None,
 ) -> dict[str, Any]:
     """
     Describe where and with what this process runs.
@@ -49,8 +52,8 @@ def capture(
         or value is left out nevertheless.
     environ : mapping
         Environment variables.
-    timeout_s : float
-        What is not known by then is left out.
+    deadline : Deadline, optional
+        What is not known by then is left out. Default: in `PATIENCE_S`.
 
     Returns
     -------
@@ -59,16 +62,16 @@ def capture(
         ``container``, ``host``, ``variables``; of JSON types only. A section that does not apply
         is empty.
     """
-    deadline = time.monotonic() + timeout_s
+    deadline = deadline or Deadline(PATIENCE_S)
     sections: dict[str, Callable[[], dict[str, Any]]] = {
         "command": lambda: _command(cwd, argv),
-        "code": lambda: _code(cwd, argv, deadline),
         "python": _python,
         "packages": lambda: dict(_packages(deadline)),
         "modules": lambda: _modules(environ),
         "container": lambda: _container(environ),
         "host": _host,
         "variables": lambda: _variables(environ, allow),
+        "code": lambda: _code(cwd, argv, deadline),  # last: git may take all the time there is
     }
     return {name: _bounded(section) for name, section in sections.items()}
 
@@ -102,7 +105,7 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _code(cwd: str, argv: Sequence[str], deadline: float) -> dict[str, Any]:
+def _code(cwd: str, argv: Sequence[str], deadline: Deadline) -> dict[str, Any]:
     """Describe the repository that the program lies in, else that of the working directory."""
     found: dict[str, Any] = {}
     for argument in argv:
@@ -128,13 +131,13 @@ def _python() -> dict[str, Any]:
     }
 
 
-def _packages(deadline: float) -> list[tuple[str, str]]:
+def _packages(deadline: Deadline) -> list[tuple[str, str]]:
     """Return the names and versions of what can be imported, the first of a name as Python does."""
     from importlib.metadata import distributions  # noqa: PLC0415 - keeps `import cmfd` short
 
     found: dict[str, str] = {}
     for distribution in distributions():
-        if time.monotonic() > deadline:
+        if not deadline.left_s():
             raise TimeoutError("reading what is installed takes too long")
         text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
         # Not by the email parser: it takes most of the time, with the interpreter to itself.

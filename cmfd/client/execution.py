@@ -333,7 +333,7 @@ class Execution:
                 properties=slow.as_json(properties) if properties else "",
             )
         )  # fmt: skip
-        self._session.background.submit(lambda: self._hash(token, absolute, (size_bytes, mtime_ns)))
+        self._session.hashing.submit(lambda: self._hash(token, absolute, (size_bytes, mtime_ns)))
 
     def _hash(self, token: int, absolute: str, touched: tuple[int, int]) -> None:
         from cmfd.client.hashing import Hash, hash_path  # noqa: PLC0415 - off the caller's path

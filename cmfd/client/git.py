@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from typing import TYPE_CHECKING, Any
 
 from cmfd.client.redact import scrub_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from cmfd.client.deadline import Deadline
 
 _OPTIONS = (
     "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null",
@@ -35,13 +36,15 @@ _REPOSITORY_VARIABLES = (
 """Set in git hooks, say: they would make git look elsewhere than where the program lies."""
 
 TOO_LONG = "git takes too long"
+_LOOK_S = 0.1
+"""How often it is seen whether the deadline has come nearer."""
 
 
 class GitError(Exception):
     """git said no, and why."""
 
 
-def describe_code(directory: str, deadline: float) -> dict[str, Any]:
+def describe_code(directory: str, deadline: Deadline) -> dict[str, Any]:
     """
     Describe the work tree that a directory belongs to.
 
@@ -49,8 +52,8 @@ def describe_code(directory: str, deadline: float) -> dict[str, Any]:
     ----------
     directory : str
         Where the program lies.
-    deadline : float
-        Time of `time.monotonic` at which git is ended if it has not answered.
+    deadline : Deadline
+        At which git is ended if it has not answered.
 
     Returns
     -------
@@ -92,7 +95,7 @@ def describe_code(directory: str, deadline: float) -> dict[str, Any]:
     return code
 
 
-def _changes(top: str, commit: str | None, status: list[str], deadline: float) -> dict[str, Any]:
+def _changes(top: str, commit: str | None, status: list[str], deadline: Deadline) -> dict[str, Any]:
     """Digest what differs from the commit, so that equal states are seen to be equal."""
     from hashlib import sha256  # noqa: PLC0415 - keeps `import cmfd` short
 
@@ -110,7 +113,7 @@ def _changes(top: str, commit: str | None, status: list[str], deadline: float) -
     }
 
 
-def _remote(top: str, branch: str, deadline: float) -> str | None:
+def _remote(top: str, branch: str, deadline: Deadline) -> str | None:
     """Return the URL of the branch's remote, else of ``origin``, else of the first one."""
     try:
         text = _git(
@@ -126,7 +129,7 @@ def _remote(top: str, branch: str, deadline: float) -> str | None:
     return scrub_url(url) if url else None
 
 
-def _submodules(top: str, deadline: float) -> dict[str, str]:
+def _submodules(top: str, deadline: Deadline) -> dict[str, str]:
     """Return the commit that each submodule is at; ``-`` before it: not checked out."""
     if not os.path.exists(f"{top}/.gitmodules"):  # noqa: PTH110 - pathlib costs import time
         return {}
@@ -138,12 +141,12 @@ def _submodules(top: str, deadline: float) -> dict[str, str]:
     return found
 
 
-def _git(directory: str, *arguments: str, deadline: float) -> str:
+def _git(directory: str, *arguments: str, deadline: Deadline) -> str:
     """Return what a git command prints."""
     return os.fsdecode(b"".join(_run(directory, arguments, deadline)))
 
 
-def _run(directory: str, arguments: Iterable[str], deadline: float) -> Iterator[bytes]:
+def _run(directory: str, arguments: Iterable[str], deadline: Deadline) -> Iterator[bytes]:
     """Yield what a git command prints, as it comes; end it when the deadline passes."""
     import subprocess  # noqa: PLC0415 - keeps `import cmfd` short
     import tempfile  # noqa: PLC0415 - as above
@@ -163,7 +166,7 @@ def _run(directory: str, arguments: Iterable[str], deadline: float) -> Iterator[
         ended = False
         try:
             yield from _read_until(deadline, git.stdout.fileno())
-            git.wait(max(0.0, deadline - time.monotonic()))
+            git.wait(deadline.left_s())
             ended = True
         except subprocess.TimeoutExpired:
             raise TimeoutError(TOO_LONG) from None
@@ -175,15 +178,16 @@ def _run(directory: str, arguments: Iterable[str], deadline: float) -> Iterator[
             raise GitError(complaints.read().decode("utf-8", "replace").strip())
 
 
-def _read_until(deadline: float, descriptor: int) -> Iterator[bytes]:
+def _read_until(deadline: Deadline, descriptor: int) -> Iterator[bytes]:
     """Yield what can be read until the end of file; raise when that takes too long."""
     from select import POLLIN, poll  # noqa: PLC0415 - keeps `import cmfd` short
 
     waiting = poll()
     waiting.register(descriptor, POLLIN)
     while True:
-        if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise TimeoutError(TOO_LONG)
+        while not waiting.poll(min(deadline.left_s(), _LOOK_S) * 1000):
+            if not deadline.left_s():
+                raise TimeoutError(TOO_LONG)
         chunk = os.read(descriptor, 1 << 16)
         if not chunk:
             return

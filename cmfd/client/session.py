@@ -36,6 +36,8 @@ _READING_S = 30.0  # how often a running process reports its CPU time and memory
 _LEAVE_S = 2.0  # the journal is as safe; a busy daemon takes it from the file
 _CONNECT_S = 0.2
 _HASH_S = 30.0
+_DESCRIBE_S = 3.0  # the environment, for a process that ends before it is known
+_OVERTIME_S = 1.0  # to write down what is known by then
 _MAX_GROUPS = 256
 
 
@@ -61,6 +63,8 @@ class Session:
         self.instance = identity.uuid7()
         self.points = Stream(form.POINTS, form.POINT.size, 0)
         self.background = Background()
+        self.hashing = Background()
+        """A thread of its own: a file system that is away must not keep it waiting."""
         self.dropped = 0
         self._journal: JournalWriter | None = None
         self._failure: CmfdError | None = None
@@ -250,7 +254,7 @@ class Session:
 
         Afterwards a program may change its files without changing what was recorded of them.
         """
-        if not self.background.wait(_HASH_S):
+        if not self.hashing.wait(_HASH_S):
             warn_once(
                 "hashing",
                 f"cmfd: files were still being hashed after {_HASH_S:.0f} s; their paths, sizes "
@@ -258,6 +262,16 @@ class Session:
             )
         if self._sender is not None:
             self._sender.wake()
+
+    def _finish_describing(self) -> None:
+        """Leave out what of the environment is not known soon; a file system may be away."""
+        self.background.deadline.hurry(_DESCRIBE_S)
+        if not self.background.wait(_DESCRIBE_S + _OVERTIME_S):
+            warn_once(
+                "describing",
+                "cmfd: the environment was not known in time (is a file system or git not "
+                "answering?); it is not recorded",
+            )
 
     def close(self) -> None:
         """End every execution, flush, and let go of the journal."""
@@ -268,6 +282,7 @@ class Session:
         for execution in list(self.running):
             execution.close(status)
         self.settle()
+        self._finish_describing()
         self._closed = True
         self._journal.retire()
         committed = self.flush(_LEAVE_S)

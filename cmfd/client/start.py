@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd import config, identity
+from cmfd.client.deadline import Deadline
 from cmfd.client.execution import Execution
 from cmfd.client.launch import ensure_daemon
 from cmfd.client.ranks import Rank, rank_from, rank_of
@@ -276,19 +277,20 @@ def _open(here: Session, execution: Execution, plan: Plan) -> None:
     if settings.autostart:
         here.background.submit(lambda: ensure_daemon(settings))
     if execution.rank.rank == 0:
-        here.background.submit(lambda: describe(execution, plan.run.run, settings))
+        here.background.submit(lambda: describe(execution, plan.run.run, here))
 
 
-def describe(
-    execution: Execution, run: bytes, settings: config.Settings, argv: Sequence[str] = ()
-) -> None:
+def describe(execution: Execution, run: bytes, here: Session, argv: Sequence[str] = ()) -> None:
     """Record the environment of an execution and the batch system's facts about its job."""
     from cmfd import slurm  # noqa: PLC0415 - off the caller's path
-    from cmfd.client.environment import capture  # noqa: PLC0415 - as above
+    from cmfd.client.environment import PATIENCE_S, capture  # noqa: PLC0415 - as above
     from cmfd.client.values import as_json  # noqa: PLC0415 - as above
 
     at_ns = time.time_ns()
     for key, value in slurm.facts(os.environ).items():
         execution.fact(key, value, subject=run)
-    document = capture(_cwd(), argv or _argv(), settings.env_allow)
+    document = capture(
+        _cwd(), argv or _argv(), here.settings.env_allow,
+        deadline=Deadline(PATIENCE_S, within=here.background.deadline),
+    )  # fmt: skip
     execution.describe(as_json(document), at_ns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import math
 import multiprocessing
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from support.daemons import wait_until
 
 import cmfd
 from cmfd.client import session as session_module
@@ -304,10 +306,56 @@ def test_how_the_block_ended_is_how_the_process_ended(node: Path) -> None:
 
 def test_the_environment_is_described(ex: Execution, node: Path) -> None:
     """Once, by rank 0, off the caller's path."""
-    ex.end()
+    ex._session.close()
 
     (document,) = [r for r in records(journals(node)[0]) if isinstance(r, Environment)]
     assert '"python"' in document.document
+
+
+@pytest.fixture
+def slow_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let git never answer, as on a file system that is away."""
+    git = tmp_path / "bin" / "git"
+    git.parent.mkdir()
+    git.write_text('#!/bin/sh\ntouch "$0.asked"; exec sleep 1000\n')
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{git.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(session_module, "_DESCRIBE_S", 0.1)
+    return git
+
+
+def test_a_process_that_ends_does_not_wait_for_a_git_that_never_answers(
+    node: Path, slow_git: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest of its environment is recorded, and its files are hashed meanwhile."""
+    monkeypatch.setattr("cmfd.client.environment.PATIENCE_S", math.inf)
+    Path("f").touch()
+    with cmfd.start("pipe", "stage") as ex:
+        ex.input("f")
+        wait_until(slow_git.with_suffix(".asked").exists, "git is asked")
+    ex._session.close()
+
+    (blocks,) = journals(node)
+    (document,) = (json.loads(r.document) for r in records(blocks) if isinstance(r, Environment))
+    assert document["code"] == {"problem": "TimeoutError: git takes too long"}
+    assert document["python"]["version"]
+    assert [r.digest[:4] for r in records(blocks) if isinstance(r, Hashed)] == ["md5:"]
+
+
+def test_a_process_ends_although_its_environment_cannot_be_read(
+    ex: Execution, node: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A call into a file system that is away returns to nobody; what was logged is there."""
+    go_on = threading.Event()
+    monkeypatch.setattr(session_module, "_DESCRIBE_S", 0.0)
+    monkeypatch.setattr(session_module, "_OVERTIME_S", 0.0)
+    ex._session.background.submit(go_on.wait)
+    ex.metric("loss", 1.0)
+    ex._session.close()
+    go_on.set()
+
+    assert logged(node)["loss"] == [(0, 1.0)]
+    assert any("environment" in record.message for record in caplog.records)
 
 
 def test_the_module_logs_to_the_current_execution(node: Path) -> None:
@@ -768,7 +816,7 @@ def test_content_that_is_gone_before_it_is_read_is_not_taken_for_what_came_after
 ) -> None:
     """A checkpoint written again at each epoch, say: the first touch was not of the last one."""
     go_on = threading.Event()
-    ex._session.background.submit(go_on.wait)
+    ex._session.hashing.submit(go_on.wait)
     path = Path("model.pt")
     for content in ("first", "second one"):
         path.write_text(content)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cmfd.client import environment
+from cmfd.client.deadline import Deadline
 from cmfd.client.environment import capture
 from cmfd.client.git import GitError, describe_code
 from cmfd.config import ENV_ALLOW
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     Git = Callable[..., str]
 
 
-def soon() -> float:
+def soon() -> Deadline:
     """Return a deadline that no git command here needs."""
-    return time.monotonic() + 60
+    return Deadline(60)
 
 
 @pytest.fixture
@@ -192,7 +193,7 @@ def test_git_is_ended_when_it_takes_too_long(
     slow.write_text('#!/bin/sh\nsleep 1000 & echo $! > "$0.pid"; wait\n')
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
-    document = capture(str(repository), ["train.py"], (), timeout_s=1.0)
+    document = capture(str(repository), ["train.py"], (), deadline=Deadline(1.0))
     assert document["code"] == {"problem": "TimeoutError: git takes too long"}
     assert "problem" not in document["host"]
     child = int((tmp_path / "bin" / "git.pid").read_text())
@@ -357,6 +358,6 @@ def test_the_document_is_bounded_in_size(tmp_path: Path) -> None:
 
 def test_a_section_out_of_time_is_a_problem(tmp_path: Path) -> None:
     """And the others are complete."""
-    document = captured(tmp_path, [], timeout_s=0.0)
+    document = captured(tmp_path, [], deadline=Deadline(0.0))
     assert document["packages"]["problem"].startswith("TimeoutError")
     assert document["python"]["version"]
