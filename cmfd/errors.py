@@ -85,3 +85,9 @@ class DaemonRunningError(CmfdError):
     """Another daemon serves this node directory; it was left alone."""
 
     exit_code = 13
+
+
+class SlurmError(CmfdError):
+    """A command of SLURM failed, or said what cannot be read; nothing was changed."""
+
+    exit_code = 14

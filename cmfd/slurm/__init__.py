@@ -121,12 +121,13 @@ _FACTS = (
     _Fact("slurm.memory_per_node_bytes", ("SLURM_MEM_PER_NODE",), _megabytes),
     _Fact("slurm.memory_per_cpu_bytes", ("SLURM_MEM_PER_CPU",), _megabytes),
     _Fact("slurm.start_time_s", ("SLURM_JOB_START_TIME",), _whole),
-    _Fact("slurm.end_time_s", ("SLURM_JOB_END_TIME",), _whole),  # when its time limit is over
+    _Fact("slurm.limit_end_time_s", ("SLURM_JOB_END_TIME",), _whole),
     _Fact("slurm.submit_dir", ("SLURM_SUBMIT_DIR",), str),
     _Fact("slurm.submit_host", ("SLURM_SUBMIT_HOST",), str),
     _Fact("slurm.array_job", ("SLURM_ARRAY_JOB_ID",), _whole),
     _Fact("slurm.array_task", ("SLURM_ARRAY_TASK_ID",), _whole),
     _Fact("slurm.array_tasks", ("SLURM_ARRAY_TASK_COUNT",), _whole),
+    _Fact("slurm.dependency", ("SLURM_JOB_DEPENDENCY",), str),
     _Fact("slurm.het_job", ("SLURM_HET_JOB_ID",), _whole),
     _Fact("slurm.het_components", ("SLURM_HET_SIZE",), _whole),
 )
