@@ -91,3 +91,9 @@ class SlurmError(CmfdError):
     """A command of SLURM failed, or said what cannot be read; nothing was changed."""
 
     exit_code = 14
+
+
+class ContentError(CmfdError):
+    """What is in a file cannot be identified in the way that was asked for; the file is as it was."""
+
+    exit_code = 15
