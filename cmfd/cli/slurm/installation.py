@@ -1,0 +1,268 @@
+"""
+What a cluster's set-up consists of: files, where they go, and how one's own changes are kept.
+
+The files are those of the directory `slurm/` of the sources, and the settings. Beside the settings,
+``installed`` has the SHA-256 of each file as it was written (`sha256sum -c` reads it): what is
+different on disk somebody has changed, and it is left as it is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+import shlex
+import sys
+from contextlib import suppress
+from importlib.metadata import files as files_of
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import cmfd
+from cmfd.cli.slurm.settings_file import settings_file
+from cmfd.config import SYSTEM_FILE
+from cmfd.errors import ConfigError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NEW_SUFFIX = ".new"
+"""Added to the name of what was not written because the file there was changed."""
+
+_PLAIN = re.compile(r"[\w./{}@%+=:-]+", re.ASCII)
+"""What unit files, tmpfiles.d and slurm.conf all take as it is."""
+
+
+class Choices(NamedTuple):
+    """What the operator chooses."""
+
+    site: Path
+    """Where all is published; may have ``{user}``, ``{uid}``, ``{account}``, ``{cluster}`` in it."""
+    prefix: Path = Path("/")
+    node_dir: Path = Path("/var/lib/cmfd")
+    controller_dir: Path = Path("/var/lib/cmfd-slurmctld")
+    user: str = "cmfd"
+    slurm_user: str = "slurm"
+
+    @property
+    def settings(self) -> Path:
+        """Return where the settings go."""
+        return self.prefix / SYSTEM_FILE.relative_to("/")
+
+    @property
+    def elsewhere(self) -> Path | None:
+        """Return where the settings are, if that is not where they are looked for anyway."""
+        return None if self.settings == SYSTEM_FILE else self.settings
+
+
+class File(NamedTuple):
+    """A file of the set-up."""
+
+    path: Path
+    text: str
+    mode: int = 0o644
+
+
+class Step(NamedTuple):
+    """What is to be done about a file."""
+
+    action: str
+    """``write``, ``replace``, ``same``; ``keep``: it was changed, and the new one goes beside."""
+    file: File
+    before: str = ""
+
+
+def all_files(choices: Choices) -> list[File]:
+    """
+    Return the files of a set-up, as they should be.
+
+    Raises
+    ------
+    ConfigError
+        A name or path among the choices has characters that not every file of them can hold.
+    """
+    for name, value in choices._asdict().items():
+        if not _PLAIN.fullmatch(str(value)):
+            raise ConfigError(
+                f"the {name.replace('_', ' ')} {str(value)!r} has blanks or other characters that "
+                "unit files and slurm.conf cannot hold. Nothing was written"
+            )
+    etc = choices.prefix / "etc"
+    hooks = choices.settings.parent / "hooks"
+    source = _source()
+    return [
+        File(choices.settings, settings_file(choices.site, choices.node_dir)),
+        *(
+            File(hooks / path.name, path.read_text("utf-8"), 0o644 if path.suffix else 0o755)
+            for path in sorted((source / "hooks").iterdir())
+            if path.name != "hooks.conf"
+        ),
+        File(hooks / "hooks.conf", _hooks_conf(source / "hooks" / "hooks.conf", choices)),
+        *(
+            File(target, _filled(source / name, choices))
+            for name, target in (
+                ("slurm.conf", choices.settings.parent / "slurm.conf"),
+                ("sysusers.conf", etc / "sysusers.d" / "cmfd.conf"),
+                ("tmpfiles.conf", etc / "tmpfiles.d" / "cmfd.conf"),
+                ("cmfd.service", etc / "systemd" / "system" / "cmfd.service"),
+                ("cmfd-merge.service", etc / "systemd" / "system" / "cmfd-merge.service"),
+            )
+        ),
+    ]
+
+
+def plan(choices: Choices) -> list[Step]:
+    """Return what there is to be done about each file, without doing it."""
+    digests = _read_manifest(_manifest(choices.settings))
+    return [_step(file, digests) for file in all_files(choices)]
+
+
+def _step(file: File, digests: dict[Path, str]) -> Step:
+    try:
+        before = file.path.read_text("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return Step("write", file)
+    if before == file.text:
+        return Step("same", file, before)
+    ours = digests.get(file.path) == _digest(before)
+    return Step("replace" if ours else "keep", file, before)
+
+
+def diff(step: Step) -> str:
+    """Show what a step would change, as a patch."""
+    name = str(step.file.path)
+    return "".join(
+        difflib.unified_diff(
+            step.before.splitlines(keepends=True),
+            step.file.text.splitlines(keepends=True),
+            name if step.before else "/dev/null",
+            name,
+        )
+    )
+
+
+def carry_out(choices: Choices, steps: list[Step]) -> None:
+    """Write the files; each is there whole, before or after."""
+    manifest = _manifest(choices.settings)
+    digests = _read_manifest(manifest)
+    for step in steps:
+        path, text, mode = step.file
+        if step.action == "keep":
+            path = path.with_name(path.name + NEW_SUFFIX)
+        digests[path] = _digest(text)
+        _write(path, text, mode)
+        lines = [f"{digest}  {name}\n" for name, digest in sorted(digests.items())]
+        _write(manifest, "".join(lines), 0o644)
+
+
+def remove(prefix: Path, *, dry_run: bool) -> Iterator[tuple[Path, bool]]:
+    """
+    Remove what was installed, except for files that were changed since.
+
+    Parameters
+    ----------
+    prefix : Path
+        As at the installation.
+    dry_run : bool
+        Only say what would be removed.
+
+    Yields
+    ------
+    path : Path
+        A file that was installed, and is there.
+    removed : bool
+        Whether it was removed; changed ones are kept.
+
+    Raises
+    ------
+    NotFoundError
+        Nothing was installed there.
+    """
+    manifest = _manifest(prefix / SYSTEM_FILE.relative_to("/"))
+    digests = _read_manifest(manifest)
+    if not digests:
+        raise NotFoundError(f"nothing was installed under {prefix}: there is no {manifest}")
+    for path, digest in digests.items():
+        with suppress(FileNotFoundError):
+            ours = _digest(path.read_text("utf-8", "surrogateescape")) == digest
+            if ours and not dry_run:
+                path.unlink()
+            yield path, ours
+    if not dry_run:
+        manifest.unlink()
+        for directory in {path.parent for path in digests if path.parent.is_dir()}:
+            if directory.name in ("hooks", "cmfd") and not any(directory.iterdir()):
+                directory.rmdir()
+
+
+def _source() -> Path:
+    """Return where the files are: in a clone, else where the wheel's were put."""
+    clone = Path(cmfd.__file__).parents[1] / "slurm"
+    if (clone / "hooks").is_dir():
+        return clone
+    for path in files_of("cmfd") or ():
+        if path.match("share/cmfd/slurm/slurm.conf"):
+            return Path(path.locate()).resolve().parent
+    raise NotFoundError("this installation of cmfd lacks its directory `slurm`: install it again")
+
+
+def _filled(template: Path, choices: Choices) -> str:
+    """Return a template with the choices in it."""
+    prefix = "" if choices.prefix == Path("/") else str(choices.prefix)
+    environment = f"Environment=CMFD_CONFIG={choices.elsewhere}" if choices.elsewhere else ""
+    text = template.read_text("utf-8")
+    for key, value in {
+        "@PREFIX@": prefix,
+        "@NODE_DIR@": str(choices.node_dir),
+        "@CONTROLLER_DIR@": str(choices.controller_dir),
+        "@SITE@": str(choices.site),
+        "@USER@": choices.user,
+        "@SLURM_USER@": choices.slurm_user,
+        "@COMMAND@": str(Path(sys.executable).with_name("cmfd")),
+        "@ENVIRONMENT@\n": f"{environment}\n" if environment else "",
+    }.items():
+        text = text.replace(key, value)
+    return text
+
+
+def _hooks_conf(template: Path, choices: Choices) -> str:
+    """Return the hooks' own settings: those of the sources, with the choices in place."""
+    text = template.read_text("utf-8")
+    chosen = {
+        "node_dir": choices.node_dir,
+        "group": choices.user,
+        "controller_dir": choices.controller_dir,
+        "site": choices.site,
+        "config": choices.elsewhere or "",
+    }
+
+    def choose(line: re.Match[str]) -> str:
+        value = chosen.get(line["key"], line["value"])
+        return f"{line['key']}={shlex.quote(str(value)) if value else ''}"
+
+    return re.sub(r"^(?P<key>\w+)=(?P<value>.*)$", choose, text, flags=re.MULTILINE)
+
+
+def _manifest(settings: Path) -> Path:
+    return settings.parent / "installed"
+
+
+def _read_manifest(path: Path) -> dict[Path, str]:
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    return {Path(name): digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    """Put a file in place, whole."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, "utf-8")
+    partial.chmod(mode)
+    partial.replace(path)
