@@ -37,7 +37,7 @@ class Choices(NamedTuple):
     """What the operator chooses."""
 
     site: Path
-    """Where all is published; may have ``{user}``, ``{uid}``, ``{account}``, ``{cluster}`` in it."""
+    """Where all is published; ``{user}``, ``{uid}``, ``{account}``, ``{cluster}`` are filled in."""
     prefix: Path = Path("/")
     node_dir: Path = Path("/var/lib/cmfd")
     controller_dir: Path = Path("/var/lib/cmfd-slurmctld")
