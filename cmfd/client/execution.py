@@ -336,7 +336,7 @@ class Execution:
         self._session.hashing.submit(lambda: self._hash(token, absolute, (size_bytes, mtime_ns)))
 
     def _hash(self, token: int, absolute: str, touched: tuple[int, int]) -> None:
-        from cmfd.client.hashing import Hash, hash_path  # noqa: PLC0415 - off the caller's path
+        from cmfd.content.files import Hash, hash_path  # noqa: PLC0415 - off the caller's path
 
         found = hash_path(absolute)
         if found.digest and _size_and_time(absolute) != touched:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cmfd.client import hashing
-from cmfd.client.hashing import Hash, hash_path
+from cmfd.content import files as hashing
+from cmfd.content.files import Hash, hash_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
