@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from cmfd.daemon.effects import Effect, Ended, LeaveJournal, ReadJournal, Unwatch, Watch
@@ -17,8 +18,6 @@ from cmfd.daemon.options import SECOND_NS
 from cmfd.daemon.transitions import Phase, Turn, turn_instance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from cmfd.daemon.batch import Batch
     from cmfd.daemon.figures import Figures
     from cmfd.daemon.intake import Intake
@@ -104,6 +103,10 @@ class Instances:
         self.stopping = False
         """No more journals are read: whoever comes next does."""
         self._suspects: deque[bytes] = deque()
+        self._looks: list[tuple[int, bytes]] = []
+        """A heap of when to look at whom; of an instance only that counts which it says itself."""
+        self._n_open = 0
+        self._backlog: list[bytes] = []
         self._reading: Instance | None = None
         self._piece_in = 0  # the batch that the last piece of `_reading` went to
 
@@ -116,7 +119,15 @@ class Instances:
             if item.instance not in self.table:
                 self.table[item.instance] = Instance(item.instance, item.uid, item.journal)
                 self.alarm(item.instance)
+                self._backlog.append(item.instance)
         return []
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether journals that were found wait to be read; they may belong to any run."""
+        while self._backlog and self.settled(self._backlog[-1]):
+            self._backlog.pop()
+        return bool(self._backlog)
 
     def hello(self, stimulus: Introduced) -> list[Effect]:
         """
@@ -179,6 +190,7 @@ class Instances:
 
     def _rest(self, known: Instance, now_ns: int) -> None:
         known.look_ns = now_ns + known.delay_ns
+        heappush(self._looks, (known.look_ns, known.instance))
         known.delay_ns = min(known.delay_ns * 2, LONGEST_LOOK_NS)
 
     def piece(self, stimulus: JournalPiece, now_ns: int) -> list[Effect]:
@@ -192,6 +204,7 @@ class Instances:
                 "instance %s is dead: taking its journal %s", known.instance.hex(), known.journal
             )
         known.turn(Turn.FREE)
+        self._n_open += not known.was_read
         known.was_read = True
         known.ended_ns = known.ended_ns or stimulus.touched_ns
         self._cut(known)
@@ -248,6 +261,7 @@ class Instances:
             known.turn(Turn.STORED)
             effects.append(Unwatch(known.instance))
             if known.was_read:
+                self._n_open -= 1
                 effects.append(LeaveJournal(known.instance, remove=not known.damaged))
         reading_on = self._reading is not None and self._piece_in == batch.number
         if self._reading is not None and reading_on and not self.stopping:
@@ -258,37 +272,34 @@ class Instances:
 
     def deadline_ns(self) -> int | None:
         """Return when the next look is due."""
-        return min(
-            (known.look_ns for known in self.table.values() if known.look_ns is not None),
-            default=None,
-        )
+        while self._looks:
+            look_ns, instance = self._looks[0]
+            known = self.table.get(instance)
+            if known is not None and known.look_ns == look_ns:
+                return look_ns
+            heappop(self._looks)  # looked at before its time, or forgotten
+        return None
 
     def look_due(self, now_ns: int) -> list[Effect]:
         """Ask for the next look at a journal; one at a time."""
-        for known in self.table.values():
-            if known.look_ns is not None and known.look_ns <= now_ns:
-                self.alarm(known.instance)
+        while (look_ns := self.deadline_ns()) is not None and look_ns <= now_ns:
+            self.alarm(heappop(self._looks)[1])
         if self.stopping or self._reading is not None or not self._suspects:
             return []
-        if not self._has_room():
+        if self.intake.piece_bytes >= PIECES_BYTES or self._n_open >= MOST_OPEN:
             return []
         self._reading = self.table[self._suspects.popleft()]
         self._piece_in = 0
         return [self._read(self._reading)]
 
-    def _has_room(self) -> bool:
-        open_now = sum(known.was_read for known in self.table.values())
-        return self.intake.piece_bytes < PIECES_BYTES and open_now < MOST_OPEN
-
     @staticmethod
     def _read(known: Instance) -> ReadJournal:
         return ReadJournal(known.instance, known.journal, known.uid)
 
-    def settled(self, instances: Iterable[bytes]) -> bool:
-        """Tell whether each of these is either known to live or forgotten."""
-        return all(
-            known is None or known.phase is Phase.LIVE for known in map(self.table.get, instances)
-        )
+    def settled(self, instance: bytes) -> bool:
+        """Tell whether this one is either known to live or forgotten."""
+        known = self.table.get(instance)
+        return known is None or known.phase is Phase.LIVE
 
     # -- for people and tests --------------------------------------------------------------
 
@@ -301,9 +312,11 @@ class Instances:
         """Assert the invariants."""
         suspects = list(self._suspects)
         assert len(set(suspects)) == len(suspects), "nobody is suspected twice"
+        assert self._n_open == sum(known.was_read for known in self.table.values())
         for instance, known in self.table.items():
             assert known.instance == instance
             assert known.phase is not Phase.CLOSED
+            assert known.look_ns is None or (known.look_ns, instance) in self._looks
             queued = instance in suspects
             under_look = known is self._reading
             assert not (queued and under_look)

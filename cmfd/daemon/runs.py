@@ -9,7 +9,7 @@ any two steps seals again, which changes nothing (a merge is a union).
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,7 +99,8 @@ class Ask:
     after: int
     """The batch that holds what was received before the request."""
     step: Step = Step.COMMIT
-    waits_for: tuple[bytes, ...] = ()
+    waits_for: list[bytes] = field(default_factory=list)
+    """Those who have not been looked at since."""
 
 
 class Runs:
@@ -194,7 +195,7 @@ class Runs:
             return False
         if self.stopping:
             return run.phase is not RunPhase.STUCK
-        return run.due_ns is not None and run.due_ns <= now_ns
+        return run.due_ns is not None and run.due_ns <= now_ns and self._waits(run)
 
     def _seal(self, run: Run, site: str) -> Effect:
         run.turn(RunTurn.SEAL)
@@ -275,9 +276,15 @@ class Runs:
         dues = [run.due_ns for run in self.table.values() if self._waits(run)]
         return min((due for due in (*dues, self._look_ns) if due is not None), default=None)
 
-    @staticmethod
-    def _waits(run: Run) -> bool:
-        """Tell whether its due time means something: an open run with nothing new has none."""
+    def _waits(self, run: Run) -> bool:
+        """
+        Tell whether its due time means something.
+
+        An open run with nothing new has none. One that ended may have more in journals that
+        wait to be read: after a crash there may be thousands, and it would be sealed many times.
+        """
+        if run.phase is RunPhase.ENDED:
+            return not self.instances.has_backlog
         return run.phase is not RunPhase.OPEN or run.has_new
 
     def go_on(self, now_ns: int) -> list[Effect]:
@@ -297,7 +304,7 @@ class Runs:
         for ask in self.asks:
             if ask.step is Step.FIND:
                 ask.step = Step.SETTLE
-                ask.waits_for = tuple(self._suspects(ask))
+                ask.waits_for = list(self._suspects(ask))
                 for instance in ask.waits_for:
                     self.instances.alarm(instance)
 
@@ -305,7 +312,10 @@ class Runs:
         if ask.step is Step.COMMIT and self.intake.stored >= ask.after:
             ask.step = Step.FIND
             return [FindJournals()]
-        if ask.step is Step.SETTLE and self.instances.settled(ask.waits_for):
+        # From the end: thousands may have died, and each is asked about once.
+        while ask.waits_for and self.instances.settled(ask.waits_for[-1]):
+            ask.waits_for.pop()
+        if ask.step is Step.SETTLE and not ask.waits_for:
             ask.step = Step.LOOK
             self._look_wanted = True
         return []

@@ -9,6 +9,7 @@ from support.bench import PEER, Bench, instance, of_type, said
 from cmfd.daemon import instances
 from cmfd.daemon.effects import Commit, Ended, FindJournals, LeaveJournal, ReadJournal, Unwatch
 from cmfd.daemon.stimuli import (
+    Committed,
     FoundJournal,
     JournalGone,
     JournalHeld,
@@ -18,6 +19,7 @@ from cmfd.daemon.stimuli import (
     ProcessExited,
     Started,
     StopAsked,
+    Tick,
     Unwatchable,
 )
 from cmfd.daemon.transitions import Phase
@@ -25,7 +27,7 @@ from cmfd.store.node import JournalSlice
 from cmfd.wire.messages import Refused, Unknown, Welcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence, ValuesView
 
     import pytest
 
@@ -280,3 +282,36 @@ def test_a_daemon_that_ends_begins_with_no_other_journal(bench: Bench) -> None:
 
     assert not looks(bench.give(JournalPiece(instance(1), (units(0, 1),), last=False)))
     assert not looks(bench.store())
+
+
+class Counted(dict[bytes, instances.Instance]):
+    """A table that counts how often somebody goes through all of it."""
+
+    times = 0
+
+    def values(self) -> ValuesView[instances.Instance]:
+        """Count, and return them."""
+        self.times += 1
+        return super().values()
+
+
+def test_thousands_of_dead_journals_are_each_looked_at_once(bench: Bench) -> None:
+    """After a crash; the time it takes must not grow with the square of their number."""
+    found = tuple(FoundJournal(instance(n), PEER.uid, f"/j/{n}") for n in range(1, 201))
+    known = bench.state.instances
+    known.table = table = Counted()
+    looked: list[bytes] = []
+    effects = bench.state.handle(Started(found), bench.now_ns)
+    for _ in range(2 * len(found)):
+        (look,) = looks(effects) or [b""]
+        if look:
+            looked.append(look)
+            effects = bench.state.handle(JournalGone(look), bench.now_ns)
+    while known.table:
+        effects = bench.state.handle(Tick(), bench.now_ns)
+        bench.now_ns += 10**9
+        for commit in of_type(effects, Commit):
+            bench.state.handle(Committed(commit.number, 1, ()), bench.now_ns)
+
+    assert looked == [item.instance for item in found]
+    assert table.times == 0

@@ -131,6 +131,18 @@ def test_a_straggler_postpones_the_end(world: World) -> None:
     assert of_type(world.later(2.0), Seal)
 
 
+def test_a_run_is_not_sealed_as_long_as_journals_of_a_crash_wait(world: World) -> None:
+    """The node had thousands of its processes: it is sealed once, and not after each few."""
+    found = tuple(FoundJournal(instance(n), OWN_UID, f"/j/{n}") for n in (1, 2))
+    world.answer(world.bench.give(Started(found)))
+    world.answer(world.bench.give(JournalGone(instance(1))))
+    effects = world.see(standing()) + world.later(60.0)
+    assert not of_type(effects, Seal)
+
+    world.answer(world.bench.give(JournalGone(instance(2))))
+    assert of_type(world.later(2.0) + world.later(2.0), Seal) == [Seal(RUN, SITE, final=True)]
+
+
 def test_a_long_run_is_sealed_at_checkpoints(world: World) -> None:
     """A node that burns loses ten minutes, not ten days."""
     world.see(standing(n_open=3))
