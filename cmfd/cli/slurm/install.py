@@ -38,6 +38,7 @@ def _absolute(ctx: click.Context, param: click.Parameter, value: Path) -> Path:
     show_default=True, metavar="DIR", help="The daemon's directory: the node's own disk.",
 )  # fmt: skip
 @click.option("--user", default="cmfd", show_default=True, help="Who the daemon runs as.")
+@click.option("--uid", type=int, help="The number of that user, the same on all machines.")
 @click.option("--slurm-user", default="slurm", show_default=True, help="SlurmUser of slurm.conf.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be written, as a patch.")
 @options.as_json
@@ -74,6 +75,12 @@ def _rest(choices: Choices) -> str:
     """Say what an installation does not do."""
     etc = choices.prefix / "etc"
     units = etc / "systemd" / "system"
+    merger = ["a merger for each site that comes to be: `cmfd merge --watch --site DIR`"]
+    if choices.is_one_site:
+        merger = [
+            "on one machine that has the site:",
+            f"  systemctl enable --now {units / 'cmfd-merge.service'}",
+        ]
     return "\n".join(
         (
             "",
@@ -81,9 +88,8 @@ def _rest(choices: Choices) -> str:
             f"  systemd-sysusers {etc / 'sysusers.d' / 'cmfd.conf'}",
             f"  systemd-tmpfiles --create {etc / 'tmpfiles.d' / 'cmfd.conf'}",
             f"  systemctl enable --now {units / 'cmfd.service'}",
-            "on one machine that has the site:",
-            f"  systemctl enable --now {units / 'cmfd-merge.service'}",
-            "and in slurm.conf, then `scontrol reconfigure`:",
+            *merger,
+            "and in slurm.conf, then `scontrol reconfigure`, and restart slurmctld:",
             f"  Include {choices.settings.parent / 'slurm.conf'}",
         )
     )

@@ -42,12 +42,19 @@ class Choices(NamedTuple):
     node_dir: Path = Path("/var/lib/cmfd")
     controller_dir: Path = Path("/var/lib/cmfd-slurmctld")
     user: str = "cmfd"
+    uid: int | None = None
+    """The same on all machines, because the site is; None: as each machine finds one."""
     slurm_user: str = "slurm"
 
     @property
     def settings(self) -> Path:
         """Return where the settings go."""
         return self.prefix / SYSTEM_FILE.relative_to("/")
+
+    @property
+    def is_one_site(self) -> bool:
+        """Tell whether all is published to one site, which one service merges."""
+        return "{" not in str(self.site)
 
     @property
     def elsewhere(self) -> Path | None:
@@ -107,6 +114,7 @@ def all_files(choices: Choices) -> list[File]:
                 ("cmfd.service", etc / "systemd" / "system" / "cmfd.service"),
                 ("cmfd-merge.service", etc / "systemd" / "system" / "cmfd-merge.service"),
             )
+            if name != "cmfd-merge.service" or choices.is_one_site
         ),
     ]
 
@@ -209,7 +217,10 @@ def _source() -> Path:
 def _filled(template: Path, choices: Choices) -> str:
     """Return a template with the choices in it."""
     prefix = "" if choices.prefix == Path("/") else str(choices.prefix)
-    environment = f"Environment=CMFD_CONFIG={choices.elsewhere}" if choices.elsewhere else ""
+    environment, task_prolog = "", ""
+    if choices.elsewhere:
+        environment = f"Environment=CMFD_CONFIG={choices.elsewhere}\n"
+        task_prolog = f"TaskProlog={prefix}/etc/cmfd/hooks/task-prolog\n"
     text = template.read_text("utf-8")
     for key, value in {
         "@PREFIX@": prefix,
@@ -219,7 +230,9 @@ def _filled(template: Path, choices: Choices) -> str:
         "@USER@": choices.user,
         "@SLURM_USER@": choices.slurm_user,
         "@COMMAND@": str(Path(sys.executable).with_name("cmfd")),
-        "@ENVIRONMENT@\n": f"{environment}\n" if environment else "",
+        "@UID@": "-" if choices.uid is None else str(choices.uid),
+        "@ENVIRONMENT@\n": environment,
+        "@TASK_PROLOG@\n": task_prolog,
     }.items():
         text = text.replace(key, value)
     return text
