@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from cmfd.daemon.effects import Effect, FindJournals, LookAtRuns, Seal, SealMark, Send, StartMerge
 from cmfd.daemon.options import SECOND_NS
 from cmfd.daemon.transitions import RunPhase, RunTurn, turn_run
+from cmfd.errors import IncompleteError
 from cmfd.wire.messages import Refused, SealReply
 
 if TYPE_CHECKING:
@@ -261,7 +262,12 @@ class Runs:
         """Merge once more if packs were published meanwhile."""
         del now_ns
         again = self._merging.pop(stimulus.site)
-        if stimulus.exit_code:
+        if stimulus.exit_code == IncompleteError.exit_code:
+            log.warning(
+                "merging %s left something out, in its quarantine or its inbox; all else is merged",
+                stimulus.site,
+            )
+        elif stimulus.exit_code:
             self.figures.counts.merges_failed += 1
             log.warning(
                 "merging %s ended with exit code %d; its packs wait in the inbox: run `cmfd merge`",

@@ -37,6 +37,7 @@ from cmfd.daemon.stimuli import (
     StopAsked,
 )
 from cmfd.daemon.transitions import RunPhase
+from cmfd.errors import IncompleteError
 from cmfd.store.interpret import SealedPack
 from cmfd.store.node import RunStanding
 from cmfd.wire.endpoint import Peer
@@ -490,6 +491,22 @@ def test_one_merge_a_site_at_a_time(benches: Callable[..., Bench]) -> None:
     assert of_type(world.bench.give(MergeEnded(SITE, 0)), StartMerge) == [StartMerge(SITE)]
     assert not of_type(world.bench.give(MergeEnded(SITE, 1)), StartMerge)
     assert world.bench.state.figures.counts.merges_failed == 1
+
+
+def test_a_merge_that_had_to_leave_something_out_has_not_failed(
+    benches: Callable[..., Bench], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody's foreign file is in quarantine; it may not be taken for a site that is away."""
+    world = World(benches(merge=True))
+    world.see(standing())
+    (seal,) = of_type(world.later(2), Seal)
+    assert of_type(world.published(seal), StartMerge)
+
+    world.bench.give(MergeEnded(SITE, IncompleteError.exit_code))
+
+    assert world.bench.state.figures.counts.merges_failed == 0
+    assert "quarantine" in caplog.text
+    assert "cmfd merge" not in caplog.text
 
 
 # -- the daemon's own end ----------------------------------------------------------------------
