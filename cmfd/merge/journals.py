@@ -21,28 +21,26 @@ from cmfd.store.interpret import seal
 from cmfd.store.node import NodeStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from cmfd.merge.report import MergeReport
+    from cmfd.merge.sources import Found
     from cmfd.store.node import JournalSlice
 
 _SLICES = 64
 """How many slices of a journal are held in memory at once."""
 
 
-def seal_all(
-    stores: Sequence[Path], journals: Sequence[Path], scratch: Path, report: MergeReport
-) -> Iterator[tuple[Path, str]]:
+def seal_all(found: Found, scratch: Path, report: MergeReport) -> Iterator[tuple[Path, str]]:
     """
     Make packs of all runs in node stores and journals.
 
     Parameters
     ----------
-    stores : sequence of Path
-        Node stores; one takes the journals that lie below its directory.
-    journals : sequence of Path
-        Journals of processes that ended, or still run: then what they hold so far.
+    found : Found
+        Node stores, of which each takes the journals that lie below its directory; journals of
+        processes that ended, or still run: then what they hold so far.
     scratch : Path
         An empty directory on a node-local disk.
     report : MergeReport
@@ -54,17 +52,24 @@ def seal_all(
         A pack, which may be removed, and the site that its run named; empty if none, or another
         user did: where one writes is not for others to say.
     """
-    left = list(journals)
-    for number, store in enumerate(stores):
+    left = list(found.journals)
+    for number, store in enumerate(found.stores):
         own = [journal for journal in left if store.parent in journal.parents]
         left = [journal for journal in left if journal not in own]
         yield from _packs(store, own, scratch / str(number), report)
     if left:
         yield from _packs(None, left, scratch / "journals", report)
+    if found.loose:
+        yield from _packs(None, found.loose, scratch / "loose", report, whole=False)
 
 
 def _packs(
-    store: Path | None, journals: list[Path], scratch: Path, report: MergeReport
+    store: Path | None,
+    journals: list[Path],
+    scratch: Path,
+    report: MergeReport,
+    *,
+    whole: bool = True,
 ) -> Iterator[tuple[Path, str]]:
     scratch.mkdir()
     copy = scratch / "node.db"
@@ -79,7 +84,7 @@ def _packs(
     with closing(NodeStore(copy)) as node:
         for journal in journals:
             newest_ns = max(newest_ns, _append(node, journal, report))
-        yield from _seal(node, copy, newest_ns)
+        yield from _seal(node, copy, newest_ns, whole=whole)
 
 
 def _copy(store: Path, copy: Path) -> None:
@@ -123,7 +128,9 @@ def _has_ended(journal: DeadJournal) -> bool:
     return True
 
 
-def _seal(node: NodeStore, path: Path, newest_ns: int) -> Iterator[tuple[Path, str]]:
+def _seal(
+    node: NodeStore, path: Path, newest_ns: int, *, whole: bool
+) -> Iterator[tuple[Path, str]]:
     for standing in node.unsealed_runs():
         with closing(connect(path, readonly=True)) as db:
             row = db.execute(named("node/republish")["label"], {"run": standing.run}).fetchone()
@@ -137,6 +144,7 @@ def _seal(node: NodeStore, path: Path, newest_ns: int) -> Iterator[tuple[Path, s
             now_ns=newest_ns,
             cluster=cluster,
             node=host,
+            whole=whole,
         )
         if sealed is not None:
             yield sealed.path, standing.site if standing.uid == os.geteuid() else ""

@@ -38,14 +38,22 @@ class Found:
     packs : list of Path
         Files that are or claim to be packs.
     journals : list of Path
-        Journals of processes.
+        Journals of processes, found in directories: all that a node has.
+    loose : list of Path
+        Journals that were named one by one.
     stores : list of Path
         Node stores.
     """
 
     packs: list[Path] = field(default_factory=list)
     journals: list[Path] = field(default_factory=list)
+    loose: list[Path] = field(default_factory=list)
     stores: list[Path] = field(default_factory=list)
+
+    @property
+    def n_files(self) -> int:
+        """How many there are of all."""
+        return sum(map(len, (self.packs, self.journals, self.loose, self.stores)))
 
 
 def find(sources: Iterable[Path]) -> Found:
@@ -62,17 +70,17 @@ def find(sources: Iterable[Path]) -> Found:
     """
     found = Found()
     for source in sources:
-        before = len(found.packs) + len(found.journals) + len(found.stores)
+        before = found.n_files
         if source.is_dir():
             for path in sorted(source.rglob("*")):
                 _sort(found, path, path.relative_to(source).parts)
         elif source.suffix == SUFFIX:
-            found.journals.append(source)
+            found.loose.append(source)
         elif source.exists():
             found.packs.append(source)
         else:
             raise NotFoundError(f"{source} does not exist; nothing was merged")
-        if before == len(found.packs) + len(found.journals) + len(found.stores):
+        if found.n_files == before:
             raise NotFoundError(f"no packs and no journals in {source}; nothing was merged")
     return found
 
@@ -111,12 +119,12 @@ def gather(
     found = find(sources)
     others: set[Path] = set()
     _offer_all(site, found.packs, report)
-    if found.journals or found.stores:
+    if found.journals or found.loose or found.stores:
         # Not imported otherwise: the libraries it needs cost a merge of packs more than the merge.
         from cmfd.merge.journals import seal_all  # noqa: PLC0415
 
         with tempfile.TemporaryDirectory(prefix="cmfd-merge-") as scratch:
-            packs = seal_all(found.stores, found.journals, Path(scratch), report)
+            packs = seal_all(found, Path(scratch), report)
             if own_sites:
                 packs = _send_home(site, packs, others, report)
             _offer_all(site, (pack for pack, _ in packs), report)

@@ -24,6 +24,7 @@ import numpy as np
 
 from cmfd import __version__
 from cmfd.errors import NotFoundError, StoreError
+from cmfd.identity import uuid5
 from cmfd.store.columns import Points, encode
 from cmfd.store.connection import atomic, connect, named
 from cmfd.store.content import upsert
@@ -70,7 +71,7 @@ class SealedPack:
     final: bool
 
 
-def seal(  # noqa: PLR0913 - the last three are the pack's label
+def seal(  # noqa: PLR0913 - what the pack says of itself
     node_db_path: Path,
     run: bytes,
     out_dir: Path,
@@ -79,6 +80,8 @@ def seal(  # noqa: PLR0913 - the last three are the pack's label
     now_ns: int,
     cluster: str,
     node: str,
+    whole: bool = True,
+    job_over: bool = False,
 ) -> SealedPack | None:
     """
     Make a pack of what is new of a run.
@@ -98,6 +101,11 @@ def seal(  # noqa: PLR0913 - the last three are the pack's label
         The time now.
     cluster, node : str
         Where this is, for the pack's label.
+    whole : bool
+        Whether the node store has everything that the node has of the run. If not, the pack does
+        not say that the node delivered anything.
+    job_over : bool
+        Whether the batch system said that the job is over on this node.
 
     Returns
     -------
@@ -113,11 +121,17 @@ def seal(  # noqa: PLR0913 - the last three are the pack's label
     """
     partial = out_dir / f"{PARTIAL_PREFIX}{secrets.token_hex(8)}"
     label = (FORMAT, f"cmfd {__version__}", cluster, node, now_ns, int(final))
+    delivery = {
+        "run": run, "node": node, "at_ns": now_ns, "origin": uuid5(run, "delivery"),
+        "final": final, "job_over": job_over,
+    }  # fmt: skip
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         try:
             with closing(_new_pack(partial, node_db_path)) as db, atomic(db):
                 upto = _fill(db, run, label, final=final)
+                if whole:
+                    db.execute(named("node/seal")["deliver"], delivery)
             return None if upto is None else SealedPack(finish(partial), run, upto, final)
         finally:
             partial.unlink(missing_ok=True)

@@ -18,8 +18,8 @@ Steps = tuple[tuple[str, ...], ...]
 
 SCHEMAS: dict[str, Steps] = {
     "node": (("content/0001", "node/0001"),),
-    "pack": (("content/0001", "content/0001_pack"),),
-    "site": (("site/0001",),),
+    "pack": (("content/0001", "content/0001_pack"), ("content/0002_pack",)),
+    "site": (("site/0001",), ("site/0002",)),
 }
 """The .sql files of each step of each schema."""
 
@@ -27,9 +27,9 @@ APPLICATION_IDS = {"node": 0x636D666E, "pack": 0x636D6670, "site": 0x636D6673}
 """What the last file of each schema's first step sets: cmfn, cmfp, cmfs."""
 
 
-def version_of(db: sqlite3.Connection) -> int:
-    """Return the schema version of a database; 0 if it has no schema yet."""
-    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+def version_of(db: sqlite3.Connection, attached: str = "main") -> int:
+    """Return the schema version of a database, or of one attached to it; 0 if it has none yet."""
+    version: int = db.execute(f"PRAGMA {attached}.user_version").fetchone()[0]
     return version
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = len(SCHEMAS["pack"])
-"""The newest pack format that this cmfd writes and reads."""
+"""The pack format that this cmfd writes; it reads every earlier one too."""
 
 INBOX, PACKS = "inbox", "packs"
 """Directories of a site: packs that wait for a merge, and packs that are merged."""
@@ -190,9 +190,9 @@ def open_pack(path: Path, digest: str | None = None) -> sqlite3.Connection:
     _check_file(path, path.stem if digest is None else digest)
     db = open_untrusted(path)
     try:
-        _check_format(db)
-        _check_schema(db)
-        _check_label(db)
+        version = _checked_format(db)
+        _check_schema(db, version)
+        _check_label(db, version)
     except sqlite3.Error as error:
         db.close()
         # Its bytes are what was sealed, so whoever made it made it like that.
@@ -251,8 +251,8 @@ def damage(db: sqlite3.Connection) -> str:
     return "" if found == "ok" else str(found)
 
 
-def _check_format(db: sqlite3.Connection) -> None:
-    version = db.execute("PRAGMA user_version").fetchone()[0]
+def _checked_format(db: sqlite3.Connection) -> int:
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
     if version > FORMAT:
         raise SchemaTooNewError(
             f"too new: it has pack format {version}, this cmfd reads up to {FORMAT};"
@@ -260,20 +260,21 @@ def _check_format(db: sqlite3.Connection) -> None:
         )
     if version < 1:
         raise PackError("foreign: it has no pack format")
+    return version
 
 
-def _check_schema(db: sqlite3.Connection) -> None:
+def _check_schema(db: sqlite3.Connection, version: int) -> None:
     found = _schema(db)
-    expected = _expected_schema()
+    expected = _expected_schema(version)
     if found != expected:
         names = sorted({name for _, name, _ in found ^ expected})
         raise PackError(f"foreign: not the schema of a pack: {', '.join(names[:5])}")
 
 
 @cache
-def _expected_schema() -> frozenset[tuple[str, str, str]]:
+def _expected_schema(version: int) -> frozenset[tuple[str, str, str]]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-        migrate(db, "pack")
+        migrate(db, "pack", steps=SCHEMAS["pack"][:version])
         return _schema(db)
 
 
@@ -288,6 +289,6 @@ def _bare(ddl: str) -> str:
     return " ".join(re.sub(r"--[^\n]*", "", ddl).split())
 
 
-def _check_label(db: sqlite3.Connection) -> None:
-    if db.execute("SELECT format FROM pack").fetchmany(2) != [(FORMAT,)]:
+def _check_label(db: sqlite3.Connection, version: int) -> None:
+    if db.execute("SELECT format FROM pack").fetchmany(2) != [(version,)]:
         raise PackError("foreign: its label is missing or not of its format")

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from cmfd.errors import PackError, SiteBusyError, StoreError
 from cmfd.store.connection import atomic, connect, named, sql, statements
 from cmfd.store.digest import content_digest
-from cmfd.store.migrations import check, migrate, refresh_views
+from cmfd.store.migrations import check, migrate, refresh_views, version_of
 from cmfd.store.pack import damage, open_untrusted
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ MAX_GROUP = 8
 """Packs that one transaction takes at most: SQLite attaches up to ten databases."""
 
 _INCOMING = re.compile(r"\bincoming\.(\w+)")
+
+_SINCE_FORMAT = {"delivery": 2}
+"""The first pack format that has a table; those that are not named are as old as packs."""
 
 _PRAGMAS = """\
 PRAGMA journal_mode = TRUNCATE;
@@ -200,7 +203,8 @@ class SiteStore:
         return schema
 
     def _absorb_attached(self, attached: Mapping[str, str], paths: Mapping[str, Path]) -> None:
-        for statement in _group_statements(tuple(attached)):
+        formats = [(schema, version_of(self._db, schema)) for schema in attached]
+        for statement in _group_statements(tuple(formats)):
             self._db.execute(statement)
         for schema, digest in attached.items():
             queries = _pack_statements(schema)
@@ -227,15 +231,23 @@ class SiteStore:
 
 
 @cache
-def _group_statements(schemas: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the statements of absorb.sql for packs attached as `schemas`."""
+def _group_statements(packs: tuple[tuple[str, int], ...]) -> tuple[str, ...]:
+    """Return the statements of absorb.sql for packs, each attached under a name, of a format."""
+
+    def having(table: str) -> list[str]:
+        since = _SINCE_FORMAT.get(table, 1)
+        return [schema for schema, version in packs if version >= since]
 
     def rows(table: re.Match[str]) -> str:
         # Nothing of a pack is in this text: names of tables from the file, and schemas from here.
-        every = [f"SELECT * FROM {schema}.{table[1]}" for schema in schemas]  # noqa: S608 - see above
+        every = [f"SELECT * FROM {schema}.{table[1]}" for schema in having(table[1])]  # noqa: S608 - see above
         return f"({' UNION ALL '.join(every)})"
 
-    return tuple(statements(_INCOMING.sub(rows, sql("site/absorb"))))
+    return tuple(
+        _INCOMING.sub(rows, statement)
+        for statement in statements(sql("site/absorb"))
+        if all(map(having, _INCOMING.findall(statement)))
+    )
 
 
 @cache

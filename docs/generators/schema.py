@@ -23,6 +23,7 @@ _KIND = re.compile(r"\bkind: (\w+)\.?\s*")
 USUAL = {
     "n_nan": "how many of them are NaN",
     "n_values": "how many values",
+    "node": "name of the node",
     "origin": "the journal instance that said it",
     "seq": "number of the commit that it came with",
     "value_type": "how to read `value`",
@@ -45,7 +46,7 @@ def content() -> str:
 
 def pack() -> str:
     """Return what only a pack has."""
-    return _tables("pack", "content/0001_pack")
+    return _all_tables("pack", "content/0001_pack", "content/0002_pack")
 
 
 def node() -> str:
@@ -55,7 +56,7 @@ def node() -> str:
 
 def site() -> str:
     """Return the tables of the site index."""
-    return _tables("site", "site/0001")
+    return _all_tables("site", "site/0001", "site/0002")
 
 
 def views() -> str:
@@ -78,6 +79,11 @@ def versions() -> str:
         for name, steps in migrations.SCHEMAS.items()
     ]
     return table(("Schema", "`user_version`", "`application_id`"), rows)
+
+
+def _all_tables(schema: str, *names: str) -> str:
+    """Return the tables that several steps of a schema make."""
+    return "\n\n".join(_tables(schema, name) for name in names)
 
 
 def _tables(schema: str, name: str) -> str:
@@ -123,9 +129,8 @@ def _constraint(kind: str, not_null: int, key: int) -> str:
 @cache
 def _meanings_of_content() -> dict[str, dict[str, str]]:
     """Return what the content tables' columns mean, for the index's tables of the same names."""
-    return {
-        said.name: said.columns for said in (*_said("content/0001"), *_said("content/0001_pack"))
-    }
+    files = ("content/0001", "content/0001_pack", "content/0002_pack")
+    return {said.name: said.columns for name in files for said in _said(name)}
 
 
 def _database(schema: str) -> sqlite3.Connection:

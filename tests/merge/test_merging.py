@@ -265,9 +265,10 @@ def journal(instance: int, *, rank: int = 0, n_values: int = 10) -> Journal:
 
 def test_journals_of_a_run_that_had_no_daemon_are_merged(site: Path, tmp_path: Path) -> None:
     """Every value, and that the processes were lost; again and again, no more than once."""
+    (node := tmp_path / "node").mkdir()
     for instance in (1, 2):
-        journal(instance, rank=instance - 1).write(tmp_path / f"{instance}.cmfj")
-    report = merge_site(site, [tmp_path])
+        journal(instance, rank=instance - 1).write(node / f"{instance}.cmfj")
+    report = merge_site(site, [node])
     assert (report.absorbed, report.skipped) == (1, [])
     assert select(site, "SELECT status, cluster, n_processes FROM runs") == [("lost", "c1", 2)]
     assert select(site, "SELECT rank, n_values, last FROM metrics ORDER BY rank") == [
@@ -275,7 +276,8 @@ def test_journals_of_a_run_that_had_no_daemon_are_merged(site: Path, tmp_path: P
         (1, 10, 0.1),
     ]
     before = digest_of(site)
-    assert merge_site(site, [tmp_path / "1.cmfj", tmp_path / "2.cmfj"]).repeated == 1
+    assert merge_site(site, [node]).repeated == 1
+    merge_site(site, [node / "1.cmfj", node / "2.cmfj"])
     assert digest_of(site) == before
 
 
@@ -285,7 +287,7 @@ def test_journals_can_come_one_by_one(site: Path, tmp_path: Path) -> None:
         journal(instance, rank=instance - 1).write(tmp_path / f"{instance}.cmfj")
         for instance in (1, 2)
     ]
-    merge_site(site, [tmp_path])
+    merge_site(site, files)
     for name, order in (("a", files), ("b", files[::-1])):
         for file in order:
             merge_site(tmp_path / name, [file])

@@ -93,7 +93,7 @@ def test_every_query_of_the_node_store_fits_its_schema(tmp_path: Path) -> None:
             for query in named(name).values():
                 numbered = [None] * query.count("?")
                 keys = ("run", "instance", "before_ns", "sealed_seq", "seq", "site", "at_ns")
-                by_name = dict.fromkeys((*keys, "upto", "final"))
+                by_name = dict.fromkeys((*keys, "upto", "final", "node", "origin", "job_over"))
                 on.execute(f"EXPLAIN {query}", numbered or by_name)
 
 
@@ -199,7 +199,7 @@ def test_many_processes_may_migrate_one_new_database(tmp_path: Path) -> None:
         thread.join()
     assert not problems
     with closing(connect(path)) as db:
-        assert version_of(db) == 1
+        assert version_of(db) == len(SCHEMAS["site"])
 
 
 def test_views_are_replaced_when_they_changed_and_else_left_alone(

@@ -14,7 +14,7 @@ from cmfd.errors import NotFoundError, StoreError
 from cmfd.store.connection import connect
 from cmfd.store.interpret import NOT_HASHED, SealedPack, seal
 from cmfd.store.node import NodeStore
-from cmfd.store.pack import open_pack
+from cmfd.store.pack import FORMAT, open_pack
 from cmfd.store.site import SiteStore
 from cmfd.wire.messages import (
     Environment,
@@ -115,9 +115,68 @@ def test_a_pack_has_the_whole_run_and_nothing_of_another(node: Node) -> None:
         label = pack.execute("SELECT * FROM pack").fetchall()
         assert pack.execute("SELECT digest FROM artifact").fetchall() == [("md5:00",)]
     assert counts.pop("fact") == 2
+    assert counts.pop("delivery") == 2, "one of the processes' node, one of the store's"
     assert counts.pop("execution_end") == counts.pop("process_state") == 0
     assert set(counts.values()) == {1}
-    assert label == [(1, "cmfd 0.1.0", "c1", "n1", 77, 0)]
+    assert label == [(FORMAT, "cmfd 0.1.0", "c1", "n1", 77, 0)]
+
+
+def _deliveries(pack: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    return pack.execute(
+        "SELECT node, at_ns, final, n_open, job_over FROM delivery ORDER BY node"
+    ).fetchall()
+
+
+def test_a_pack_says_whether_more_is_to_come_from_its_node(node: Node) -> None:
+    """A checkpoint is not the last word; a pack made when no process is left is."""
+    journals = [Journal(instance=bytes([n]) * 16, host="n1").events(*BEGIN) for n in (1, 2)]
+    node.commit(*journals)
+    with closing(node.sealed()) as pack:
+        assert _deliveries(pack) == [("n1", 77, 0, 2, 0)]
+    for journal in journals:
+        node.store.end_instance(journal.instance, 50)
+    node.store.commit()
+    with closing(node.sealed(final=True)) as pack:
+        assert _deliveries(pack) == [("n1", 77, 1, 0, 0)]
+
+
+def test_a_process_that_came_late_makes_a_last_pack_none(node: Node) -> None:
+    """Whoever asked for the last pack may not have known of it yet."""
+    node.commit(Journal(host="n1").events(*BEGIN))
+    with closing(node.sealed(final=True)) as pack:
+        assert _deliveries(pack) == [("n1", 77, 0, 1, 0)]
+
+
+def test_journals_of_several_nodes_are_delivered_for_each(node: Node) -> None:
+    """A merge may be given the node directories of many; each stands for itself."""
+    ended = Journal(instance=b"\1" * 16, host="n1").events(*BEGIN)
+    node.commit(ended, Journal(instance=b"\2" * 16, host="n2").events(*BEGIN))
+    node.store.end_instance(ended.instance, 50)
+    node.store.commit()
+    with closing(node.sealed(final=True)) as pack:
+        assert _deliveries(pack) == [("n1", 77, 1, 0, 0), ("n2", 77, 0, 1, 0)]
+
+
+def test_a_part_of_what_a_node_has_delivers_nothing(node: Node) -> None:
+    """One journal of many, named by hand, does not make its node complete."""
+    node.commit(Journal(host="n1").events(*BEGIN))
+    made = seal(
+        node.path, RUN, node.out, final=True, now_ns=77, cluster="c", node="n1", whole=False
+    )
+    assert made is not None
+    with closing(open_pack(made.path)) as pack:
+        assert _deliveries(pack) == []
+
+
+def test_a_node_where_nothing_ran_can_say_that_the_job_is_over(node: Node) -> None:
+    """The batch system gave it to the job, and a site waits for it."""
+    node.commit(Journal(host="").events(RunBegin(at_ns=1, run=RUN)))
+    made = seal(
+        node.path, RUN, node.out, final=True, now_ns=77, cluster="c", node="n9", job_over=True
+    )
+    assert made is not None
+    with closing(open_pack(made.path)) as pack:
+        assert _deliveries(pack) == [("n9", 77, 1, 0, 1)]
 
 
 def test_a_chunk_says_what_its_values_are(node: Node) -> None:

@@ -1,8 +1,8 @@
 """
 What the union of packs must be, said without SQL: to compare a site index with.
 
-The rules are those that content/0001.sql and content/0001_pack.sql state for
-each kind of table, applied to all rows at once.
+The rules are those that the .sql files of the content state for each kind of
+table, applied to all rows at once.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def rows_of(index: Path) -> dict[str, set[Row]]:
 
 
 def _winner(table: str, one: Row, other: Row) -> Row:
-    kind = "grow" if table == "chunk" else tables()[table].kind
+    kind = {"chunk": "grow", "delivery": "last"}.get(table) or tables()[table].kind
     choose = min if kind == "first" else max
     return choose(one, other, key=_growth if table == "chunk" else _order)
 

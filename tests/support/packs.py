@@ -81,7 +81,7 @@ def random_content(rng: random.Random, n_rows: int) -> Content:
 
 def key_length(table: str) -> int:
     """Return how many of a table's columns, the first ones, are its key."""
-    return 3 if table == "chunk" else len(tables()[table].key)
+    return {"chunk": 3, "delivery": 2}.get(table) or len(tables()[table].key)
 
 
 def small_run(number: int, *, n_ranks: int = 2, n_params: int = 3, n_chunks: int = 2) -> Content:
@@ -202,9 +202,16 @@ def _chunk(rng: random.Random) -> tuple[str, Row]:
     )  # fmt: skip
 
 
+def _delivery(rng: random.Random) -> tuple[str, Row]:
+    return "delivery", (
+        _id(rng, "run"), _word(rng), *_said(rng), rng.randrange(2), rng.randrange(2),
+        rng.randrange(2),
+    )  # fmt: skip
+
+
 _ROWS = (
-    _run, _run_end, _execution, _execution_end, _process, _process_state, _param, _fact, _artifact,
-    _event, _environment, _execution_environment, _series, _chunk,
+    _run, _run_end, _delivery, _execution, _execution_end, _process, _process_state, _param, _fact,
+    _artifact, _event, _environment, _execution_environment, _series, _chunk,
 )  # fmt: skip
 
 

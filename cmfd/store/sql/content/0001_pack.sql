@@ -22,7 +22,7 @@ CREATE TABLE chunk (
 
 -- One row: what this file is. Anything else in a file that calls itself a pack makes it foreign.
 CREATE TABLE pack (
-    format INTEGER NOT NULL,         -- 1
+    format INTEGER NOT NULL,         -- as user_version
     creator TEXT NOT NULL,           -- 'cmfd 0.1.0'
     cluster TEXT NOT NULL,
     node TEXT NOT NULL,

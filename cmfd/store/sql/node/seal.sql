@@ -76,3 +76,20 @@ INSERT INTO main.chunk (
 
 -- name: label
 INSERT INTO main.pack (format, creator, cluster, node, sealed_ns, final) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: deliver
+-- For each node whose processes took part, and for the one that this is even if none did.
+INSERT INTO main.delivery (run, node, at_ns, origin, final, n_open, job_over)
+SELECT :run, node, :at_ns, :origin, :final AND NOT max(is_open), sum(is_open), :job_over
+FROM (
+    SELECT :node AS node, 0 AS is_open
+    UNION ALL
+    SELECT i.host, i.ended_ns IS NULL FROM node.instance AS i
+    WHERE i.instance IN (
+        SELECT m.instance FROM node.mention AS m WHERE m.subject = :run
+        UNION ALL
+        SELECT m.instance FROM main.execution AS e JOIN node.mention AS m ON m.subject = e.execution
+    )
+)
+WHERE node <> ''
+GROUP BY node;

@@ -1,7 +1,8 @@
 -- A group of packs into the index: in the order of the statements, in one transaction. Each table
 -- `incoming.x` stands for the tables x of all of them, one after the other, since preparing a
--- statement takes longer than the few rows of most packs. Chunks, which are many, follow pack by
--- pack: see absorb_chunks.sql.
+-- statement takes longer than the few rows of most packs. Packs of an older format lack some tables:
+-- a statement about one that none of the group has is left out. Chunks, which are many, follow pack
+-- by pack: see absorb_chunks.sql.
 --
 -- The rule of each kind of table (see content/0001.sql) is the WHERE of its conflict clause. It
 -- compares whole rows, with ids in place of this file's own integers and a null before any value,
@@ -39,6 +40,20 @@ WHERE (excluded.at_ns, excluded.origin, excluded.status,
         excluded.signal IS NOT NULL, ifnull(excluded.signal, 0))
     > (t.at_ns, t.origin, t.status,
         t.exit_code IS NOT NULL, ifnull(t.exit_code, 0), t.signal IS NOT NULL, ifnull(t.signal, 0));
+
+-- Runs that are only named here.
+INSERT INTO main.run (run) SELECT DISTINCT run FROM incoming.delivery WHERE true
+ON CONFLICT DO NOTHING;
+
+-- last
+INSERT INTO main.delivery AS t (run_id, node, at_ns, origin, final, n_open, job_over)
+SELECT r.id, x.node, x.at_ns, x.origin, x.final, x.n_open, x.job_over
+FROM incoming.delivery AS x CROSS JOIN main.run AS r ON r.run = x.run WHERE true
+ON CONFLICT (run_id, node) DO UPDATE SET
+    at_ns = excluded.at_ns, origin = excluded.origin, final = excluded.final,
+    n_open = excluded.n_open, job_over = excluded.job_over
+WHERE (excluded.at_ns, excluded.origin, excluded.final, excluded.n_open, excluded.job_over)
+    > (t.at_ns, t.origin, t.final, t.n_open, t.job_over);
 
 -- first
 INSERT INTO main.execution AS t (execution, at_ns, origin, run_id, parent, pipeline, stage, step)

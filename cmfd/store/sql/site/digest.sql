@@ -9,6 +9,9 @@ FROM run WHERE at_ns IS NOT NULL ORDER BY run;
 SELECT 'run_end', r.run, x.at_ns, x.origin, x.status, x.exit_code, x.signal
 FROM run AS r CROSS JOIN run_end AS x ON x.run_id = r.id ORDER BY r.run;
 
+SELECT 'delivery', r.run, x.node, x.at_ns, x.origin, x.final, x.n_open, x.job_over
+FROM run AS r CROSS JOIN delivery AS x ON x.run_id = r.id ORDER BY r.run;
+
 SELECT 'execution', e.execution, e.at_ns, e.origin, r.run, e.parent, e.pipeline, e.stage, e.step
 FROM execution AS e CROSS JOIN run AS r ON r.id = e.run_id
 WHERE e.at_ns IS NOT NULL ORDER BY e.execution;

@@ -322,6 +322,20 @@ SELECT
     f.at_ns
 FROM fact AS f;
 
+-- A run may still lack something of a node that has no row here, or one that is not final.
+CREATE VIEW deliveries AS
+SELECT
+    d.run_id,
+    lower(hex(r.run)) AS run,
+    d.node,
+    d.final,
+    d.n_open,
+    d.job_over,
+    d.at_ns,
+    strftime('%Y-%m-%dT%H:%M:%SZ', d.at_ns / 1000000000, 'unixepoch') AS at
+FROM delivery AS d
+JOIN run AS r ON r.id = d.run_id;
+
 CREATE VIEW packs AS
 SELECT
     k.digest,
