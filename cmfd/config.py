@@ -85,12 +85,41 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     autostart: Annotated[
         bool, Meta(description="`cmfd run` starts a daemon on this node if none runs.")
     ] = True
-    multi_user: Annotated[
+    system: Annotated[
+        bool,
+        Meta(description="Each node has one daemon for all users, as a service: start no other."),
+    ] = False
+    system_site: Annotated[
+        Path,
+        Meta(
+            description="Where that service publishes, whatever site a run names; {user}, {uid}, "
+            "{account} and {cluster} are filled in. Default: none, and it does not start."
+        ),
+    ] = msgspec.field(default_factory=Path)
+    system_readers: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Groups that may read a site that the service makes, beside the user whose "
+            "it is; {user} and {account} are filled in."
+        ),
+    ] = ()
+    system_jobs: Annotated[
         bool,
         Meta(
-            description="The daemon serves every user of the node (needs root; for trusted users)."
+            description="The service records each job that the Prolog announces, on each of its "
+            "nodes, also where nothing logs."
         ),
-    ] = False
+    ] = True
+    quota_clients: Annotated[
+        int, Meta(ge=0, description="Processes of one user that the service serves; 0: no limit.")
+    ] = 4096
+    quota_bytes_per_s: Annotated[
+        int, Meta(ge=0, description="What it takes in from one user per second; 0: no limit.")
+    ] = 64 << 20
+    quota_stored_bytes: Annotated[
+        int,
+        Meta(ge=0, description="What it keeps of one user at a time on a node; 0: no limit."),
+    ] = 16 << 30
     auto_merge: Annotated[
         bool, Meta(description="`cmfd run` merges its packs into the site when it ends.")
     ] = True
@@ -103,6 +132,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Put the journals under the node directory unless told where."""
         if self.journal_dir == Path():
             msgspec.structs.force_setattr(self, "journal_dir", self.node_dir / "journals")
+
+    @property
+    def own_journal_dir(self) -> Path:
+        """Where this user's processes keep theirs: on a node with a service, apart from others'."""
+        return self.journal_dir / str(os.getuid()) if self.system else self.journal_dir
+
+
+_LISTS = frozenset(("env_allow", "system_readers"))
 
 
 class SettingDescription(NamedTuple):
@@ -128,7 +165,11 @@ def describe_settings() -> list[SettingDescription]:
 
     schema = msgspec.json.schema(Settings, schema_hook=lambda _path: {"type": "path"})
     properties = schema["$defs"]["Settings"]["properties"]
-    defaults = {"node_dir": "/var/tmp/cmfd-<uid>", "journal_dir": "<node_dir>/journals"}  # noqa: S108 - text
+    defaults = {
+        "node_dir": "/var/tmp/cmfd-<uid>",  # noqa: S108 - text
+        "journal_dir": "<node_dir>/journals",
+        "system_site": "none",
+    }
     return [
         SettingDescription(
             key,
@@ -218,7 +259,7 @@ def load_usable(
     for key in Settings.__struct_fields__:
         variable = variable_of(key)
         if text := environ.get(variable):
-            choose(key, _split(text) if key == "env_allow" else text, variable, strict=False)
+            choose(key, _split(text) if key in _LISTS else text, variable, strict=False)
     return Settings(**chosen), wrong
 
 

@@ -82,6 +82,20 @@ def new_run() -> RunIdentity:
     return RunIdentity(uuid7())
 
 
+def run_of_job(cluster: str, job: str, restart: int) -> Id:
+    """
+    Derive the id of one start of a job of SLURM's.
+
+    Parameters
+    ----------
+    cluster, job : str
+        SLURM's ``ClusterName``, and the job's number: of a het job that of its leader.
+    restart : int
+        How often the job was requeued before this start.
+    """
+    return uuid5(NAMESPACE, f"slurm/{cluster}/{job}/{restart}")
+
+
 def run_from(environ: Mapping[str, str] = os.environ) -> RunIdentity | None:
     """
     Derive which run this process belongs to; the same in all processes of the run.
@@ -106,7 +120,7 @@ def run_from(environ: Mapping[str, str] = os.environ) -> RunIdentity | None:
         ``CMFD_RUN`` is no id.
     """
     job = slurm.job_from(environ)
-    own = uuid5(NAMESPACE, f"slurm/{job.cluster}/{job.id}/{job.restart}") if job else None
+    own = run_of_job(job.cluster, job.id, job.restart) if job else None
     run = _inherited(environ)
     derived_from = "inherited"
     if own and (run is None or (run != own and slurm.is_batch(environ))):

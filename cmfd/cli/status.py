@@ -47,7 +47,7 @@ def command(site: Path, *, as_json: bool) -> None:
     document = {
         "node_dir": str(settings.node_dir),
         "daemon": daemon,
-        "journals": len(list(settings.journal_dir.glob(f"*{SUFFIX}"))),
+        "journals": len(list(settings.own_journal_dir.glob(f"*{SUFFIX}"))),
         "site": _site(site),
     }
     if as_json:
@@ -60,7 +60,7 @@ def command(site: Path, *, as_json: bool) -> None:
 
 def _daemon(settings: Settings) -> dict[str, Any]:
     """Return what the daemon says of itself."""
-    answer = request(settings.node_dir, StatusRequest(), _ANSWER_S)
+    answer = request(settings.node_dir, StatusRequest(), _ANSWER_S, system=settings.system)
     if not isinstance(answer, StatusReply):
         raise WireError(f"the daemon does not say how it is: {answer}")
     document: dict[str, Any] = json.loads(answer.document)

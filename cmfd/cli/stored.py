@@ -94,7 +94,7 @@ def store(plan: Plan, settings: Settings) -> RunDetail | None:
     site = Path(plan.site)
     try:
         journals = _sealed(plan, settings)
-        if not settings.auto_merge:
+        if settings.system or not settings.auto_merge:
             return None
         done = merge_site(site, journals)
         if done.busy_holder:
@@ -110,11 +110,10 @@ def store(plan: Plan, settings: Settings) -> RunDetail | None:
 
 def _sealed(plan: Plan, settings: Settings) -> list[Path]:
     """Have the daemon publish the run's pack; without one, return the run's journals."""
-    if not _answers(settings.node_dir):
-        return list(journals_of(plan.run.run, settings.journal_dir))
-    answer = request(
-        settings.node_dir, SealRequest(run=plan.run.run, site=plan.site), timeout_s=_SEAL_S
-    )
+    if not _answers(settings):
+        return list(journals_of(plan.run.run, settings.own_journal_dir))
+    question = SealRequest(run=plan.run.run, site=plan.site)
+    answer = request(settings.node_dir, question, _SEAL_S, system=settings.system)
     if isinstance(answer, SealReply) and answer.problem:
         raise IncompleteError(answer.problem)
     if isinstance(answer, Refused):
@@ -122,10 +121,10 @@ def _sealed(plan: Plan, settings: Settings) -> list[Path]:
     return []
 
 
-def _answers(node_dir: Path) -> bool:
+def _answers(settings: Settings) -> bool:
     """Tell whether a daemon is there and alive: one that was stopped would be waited for."""
     try:
-        request(node_dir, StatusRequest(), _ANSWER_S)
+        request(settings.node_dir, StatusRequest(), _ANSWER_S, system=settings.system)
     except DaemonUnavailableError:
         return False
     return True

@@ -92,6 +92,8 @@ class JournalWriter:
         Metric blocks are refused beyond this size of the file; events never.
     block_bytes : int
         Size of a block, a multiple of the page size.
+    mode : int
+        Of the file: who else may read it.
     wake : callable
         Called when a block is full, so that the sender does not sleep on.
 
@@ -108,6 +110,7 @@ class JournalWriter:
         *,
         limit_bytes: int,
         block_bytes: int = form.BLOCK_BYTES,
+        mode: int = 0o600,
         wake: Callable[[], object] = lambda: None,
     ) -> None:
         self.instance = instance
@@ -130,7 +133,7 @@ class JournalWriter:
         self._lock_fd = -1
         self._fd = -1
         try:
-            self._create()
+            self._create(mode)
             self._events = self._allocate(form.EVENTS, 1, 0)
         except (OSError, JournalFullError) as error:
             if self._fd >= 0:
@@ -139,12 +142,13 @@ class JournalWriter:
             msg = f"cannot make journal {self.path}: {why}; nothing will be logged"
             raise JournalError(msg) from error
 
-    def _create(self) -> None:
+    def _create(self, mode: int) -> None:
         header = form.FileHeader(
             self.instance, _boot_id(), os.getuid(), os.getpid(), time.time_ns(), self._block_bytes
         )
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._fd = os.open(self.path, flags, 0o600)
+        self._fd = os.open(self.path, flags, mode)
+        os.fchmod(self._fd, mode)  # the umask is the program's, and not about this
         # Held while this process lives: how others know (the kernel lets go of it for us).
         # On a description of its own, since each mmap keeps a copy of its descriptor, which
         # a forked child would hold on to.

@@ -36,7 +36,7 @@ def daemon_runs(node_dir: Path) -> bool:
 
 def ensure_daemon(settings: Settings) -> bool:
     """
-    Start a daemon unless one runs; do not wait for it.
+    Start a daemon unless one runs, or is a service of the node; do not wait for it.
 
     Many processes may do so at once: the daemon's own lock lets one of them
     live. It detaches itself, and ends when it has been idle.
@@ -46,6 +46,8 @@ def ensure_daemon(settings: Settings) -> bool:
     bool
         Whether one was started.
     """
+    if settings.system:
+        return False
     ensure_node_dir(settings.node_dir)
     if daemon_runs(settings.node_dir):
         return False

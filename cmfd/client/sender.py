@@ -39,6 +39,7 @@ from cmfd.wire.messages import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import zmq
 
@@ -64,15 +65,21 @@ class Sender(threading.Thread):
         How often to look for new records.
     on_tick : callable
         Called on this thread about every `interval_s`; must not raise.
+    on_refused : callable
+        Called with the reason when the daemon does not serve this process.
+    service_dir : Path, optional
+        The node directory where one daemon serves all users; else only one's own is believed.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last two are optional
         self,
         journal: JournalWriter,
         endpoint: str,
         interval_s: float,
         on_tick: Callable[[], None] = lambda: None,
+        *,
         on_refused: Callable[[str], None] = lambda _reason: None,
+        service_dir: Path | None = None,
     ) -> None:
         super().__init__(name="cmfd-sender", daemon=True)
         self._journal = journal
@@ -80,6 +87,7 @@ class Sender(threading.Thread):
         self._interval_s = interval_s
         self._on_tick = on_tick
         self._on_refused = on_refused
+        self._service_dir = service_dir
         # Never closed: whoever wakes us late must not write to a file that has its number by
         # then. And no pipe: writing to one that nobody reads may kill a program (SIGPIPE).
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -210,7 +218,7 @@ class Sender(threading.Thread):
             except zmq.Again:
                 return
             try:
-                check_daemon(str(head.get("Peer-Address")))
+                check_daemon(str(head.get("Peer-Address")), self._service_dir)
                 message = decode_message(head.bytes)
             except (WireError, msgspec.MsgspecError) as error:
                 self._on_refused(f"its answer is not believed: {error}")

@@ -13,9 +13,13 @@ import resource
 import sys
 import threading
 import time
+from contextlib import suppress
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakSet
+
+from msgspec import structs
 
 from cmfd import config, identity
 from cmfd.client.background import Background
@@ -113,15 +117,14 @@ class Session:
 
     def _open(self) -> None:
         settings = self.settings
-        if not settings.multi_user:
-            config.ensure_node_dir(settings.node_dir)
-        settings.journal_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._warn_of_network_storage()
+        directory = _journal_directory(settings)
+        _warn_of_network_storage(directory)
         self._journal = JournalWriter(
-            settings.journal_dir,
+            directory,
             self.instance,
             limit_bytes=settings.journal_limit_bytes,
             block_bytes=settings.block_bytes,
+            mode=0o640 if settings.system else 0o600,  # a service reads it as the file's group
             wake=lambda: self._sender.wake() if self._sender else None,
         )
         sender = Sender(
@@ -129,7 +132,10 @@ class Session:
             endpoint(settings.node_dir),
             settings.flush_interval_s,
             self._tick,
-            lambda reason: warn_once("refused", f"cmfd: the daemon refused this process: {reason}"),
+            on_refused=lambda reason: warn_once(
+                "refused", f"cmfd: the daemon refused this process: {reason}"
+            ),
+            service_dir=settings.node_dir if settings.system else None,
         )
         try:
             sender.start()
@@ -141,16 +147,6 @@ class Session:
             )
         if self.forked:
             _close_when_multiprocessing_ends(self)
-
-    def _warn_of_network_storage(self) -> None:
-        found = config.filesystem_of(self.settings.journal_dir)
-        if found.is_network:
-            warn_once(
-                "network",
-                f"cmfd: journals would lie on {found.type} ({self.settings.journal_dir}), which "
-                "other nodes share: logging is slower and a crash may lose more. Set "
-                "CMFD_NODE_DIR to a directory on node-local disk.",
-            )
 
     def append(self, record: Record) -> None:
         """Write an event record; it survives a kill once this returns."""
@@ -323,6 +319,39 @@ def _settings() -> config.Settings:
         said = " ".join(map(str, wrong))
         warn_once("settings", f"cmfd: {said} It is passed over; all else applies.")
     return settings
+
+
+def _journal_directory(settings: config.Settings) -> Path:
+    """
+    Return where this process's journal is to be; made if it is not there.
+
+    Where a service takes journals, root makes each user's directory, when the user's job begins.
+    """
+    if settings.system:
+        with suppress(OSError):
+            if settings.own_journal_dir.stat().st_uid == os.getuid():
+                return settings.own_journal_dir
+        own = config.Settings().node_dir
+        warn_once(
+            "journals",
+            f"cmfd: there is no {settings.own_journal_dir} for your journals: they are in {own}. "
+            f"Should this process be killed, what it has not sent waits there: cmfd merge {own}",
+        )
+        settings = structs.replace(settings, system=False, node_dir=own, journal_dir=Path())
+    config.ensure_node_dir(settings.node_dir)
+    settings.journal_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return settings.journal_dir
+
+
+def _warn_of_network_storage(directory: Path) -> None:
+    found = config.filesystem_of(directory)
+    if found.is_network:
+        warn_once(
+            "network",
+            f"cmfd: journals would lie on {found.type} ({directory}), which other nodes share: "
+            "logging is slower and a crash may lose more. Set CMFD_NODE_DIR to a directory on "
+            "node-local disk.",
+        )
 
 
 def _close(which: Session) -> None:

@@ -16,6 +16,7 @@ import stat
 import time
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ from cmfd.wire.ranges import covers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cmfd.config import Settings
     from cmfd.daemon.effects import LeaveJournal, ReadJournal
     from cmfd.daemon.stimuli import Stimulus
     from cmfd.store.node import JournalSlice
@@ -45,6 +47,8 @@ _NAME = re.compile(r"[0-9a-f]{32}" + re.escape(SUFFIX))
 
 MAKING_S = 60.0
 """How long a process may take to make its journal."""
+MOST_ENTRIES = 100_000
+"""No more of one directory are looked at in a go: nobody shall keep the daemon busy with names."""
 PIECE_BYTES = 1 << 20
 """How much of a journal is read at a time."""
 
@@ -101,15 +105,32 @@ def _is_journal_of(path: Path, instance: bytes, uid: int) -> bool:
         return False
 
 
-def found_in(directory: Path, uid: int | None) -> Iterator[FoundJournal]:
-    """Yield the journals in a directory; `uid`: only this user's."""
+def directory_of(settings: Settings, uid: int) -> Path:
+    """Return where a user's journals are by default."""
+    return settings.journal_dir / str(uid) if settings.system else settings.journal_dir
+
+
+def found_by(settings: Settings) -> Iterator[FoundJournal]:
+    """Yield the journals that are there: of the daemon's user, or of all users of its node."""
+    if not settings.system:
+        yield from found_in(settings.journal_dir, os.geteuid())
+        return
+    with suppress(FileNotFoundError), os.scandir(settings.journal_dir) as entries:
+        # By name, which users do not choose: root makes these directories.
+        uids = sorted(int(entry.name) for entry in entries if entry.name.isdecimal())
+    for uid in uids:
+        with suppress(PermissionError):  # its user has closed it
+            yield from found_in(directory_of(settings, uid), uid)
+
+
+def found_in(directory: Path, uid: int) -> Iterator[FoundJournal]:
+    """Yield a user's journals in a directory."""
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
-        for entry in entries:
+        for entry in islice(entries, MOST_ENTRIES):
             if not _NAME.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
                 continue
-            owner = entry.stat(follow_symlinks=False).st_uid
-            if uid in (None, owner):
-                yield FoundJournal(bytes.fromhex(entry.name[:32]), owner, entry.path)
+            if entry.stat(follow_symlinks=False).st_uid == uid:
+                yield FoundJournal(bytes.fromhex(entry.name[:32]), uid, entry.path)
 
 
 class _Reading:

@@ -23,6 +23,7 @@ import msgspec
 from cmfd import config, identity, slurm
 from cmfd.daemon.lock import Lock
 from cmfd.daemon.options import Limits, Options, options_from
+from cmfd.daemon.service import check_service
 from cmfd.daemon.stimuli import FoundJournal, Reloaded, Started
 from cmfd.errors import ConfigError
 from cmfd.wire.endpoint import endpoint, socket_path
@@ -88,22 +89,13 @@ def run_daemon(settings: Settings, *, idle_s: float | None = None, detach: bool 
 
 
 def _prepare(settings: Settings) -> None:
-    """Make the directories; those of a daemon for everybody can be entered by everybody."""
-    if not settings.multi_user:
-        config.ensure_node_dir(settings.node_dir)
-        settings.journal_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make the directories, but for those that root makes for the service of all users."""
+    if settings.system:
+        check_service(settings)
+        os.umask(0o077)  # what a site's readers may see, its directory says
         return
-    if os.geteuid() != 0:
-        raise ConfigError(
-            "multi_user is set, but only root can serve every user of a node. "
-            "Unset CMFD_MULTI_USER, or run `cmfd daemon` as a system service"
-        )
-    os.umask(0o077)  # only here: a site that a group shares is made as its user makes files
-    for path, mode in ((settings.node_dir, 0o711), (settings.journal_dir, 0o1733)):
-        path.mkdir(parents=True, exist_ok=True)
-        if path.lstat().st_uid != 0:
-            raise ConfigError(f"{path} belongs to user {path.lstat().st_uid}, not to root")
-        path.chmod(mode)
+    config.ensure_node_dir(settings.node_dir)
+    settings.journal_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _go_to_background(node_dir: Path) -> bool:
@@ -214,7 +206,7 @@ def _bind(settings: Settings, cleanup: ExitStack) -> zmq.Socket[bytes]:
     try:
         socket.bind(endpoint(settings.node_dir))
         cleanup.callback(path.unlink, missing_ok=True)
-        path.chmod(0o666 if settings.multi_user else 0o600)
+        path.chmod(0o666 if settings.system else 0o600)
     except (zmq.ZMQError, OSError) as error:
         raise ConfigError(
             f"cannot listen at {path}: {error}. Remove it if it is yours, or set CMFD_NODE_DIR"
@@ -243,7 +235,7 @@ def _options(settings: Settings, idle_s: float | None) -> Options:
         default_site = ""
     if idle_s is not None:
         settings = msgspec.structs.replace(settings, idle_s=idle_s)
-    if settings.multi_user:
+    if settings.system:
         settings = msgspec.structs.replace(settings, idle_s=0.0)
     in_job = slurm.job_from(os.environ) is not None
     return options_from(
@@ -252,7 +244,7 @@ def _options(settings: Settings, idle_s: float | None) -> Options:
         host=sockets.gethostname(),
         default_site=default_site,
         # In a job, what ends it merges: a thousand nodes need not try at once.
-        merge=settings.auto_merge and not settings.multi_user and not in_job,
+        merge=settings.auto_merge and not settings.system and not in_job,
     )
 
 
@@ -265,18 +257,18 @@ def _reload(performer: Performer, idle_s: float | None) -> Reloaded | None:
         return None
     kept = performer.settings
     performer.settings = msgspec.structs.replace(
-        loaded, node_dir=kept.node_dir, journal_dir=kept.journal_dir, multi_user=kept.multi_user
+        loaded, node_dir=kept.node_dir, journal_dir=kept.journal_dir, system=kept.system
     )
     return Reloaded(_options(performer.settings, idle_s))
 
 
 def _journals(settings: Settings, store: NodeStore) -> tuple[FoundJournal, ...]:
     """Return the journals that processes before this daemon's time may have left."""
-    from cmfd.daemon.journals import found_in  # noqa: PLC0415 - as in _serve
+    from cmfd.daemon.journals import found_by  # noqa: PLC0415 - as in _serve
 
     known = {
         instance: FoundJournal(instance, uid, journal)
         for instance, uid, journal in store.open_instances()
     }
-    there = found_in(settings.journal_dir, None if settings.multi_user else os.geteuid())
+    there = found_by(settings)
     return tuple({**{item.instance: item for item in there}, **known}.values())

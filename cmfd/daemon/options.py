@@ -47,7 +47,7 @@ class Options:
     ----------
     own_uid : int
         Who the daemon runs as.
-    multi_user : bool
+    system : bool
         Everybody on the node is welcome, not only `own_uid` and root.
     host : str
         This node's name.
@@ -62,7 +62,7 @@ class Options:
     own_uid: int
     host: str
     default_site: str = ""
-    multi_user: bool = False
+    system: bool = False
     merge: bool = False
     commit_interval_ns: int = SECOND_NS // 10
     checkpoint_interval_ns: int = 600 * SECOND_NS
@@ -79,7 +79,7 @@ def options_from(
         own_uid=own_uid,
         host=host,
         default_site=default_site,
-        multi_user=settings.multi_user,
+        system=settings.system,
         merge=merge,
         commit_interval_ns=round(settings.commit_interval_s * SECOND_NS),
         checkpoint_interval_ns=round(settings.checkpoint_interval_s * SECOND_NS),

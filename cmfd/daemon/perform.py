@@ -23,7 +23,7 @@ import zmq
 from cmfd import __version__
 from cmfd.daemon import effects as e
 from cmfd.daemon.border import attempt
-from cmfd.daemon.journals import Journals, found_in, inspect
+from cmfd.daemon.journals import Journals, directory_of, found_by, inspect
 from cmfd.daemon.notify import notify
 from cmfd.daemon.stimuli import (
     CommitFailed,
@@ -162,7 +162,8 @@ class Performer:
     # -- processes and journals ------------------------------------------------------------
 
     def _introduce(self, effect: e.Introduce) -> list[Stimulus]:
-        seen = inspect(effect.journal, self.settings.journal_dir, effect.instance, effect.peer.uid)
+        uid = effect.peer.uid
+        seen = inspect(effect.journal, directory_of(self.settings, uid), effect.instance, uid)
         committed = self._store.committed(effect.instance)
         owner = self._store.owner(effect.instance)
         return [
@@ -190,8 +191,7 @@ class Performer:
 
     def _find_journals(self, effect: e.FindJournals) -> list[Stimulus]:
         del effect
-        uid = None if self.settings.multi_user else os.geteuid()
-        found = JournalsFound(tuple(found_in(self.settings.journal_dir, uid)))
+        found = JournalsFound(tuple(found_by(self.settings)))
         if self._lock.is_mine:
             return [found]
         # Nobody finds it there any more, and another daemon may be in its place.

@@ -90,7 +90,7 @@ class Reception:
     def received(self, stimulus: Received, now_ns: int) -> list[Effect]:
         """Answer any message but a slice."""
         uid = stimulus.peer.uid
-        if not self.options.multi_user and uid not in (self.options.own_uid, 0):
+        if not self.options.system and uid not in (self.options.own_uid, 0):
             reason = f"this daemon serves user {self.options.own_uid}, you are user {uid}"
             return self._refuse(stimulus.route, reason)
         return self._answers[type(stimulus.message)](stimulus, stimulus.message, now_ns)

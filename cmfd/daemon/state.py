@@ -267,7 +267,7 @@ class NodeState:
             problems += [f"{path}: {reason}" for path, reason in self.instances.problems.items()]
         return {
             "epoch": self.epoch.hex(),
-            "multi_user": self.options.multi_user,
+            "system": self.options.system,
             "stopping": self._stop_ns is not None,
             "queued_bytes": self.intake.queued_bytes,
             **self.figures.document(),

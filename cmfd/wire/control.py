@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from cmfd.wire.messages import AnyMessage, Message
 
 
-def request(node_dir: Path, message: Message, timeout_s: float) -> AnyMessage:
+def request(
+    node_dir: Path, message: Message, timeout_s: float, *, system: bool = False
+) -> AnyMessage:
     """
     Ask the daemon of a node directory and wait for its answer.
 
@@ -28,6 +30,8 @@ def request(node_dir: Path, message: Message, timeout_s: float) -> AnyMessage:
         A `StatusRequest` or a `SealRequest`.
     timeout_s : float
         How long to wait for the answer.
+    system : bool
+        `Settings.system`: the daemon may be the service for all users.
 
     Returns
     -------
@@ -42,7 +46,7 @@ def request(node_dir: Path, message: Message, timeout_s: float) -> AnyMessage:
     WireError
         The answer cannot be read: the daemon is of another release.
     """
-    _require_listener(node_dir)
+    _require_listener(node_dir, system=system)
     frames = _exchange(endpoint(node_dir), encode(message), timeout_s)
     if frames is None:
         raise DaemonUnavailableError(
@@ -55,14 +59,14 @@ def request(node_dir: Path, message: Message, timeout_s: float) -> AnyMessage:
         raise WireError(f"the daemon's answer cannot be read ({error}); restart it") from error
 
 
-def _require_listener(node_dir: Path) -> None:
+def _require_listener(node_dir: Path, *, system: bool) -> None:
     found = listener(node_dir)
     if found is None:
         raise DaemonUnavailableError(
             f"no daemon listens at {socket_path(node_dir)}; the journals keep what is logged. "
-            "Start one with `cmfd daemon`"
+            + ("Tell who runs this machine" if system else "Start one with `cmfd daemon`")
         )
-    if not is_trusted(found):
+    if not is_trusted(found, node_dir if system else None):
         raise DaemonUnavailableError(
             f"{socket_path(node_dir)} belongs to user {found.uid}, not to you: nothing was sent. "
             "Set CMFD_NODE_DIR to a directory of your own"

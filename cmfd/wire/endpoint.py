@@ -9,6 +9,7 @@ about its sender is never believed.
 from __future__ import annotations
 
 import os
+import stat
 import struct
 from functools import lru_cache
 from pathlib import Path
@@ -115,14 +116,16 @@ def parse_peer(address: str) -> Peer:
         ) from None
 
 
-def check_daemon(address: str) -> None:
+def check_daemon(address: str, service_dir: Path | None = None) -> None:
     """
-    Make sure that an answer came from a daemon of one's own, or root's.
+    Make sure that an answer came from a daemon of one's own, or root's, or the node's service.
 
     Parameters
     ----------
     address : str
         ``frame.get("Peer-Address")`` of the answer.
+    service_dir : Path, optional
+        As for `is_trusted`.
 
     Raises
     ------
@@ -130,10 +133,29 @@ def check_daemon(address: str) -> None:
         It is somebody else who took the socket's name, and would be believed.
     """
     peer = parse_peer(address)
-    if not is_trusted(peer):
+    if not is_trusted(peer, service_dir):
         raise WireError(f"it comes from user {peer.uid}, who is neither you nor root")
 
 
-def is_trusted(daemon: Peer) -> bool:
-    """Tell whether a daemon is one's own, or root's."""
-    return daemon.uid in (os.geteuid(), ROOT_UID)
+def is_trusted(daemon: Peer, service_dir: Path | None = None) -> bool:
+    """
+    Tell whether a daemon is one's own, or root's, or the service of this node.
+
+    Parameters
+    ----------
+    daemon : Peer
+        Who listens or answers.
+    service_dir : Path, optional
+        The node directory where the settings say that one daemon serves all users. Root gave it to
+        the daemon's group to write to, so nobody else can have put a socket there.
+    """
+    if daemon.uid in (os.geteuid(), ROOT_UID):
+        return True
+    if service_dir is None:
+        return False
+    try:
+        found = service_dir.stat()
+    except OSError:
+        return False
+    writers = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return writers == stat.S_IWGRP and daemon.gid == found.st_gid

@@ -608,22 +608,6 @@ def test_another_user_is_refused_by_a_user_s_daemon(daemon: Daemon, short_dir: P
     assert daemon.status()["clients"] == []
 
 
-@as_root
-def test_a_node_s_daemon_serves_everybody_and_tells_each_only_his_own(
-    daemons: MakeDaemon, short_dir: Path
-) -> None:
-    """Also who has connected to it, and what it has trouble with."""
-    short_dir.chmod(0o755)
-    daemon = daemons(multi_user="true").start()
-    with Dealer(daemon.node_dir) as dealer:
-        dealer.hello(instance(7))
-        answers = as_nobody(daemon.node_dir)
-
-        assert [line.split()[0] for line in answers] == ["Welcome", "SealReply", "StatusReply"]
-        assert instance(7).hex() not in answers[2]
-        assert instance(7).hex() in {client["instance"] for client in daemon.status()["clients"]}
-
-
 # -- disks that fill up ------------------------------------------------------------------------
 
 

@@ -352,7 +352,6 @@ def test_only_journals_of_the_user_are_found(world: World) -> None:
     mine = [FoundJournal(instance(1), UID, order.journal)]
 
     assert list(found_in(directory, UID)) == mine
-    assert list(found_in(directory, None)) == mine
     assert list(found_in(directory, UID + 1)) == []
     assert list(found_in(directory / "missing", UID)) == []
 

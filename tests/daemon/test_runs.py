@@ -390,7 +390,7 @@ def test_a_request_that_cannot_be_met_says_why(world: World) -> None:
 
 def test_nobody_has_another_user_s_run_sealed(benches: Callable[..., Bench]) -> None:
     """It would be published where the asker says."""
-    world = World(benches(multi_user=True))
+    world = World(benches(system=True))
     world.standings = [standing()]
 
     effects = world.answer(world.bench.ask(RUN, peer=FOREIGN, site="/tmp/mine"))
@@ -431,7 +431,7 @@ def test_requests_of_two_at_once_are_both_served(world: World) -> None:
 
 def test_a_request_looks_at_the_asker_s_processes_only(benches: Callable[..., Bench]) -> None:
     """On a shared node others' do not matter to it."""
-    world = World(benches(multi_user=True))
+    world = World(benches(system=True))
     world.bench.hello(1, b"a")
     world.bench.hello(2, b"b", peer=FOREIGN)
 
@@ -442,7 +442,7 @@ def test_a_request_looks_at_the_asker_s_processes_only(benches: Callable[..., Be
 
 def test_the_status_tells_a_user_only_what_is_his(benches: Callable[..., Bench]) -> None:
     """Root sees everything."""
-    world = World(benches(multi_user=True))
+    world = World(benches(system=True))
     world.bench.hello()
     world.see(standing())
     world.bench.state.instances.problems["/j/1"] = "damaged"

@@ -84,7 +84,7 @@ def test_another_user_is_refused_by_a_user_s_daemon(bench: Bench) -> None:
 
 def test_every_user_is_welcome_to_the_node_s_daemon(benches: Callable[..., Bench]) -> None:
     """In system mode the daemon is everybody's."""
-    bench = benches(multi_user=True)
+    bench = benches(system=True)
 
     assert said(bench.hello(1, b"a"), Welcome)
     assert said(bench.hello(2, b"b", peer=FOREIGN), Welcome)
@@ -92,7 +92,7 @@ def test_every_user_is_welcome_to_the_node_s_daemon(benches: Callable[..., Bench
 
 def test_nobody_speaks_for_another_user_s_instance(benches: Callable[..., Bench]) -> None:
     """Knowing an instance's id gives no right to it."""
-    bench = benches(multi_user=True)
+    bench = benches(system=True)
     bench.hello(1, b"a")
 
     assert said(bench.hello(1, b"b", peer=FOREIGN), Refused)
@@ -103,7 +103,7 @@ def test_a_slice_on_a_connection_of_another_user_is_not_taken(
     benches: Callable[..., Bench],
 ) -> None:
     """A connection's name is the client's choice; whose it is, is the kernel's word."""
-    bench = benches(multi_user=True)
+    bench = benches(system=True)
     bench.hello(1, b"a")
 
     assert said(bench.slice(0, 1, b"a", peer=FOREIGN), Unknown)
