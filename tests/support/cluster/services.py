@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-NAMES = ("munged", "mariadbd", "slurmdbd", "slurmctld")
-
 
 class Services:
     """
@@ -34,6 +32,11 @@ class Services:
     def __init__(self, root: Path, head: Machine) -> None:
         self.root = root
         self.head = head
+
+    @staticmethod
+    def wanted(*, accounting: bool) -> list[str]:
+        """Return which services there are, in the order in which they start."""
+        return ["munged", *(["mariadbd", "slurmdbd"] if accounting else []), "slurmctld"]
 
     def start(self, name: str) -> None:
         """Start a service, and wait until it answers."""
