@@ -174,5 +174,5 @@ def test_systemd_understands_its_files(invoke: Invoke, prefix: Path) -> None:
     assert not said.stderr
     modes = {name: oct((root / "var/lib/cmfd" / name).stat().st_mode)[-4:]
              for name in (".", "jobs", "jobs.new", "journals")}  # fmt: skip
-    assert modes == {".": "1771", "jobs": "0770", "jobs.new": "0700", "journals": "0711"}
+    assert modes == {".": "1771", "jobs": "0770", "jobs.new": "0700", "journals": "0751"}
     assert (root / "var/lib/cmfd").stat().st_uid == 0
