@@ -123,6 +123,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     auto_merge: Annotated[
         bool, Meta(description="`cmfd run` merges its packs into the site when it ends.")
     ] = True
+    job_script: Annotated[
+        bool,
+        Meta(
+            description="Job scripts are kept, secrets in them masked; otherwise only a digest "
+            "of each."
+        ),
+    ] = False
     env_allow: Annotated[
         tuple[str, ...],
         Meta(description="Variables to record with an execution, as shell patterns."),

@@ -75,9 +75,14 @@ class Accounting:
         )
 
 
-def controller_records(job: str) -> list[Record]:
+def controller_records(job: str = "") -> list[Record]:
     """
     Return what the controller remembers of a job of this machine's cluster.
+
+    Parameters
+    ----------
+    job : str
+        As users name it; empty: of all jobs.
 
     Returns
     -------
@@ -89,7 +94,7 @@ def controller_records(job: str) -> list[Record]:
     SlurmError
         It cannot be asked.
     """
-    done = run("scontrol", "--details", "show", "job", job)
+    done = run("scontrol", "--details", "show", "job", *([job] if job else []))
     if done.exit_code:
         if "Invalid job id" in done.complaint:
             return []

@@ -7,7 +7,7 @@ import click
 from cmfd.cli.help import example
 from cmfd.cli.lazy import LazyGroup
 
-COMMANDS: tuple[str, ...] = ("install", "uninstall")
+COMMANDS: tuple[str, ...] = ("enrich", "install", "uninstall")
 """In the order of a job's life."""
 
 
