@@ -10,7 +10,7 @@ import click
 from cmfd.cli import options
 from cmfd.cli.help import example
 from cmfd.cli.output import print_json, print_tables
-from cmfd.errors import NotFoundError
+from cmfd.errors import IncompleteError, NotFoundError
 from cmfd.query import metrics, runs
 from cmfd.query.index import open_index
 from cmfd.query.results import Metric, Point
@@ -90,14 +90,17 @@ def command(  # noqa: PLR0913 - options
             _print_summaries(db, run_id, as_json=as_json, as_csv=as_csv)
             return
         found = metrics.points(db, run_id, name, rank=rank, steps=steps, tail=tail)
-        if not len(found):
+        if not len(found) and not found.unreadable:
             raise NotFoundError(_nothing(db, run_id, name))
     if as_json:
         print_json([dict(zip(Point.__struct_fields__, row, strict=True)) for row in found.rows()])
     elif as_csv:
         write_csv(sys.stdout, Point.__struct_fields__, found.rows())
-    else:
+    elif len(found):
         click.echo("\n".join(point_lines(found, most=None if tail else _SHOWN)))
+    if found.unreadable:
+        lines = [f"  {what}" for what in found.unreadable]
+        raise IncompleteError("\n".join(("The rest is shown; these cannot be read:", *lines)))
 
 
 def _print_summaries(db: sqlite3.Connection, run_id: int, *, as_json: bool, as_csv: bool) -> None:

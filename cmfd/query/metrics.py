@@ -6,6 +6,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cmfd.errors import StoreError
 from cmfd.query.index import fetch
 from cmfd.query.results import Metric
 
@@ -61,8 +62,10 @@ def _summary(row: dict[str, Any]) -> Metric:
     first_data, last, total = row.pop("first_data"), row.pop("last"), row.pop("sum")
     n_numbers = row["n_values"] - row["n_nan"]
     goal = goal_of(row["name"])
+    first, problem = _first(first_data)
     return Metric(
-        first=_first(first_data),
+        first=first,
+        problem=problem,
         last=math.nan if last is None else last,
         mean=total / n_numbers if n_numbers and _finite(row["min"], row["max"]) else None,
         goal=goal,
@@ -76,13 +79,15 @@ def _finite(least: float, greatest: float) -> bool:
     return math.isfinite(least) and math.isfinite(greatest)
 
 
-def _first(data: bytes) -> float | int:
-    """Return the value of the least step; of several, the one logged first."""
+def _first(data: bytes) -> tuple[float | int | None, str | None]:
+    """Return the value of the least step, of several the one logged first; or why there is none."""
     from cmfd.store.columns import decode  # noqa: PLC0415 - NumPy: not for runs without metrics
 
-    columns = decode(data)
-    value: float | int = columns.values[columns.steps.argmin()].item()
-    return value
+    try:
+        columns = decode(data)
+    except StoreError as error:
+        return None, str(error)
+    return columns.values[columns.steps.argmin()].item(), None
 
 
 def outline(db: sqlite3.Connection, run_id: int, metric: Metric, width: int) -> list[float]:
@@ -122,6 +127,8 @@ class Points(NamedTuple):
     at_ns: npt.NDArray[np.int64]
     value: npt.NDArray[Any]
     """Of float64; of objects, where integers that a float would round are among them."""
+    unreadable: list[str]
+    """What is not among them, and why: one sentence a chunk."""
 
     def __len__(self) -> int:
         """Count the values."""
@@ -167,7 +174,7 @@ def points(  # noqa: PLR0913 - filters, each by name
     Returns
     -------
     Points
-        Empty when there are none.
+        Empty when there are none. Chunks that cannot be decoded are left out, and named.
     """
     import numpy as np  # noqa: PLC0415 - slow to import, and only decoding needs it
 
@@ -177,27 +184,38 @@ def points(  # noqa: PLR0913 - filters, each by name
     )  # fmt: skip
     executions = list(dict.fromkeys(row["execution"] for row in rows))
     numbers = {execution: i for i, execution in enumerate(executions)}
-    parts = [_part(row, numbers[row["execution"]], steps) for row in rows]
+    decoded = [_part(row, numbers[row["execution"]], steps) for row in rows]
+    parts = [part for part in decoded if not isinstance(part, str)]
+    unreadable = [part for part in decoded if isinstance(part, str)]
     if not parts:
         nothing = np.empty(0, np.int64)
-        return Points([], nothing, nothing, nothing, nothing, np.empty(0))
+        return Points([], nothing, nothing, nothing, nothing, np.empty(0), unreadable)
     exact = any(part[4].dtype == np.int64 for part in parts)
     columns = [np.concatenate(column) for column in list(zip(*parts, strict=True))[:4]]
     values = np.concatenate([part[4].astype(object) if exact else part[4] for part in parts])
     number, step, ranks, at_ns = columns
     order = np.lexsort((at_ns, ranks, step, number))[-tail if tail else None :]
-    return Points(executions, number[order], step[order], ranks[order], at_ns[order], values[order])
+    return Points(
+        executions, number[order], step[order], ranks[order], at_ns[order], values[order],
+        unreadable,
+    )  # fmt: skip
 
 
 def _part(
     row: dict[str, Any], execution: int, steps: tuple[int | None, int | None]
-) -> tuple[npt.NDArray[Any], ...]:
-    """Decode a chunk: execution, step, rank, time and value of those within `steps`."""
+) -> tuple[npt.NDArray[Any], ...] | str:
+    """Decode a chunk: execution, step, rank, time and value of those in `steps`; or say why not."""
     import numpy as np  # noqa: PLC0415 - as in `points`
 
     from cmfd.store.columns import decode  # noqa: PLC0415 - as in `points`
 
-    columns = decode(row["data"])
+    try:
+        columns = decode(row["data"])
+    except StoreError as error:
+        return (
+            f"{row['n_values']} values of rank {row['rank']}, steps {row['step_min']} to "
+            f"{row['step_max']}, execution {row['execution']}: {error}"
+        )
     wanted = np.ones(len(columns.steps), bool)
     if steps[0] is not None:
         wanted &= columns.steps >= steps[0]

@@ -56,6 +56,8 @@ class Run(Timed, frozen=True, kw_only=True):
     """Of its largest process."""
     dropped: int
     """Metric values that full journals could not take."""
+    missing_nodes: list[str]
+    """Nodes that took part and have not delivered all they had, as far as that is known."""
 
 
 class Execution(Timed, frozen=True, kw_only=True):
@@ -169,6 +171,8 @@ class Metric(Result, frozen=True, kw_only=True):
     """`min` or `max`, whichever `goal` says; None if the name tells no goal."""
     goal: str | None
     """``min`` or ``max``: see `cmfd.query.metrics.goal_of`."""
+    problem: str | None
+    """Why `first` cannot be read; the other figures stand beside the values."""
 
 
 class Point(Result, frozen=True, kw_only=True):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cmfd.report import units
-from cmfd.report.phrases import cost_of, job_of, outcome, stage_of
+from cmfd.report.phrases import cost_of, job_of, outcome, stage_of, what_is_missing
 from cmfd.report.text import Column, Table, printable
+from cmfd.slurm.hostlist import compress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -29,7 +30,7 @@ def runs_table(found: Sequence[Run]) -> Table:
     columns = (
         Column("run"), Column("job"), Column("name"), Column("stages"), Column("user"),
         Column("began"), Column("wall", right=True), Column("ranks", right=True),
-        Column("status"),
+        Column("status"), Column("incomplete"),
     )  # fmt: skip
     short = units.short_ids([run.run for run in found])
     return Table(columns, [_run_cells(run, short[run.run]) for run in found])
@@ -38,7 +39,7 @@ def runs_table(found: Sequence[Run]) -> Table:
 def _run_cells(run: Run, short: str) -> tuple[str, ...]:
     return (
         short, job_of(run), run.name, ", ".join(run.stages), run.user, units.when(run.began_ns),
-        units.duration(run.wall_ns), str(run.n_ranks), outcome(run),
+        units.duration(run.wall_ns), str(run.n_ranks), outcome(run), compress(run.missing_nodes),
     )  # fmt: skip
 
 
@@ -55,6 +56,7 @@ def head_lines(detail: RunDetail) -> Iterator[str]:
         "began": units.when(run.began_ns),
         "ended": units.when(run.ended_ns),
         "status": outcome(run),
+        "lacks": what_is_missing(run),
         "cost": cost_of(detail),
     }
     yield from (f"{key:8} {printable(text)}" for key, text in known.items() if text)
@@ -156,6 +158,9 @@ def metrics_table(
     if sparklines:
         columns.append(Column(""))
         rows = [(*row, line) for row, line in zip(rows, sparklines, strict=True)]
+    if any(metric.problem for metric in metrics):
+        columns.append(Column(""))
+        rows = [(*row, metric.problem or "") for row, metric in zip(rows, metrics, strict=True)]
     return Table(columns, rows, title)
 
 

@@ -115,6 +115,8 @@ def decode(data: bytes) -> Columns:
     steps, times, bits = columns
     if not len(steps) == len(times) == len(bits):
         raise _damaged("its columns differ in length")
+    if not len(steps):
+        raise _damaged("it holds no value")
     return Columns(steps, times, bits if kind == INT_CHUNK else bits.view(np.float64))
 
 

@@ -216,6 +216,26 @@ def test_integers_that_a_float_would_round_stay_exact(site: ASite, invoke: Invok
     assert [one["value"] for one in found] == [0.5, 1.5, 2**62 + 1]
 
 
+def test_values_that_cannot_be_decoded_hide_no_others(site: ASite, invoke: Invoke) -> None:
+    """One chunk of a pack from elsewhere is damaged: it is named, and all else shown."""
+    content = a_run(0, loss=[3.0, 2.0], accuracy=[0.5])
+    damaged = next(i for i, row in enumerate(content["chunk"]) if row[0] == an_id("proc", 0))
+    content["chunk"][damaged] = (*content["chunk"][damaged][:-1], b"?")
+    site.take(content)
+
+    metrics = {one["name"]: one for one in from_json(invoke("show", "last", "--json"))["metrics"]}
+    assert (metrics["accuracy"]["first"], metrics["accuracy"]["problem"]) == (0.5, None)
+    assert (metrics["loss"]["first"], metrics["loss"]["last"]) == (None, 2.0)
+    assert "damaged" in metrics["loss"]["problem"]
+    assert "damaged" in invoke("show", "last").stdout
+    assert "accuracy" in invoke("metrics", "last").stdout
+    shown = invoke("metrics", "last", "loss", "--json", code=12)
+    assert [(one["rank"], one["value"]) for one in from_json(shown)] == [(1, 13.0), (1, 12.0)]
+    assert "2 values of rank 0, steps 0 to 1" in shown.stderr
+    nothing = invoke("metrics", "last", "loss", "--rank", "0", code=12)
+    assert not nothing.stdout
+
+
 def test_a_metric_that_does_not_exist_names_those_that_do(
     three_runs: ASite, invoke: Invoke
 ) -> None:

@@ -2,6 +2,9 @@
 SELECT
     lower(hex(e.execution)) AS execution,
     coalesce(p.rank, 0) AS rank,
+    c.n_values,
+    c.step_min,
+    c.step_max,
     c.data
 FROM execution AS e
 JOIN series AS s ON s.execution_id = e.id
