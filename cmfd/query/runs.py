@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cmfd import identity
 from cmfd.errors import NotFoundError
 from cmfd.query.cost import Usage, cpu_ns
+from cmfd.query.delivery import missing_nodes
 from cmfd.query.index import fetch, object_of, results, value_of
 from cmfd.query.metrics import summaries
 from cmfd.query.results import (
@@ -62,11 +63,17 @@ def recent(  # noqa: PLR0913 - filters, each by name
         db, "runs", run_id=None, limit=limit, pipeline=pipeline, stage=stage, user=user,
         status=status, since_ns=since_ns,
     )  # fmt: skip
-    return [_run(row) for row in rows]
+    return _runs(db, rows)
 
 
-def _run(row: dict[str, Any]) -> Run:
-    return Run(**{**row, "stages": sorted(json.loads(row["stages"]))})
+def _runs(db: sqlite3.Connection, rows: list[dict[str, Any]]) -> list[Run]:
+    missing = missing_nodes(db, [row["run_id"] for row in rows])
+    found = []
+    for row in rows:
+        nodes = missing.get(row.pop("run_id"), [])
+        stages = sorted(json.loads(row["stages"]))
+        found.append(Run(**{**row, "stages": stages, "missing_nodes": nodes}))
+    return found
 
 
 def find(db: sqlite3.Connection, name: str) -> int:
@@ -130,7 +137,7 @@ def run_of(db: sqlite3.Connection, run_id: int) -> Run:
         db, "runs", run_id=run_id, limit=1, pipeline=None, stage=None, user=None, status=None,
         since_ns=None,
     )  # fmt: skip
-    return _run(rows[0])
+    return _runs(db, rows)[0]
 
 
 def executions(db: sqlite3.Connection, run_id: int) -> list[Execution]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cmfd.report import units
+from cmfd.slurm.hostlist import compress
 
 if TYPE_CHECKING:
     from cmfd.query.results import Artifact, Environment, Execution, Metric, Param, Run, RunDetail
@@ -30,6 +31,11 @@ def outcome(ended: Run | Execution) -> str:
     if ended.signal:
         return f"{ended.status} (signal {ended.signal})"
     return f"{ended.status} (exit {ended.exit_code})" if ended.exit_code else ended.status
+
+
+def what_is_missing(run: Run) -> str:
+    """Return which nodes have not delivered all they had of a run; empty where none is known."""
+    return f"incomplete: {compress(run.missing_nodes)}" if run.missing_nodes else ""
 
 
 def cost_of(detail: RunDetail) -> str:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from cmfd.report import units
 from cmfd.report.phrases import cost_of, job_of, outcome, stage_of, what_is_missing
 from cmfd.report.text import Column, Table, printable
-from cmfd.slurm.hostlist import compress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +29,7 @@ def runs_table(found: Sequence[Run]) -> Table:
     columns = (
         Column("run"), Column("job"), Column("name"), Column("stages"), Column("user"),
         Column("began"), Column("wall", right=True), Column("ranks", right=True),
-        Column("status"), Column("incomplete"),
+        Column("status"), Column(""),
     )  # fmt: skip
     short = units.short_ids([run.run for run in found])
     return Table(columns, [_run_cells(run, short[run.run]) for run in found])
@@ -39,7 +38,7 @@ def runs_table(found: Sequence[Run]) -> Table:
 def _run_cells(run: Run, short: str) -> tuple[str, ...]:
     return (
         short, job_of(run), run.name, ", ".join(run.stages), run.user, units.when(run.began_ns),
-        units.duration(run.wall_ns), str(run.n_ranks), outcome(run), compress(run.missing_nodes),
+        units.duration(run.wall_ns), str(run.n_ranks), outcome(run), what_is_missing(run),
     )  # fmt: skip
 
 
@@ -56,10 +55,15 @@ def head_lines(detail: RunDetail) -> Iterator[str]:
         "began": units.when(run.began_ns),
         "ended": units.when(run.ended_ns),
         "status": outcome(run),
-        "lacks": what_is_missing(run),
+        "lacks": _lacks(run),
         "cost": cost_of(detail),
     }
     yield from (f"{key:8} {printable(text)}" for key, text in known.items() if text)
+
+
+def _lacks(run: Run) -> str:
+    missing = what_is_missing(run)
+    return missing and f"{missing} (not everything of these nodes is here yet)"
 
 
 def detail_tables(detail: RunDetail) -> list[Table]:
