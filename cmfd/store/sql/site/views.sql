@@ -64,6 +64,8 @@ LEFT JOIN run AS r ON r.id = e.run_id
 LEFT JOIN execution_end AS z ON z.execution_id = e.id;
 
 -- `short` is the beginning of the id, which commands take for the whole: 48 bits, of a time mostly.
+-- How a run stands is what it said at its end; else what the batch system says of its job, which may
+-- have ended it without a word; else what its executions say.
 CREATE VIEW runs AS
 SELECT
     r.id AS run_id,
@@ -81,7 +83,11 @@ SELECT
     ) AS name,
     r.command,
     r.cwd,
-    coalesce(z.status, (
+    coalesce(z.status, CASE
+        WHEN j.value = 'COMPLETED' THEN 'completed'
+        WHEN j.value IN ('CANCELLED', 'PREEMPTED', 'REQUEUED', 'REVOKED') THEN 'cancelled'
+        WHEN j.value IS NOT NULL THEN 'failed'
+    END, (
         SELECT CASE
             WHEN count(*) = 0 THEN 'running'
             WHEN max(e.status = 'failed') THEN 'failed'
@@ -91,16 +97,29 @@ SELECT
             ELSE 'running' END
         FROM executions AS e WHERE e.run_id = r.id
     )) AS status,
-    z.exit_code,
-    z.signal,
+    CAST(j.value AS TEXT) AS job_state,
+    CASE WHEN z.run_id IS NOT NULL THEN z.exit_code ELSE (
+        SELECT CAST(f.value AS INTEGER) FROM fact AS f
+        WHERE f.subject = r.run AND f.key = 'slurm.exit_code'
+    ) END AS exit_code,
+    CASE WHEN z.run_id IS NOT NULL THEN z.signal ELSE (
+        SELECT CAST(f.value AS INTEGER) FROM fact AS f
+        WHERE f.subject = r.run AND f.key = 'slurm.exit_signal'
+    ) END AS signal,
     r.at_ns AS began_ns,
     coalesce(z.at_ns, (
         SELECT CASE WHEN count(e.ended_ns) = count(*) THEN max(e.ended_ns) END
         FROM executions AS e WHERE e.run_id = r.id
+    ), (
+        SELECT CAST(f.value AS INTEGER) * 1000000000 FROM fact AS f
+        WHERE f.subject = r.run AND f.key = 'slurm.end_time_s'
     )) AS ended_ns,
     (coalesce(z.at_ns, (
         SELECT CASE WHEN count(e.ended_ns) = count(*) THEN max(e.ended_ns) END
         FROM executions AS e WHERE e.run_id = r.id
+    ), (
+        SELECT CAST(f.value AS INTEGER) * 1000000000 FROM fact AS f
+        WHERE f.subject = r.run AND f.key = 'slurm.end_time_s'
     )) - r.at_ns) / 1e9 AS wall_s,
     strftime('%Y-%m-%dT%H:%M:%SZ', r.at_ns / 1000000000, 'unixepoch') AS began,
     (SELECT count(*) FROM execution AS e WHERE e.run_id = r.id) AS n_executions,
@@ -133,7 +152,8 @@ SELECT
         WHERE e.run_id = r.id
     ) AS dropped
 FROM run AS r
-LEFT JOIN run_end AS z ON z.run_id = r.id;
+LEFT JOIN run_end AS z ON z.run_id = r.id
+LEFT JOIN fact AS j ON j.subject = r.run AND j.key = 'slurm.state';
 
 -- A process without a reading yet is running, with nulls.
 CREATE VIEW processes AS
