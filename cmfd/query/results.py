@@ -225,11 +225,36 @@ class Straggler(Result, frozen=True, kw_only=True):
     """Its busy time over the mean of its execution's ranks."""
 
 
+class JobUsage(Result, frozen=True, kw_only=True):
+    """What jobs took, as their batch system counted it."""
+
+    n_jobs: int
+    """Starts of jobs of which it is known what became of them."""
+    states: dict[str, int]
+    """How many ended in which state."""
+    queued_s: float | None
+    """From when they might have begun until they did; the median."""
+    elapsed_s: int
+    limit_s: int | None
+    """Their time limits together; None without any."""
+    of_limit: float | None
+    """Elapsed time over time limit, of those that have one."""
+    core_s: int
+    """Elapsed time times cores allotted."""
+    cpu_efficiency: float | None
+    """Processor time over `core_s`."""
+    memory_efficiency: float | None
+    """Memory used over memory asked for, each job weighted by what it asked for and how long."""
+
+
 class Runtime(Result, frozen=True, kw_only=True):
-    """What a run, user, pipeline or stage took."""
+    """What a run, user, account, partition, pipeline or stage took."""
 
     run: str | None
+    job: str | None
     user: str | None
+    account: str | None
+    partition: str | None
     pipeline: str | None
     stage: str | None
     n_runs: int
@@ -246,3 +271,31 @@ class Runtime(Result, frozen=True, kw_only=True):
     imbalance: float | None
     """Of the execution where it is worst: busiest rank / mean rank."""
     stragglers: list[Straggler]
+    jobs: JobUsage | None
+    """None where nothing is known from a batch system."""
+
+
+class Waste(Result, frozen=True, kw_only=True):
+    """What of jobs' time on cores came to nothing, or was held and not used."""
+
+    run: str | None
+    job: str | None
+    user: str | None
+    account: str | None
+    partition: str | None
+    n_jobs: int
+    core_s: int
+    """All their elapsed time times cores allotted."""
+    failed_core_s: int
+    node_failed_core_s: int
+    out_of_memory_core_s: int
+    timed_out_core_s: int
+    cancelled_core_s: int
+    requeued_core_s: int
+    """Of starts that were preempted or requeued, and began anew."""
+    lost_core_s: int
+    """All that came to nothing: the sum of these."""
+    idle_core_s: float
+    """Of jobs that completed: core time that no process used."""
+    unused_memory_byte_s: int
+    """Of jobs that completed: memory asked for and not used, times elapsed time."""

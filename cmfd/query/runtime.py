@@ -7,17 +7,17 @@ from collections import defaultdict
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cmfd.query import jobs
 from cmfd.query.cost import Usage, cpu_ns, outermost
 from cmfd.query.index import run_query
-from cmfd.query.results import Runtime, Straggler
+from cmfd.query.results import JobUsage, Runtime, Straggler
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Sequence
 
 GROUPS = {
-    "run": ("run", "user"),
-    "user": ("user",),
+    **jobs.GROUPS,
     "pipeline": ("pipeline",),
     "stage": ("pipeline", "stage"),
 }
@@ -27,7 +27,7 @@ STRAGGLER_OVER_MEAN = 1.2
 """A rank that was busy for longer than this times the mean keeps the others waiting."""
 
 _MOST_STRAGGLERS = 5
-_NAMES = ("run", "user", "pipeline", "stage")
+_NAMES = ("run", "job", "user", "account", "partition", "pipeline", "stage")
 
 
 class _Execution(NamedTuple):
@@ -36,7 +36,10 @@ class _Execution(NamedTuple):
     execution: str
     parent: str | None
     run: str
+    job: str
     user: str
+    account: str
+    partition: str
     pipeline: str
     stage: str
     cores: int | None
@@ -101,11 +104,28 @@ def runtimes(  # noqa: PLR0913 - filters, each by name
     usages: dict[str, list[Usage]] = defaultdict(list)
     for row in run_query(db, "runtime_usage", **chosen):
         usages[row[0]].append(Usage._make(row))
-    return [_runtime(db, by, group, usages) for group in groups.values()]
+    of_jobs = jobs.job_usages(db, by, **chosen)
+    found = [_runtime(db, by, group, usages, of_jobs.get(name)) for name, group in groups.items()]
+    # A service records jobs in which nothing logs, too.
+    return found + [_only_jobs(by, name, of_jobs[name]) for name in of_jobs if name not in groups]
+
+
+def _only_jobs(by: str, name: Any, of_jobs: JobUsage) -> Runtime:
+    """Report on jobs none of which has an execution."""
+    names = dict(zip(GROUPS[by], name if isinstance(name, tuple) else (name,), strict=True))
+    return Runtime(
+        **{field: names.get(field) for field in _NAMES},
+        n_runs=of_jobs.n_jobs, n_executions=0, n_ranks=0, wall_ns=0, cpu_ns=0, capacity_ns=0,
+        efficiency=None, imbalance=None, stragglers=[], jobs=of_jobs,
+    )  # fmt: skip
 
 
 def _runtime(
-    db: sqlite3.Connection, by: str, group: Sequence[_Execution], usages: dict[str, list[Usage]]
+    db: sqlite3.Connection,
+    by: str,
+    group: Sequence[_Execution],
+    usages: dict[str, list[Usage]],
+    of_jobs: JobUsage | None,
 ) -> Runtime:
     parents = {execution.execution: execution.parent for execution in group}
     used = cpu_ns(parents, (usage for name in parents for usage in usages.get(name, ())))
@@ -123,6 +143,7 @@ def _runtime(
         efficiency=used / capacity_ns if capacity_ns else None,
         imbalance=imbalance or None,
         stragglers=_stragglers(db, group),
+        jobs=of_jobs,
     )
 
 

@@ -1,7 +1,7 @@
 -- Executions of the chosen runs: what runtime reports group by, how long they took, and how busy
 -- their ranks were. A filter whose parameter is null is off.
 WITH chosen AS (
-    SELECT r.id AS run_id, r.run, r.user, r.at_ns AS began_ns, z.at_ns AS ended_ns
+    SELECT r.id AS run_id, r.run, r.job, r.user, r.at_ns AS began_ns, z.at_ns AS ended_ns
     FROM run AS r
     LEFT JOIN run_end AS z ON z.run_id = r.id
     WHERE (:run_id IS NULL OR r.id = :run_id)
@@ -46,7 +46,16 @@ SELECT
     lower(hex(e.execution)) AS execution,
     lower(hex(e.parent)) AS parent,
     lower(hex(c.run)) AS run,
+    coalesce(c.job, '') AS job,
     coalesce(c.user, '') AS user,
+    coalesce((
+        SELECT CAST(f.value AS TEXT) FROM fact AS f
+        WHERE f.subject = c.run AND f.key = 'slurm.account'
+    ), '') AS account,
+    coalesce((
+        SELECT CAST(f.value AS TEXT) FROM fact AS f
+        WHERE f.subject = c.run AND f.key = 'slurm.partition'
+    ), '') AS partition,
     coalesce(e.pipeline, '') AS pipeline,
     coalesce(e.stage, '') AS stage,
     (
