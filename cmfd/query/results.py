@@ -35,7 +35,9 @@ class Run(Timed, frozen=True, kw_only=True):
 
     run: str
     status: str
-    """Of `cmfd.model.Status`; without an end of the run itself, its executions' worst."""
+    """Of `cmfd.model.Status`: what it said at its end; else how its job ended; else its parts."""
+    job_state: str | None
+    """What the batch system says of its job, as ``TIMEOUT``; None where that is not known."""
     exit_code: int | None
     signal: int | None
     cluster: str

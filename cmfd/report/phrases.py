@@ -27,10 +27,14 @@ def stage_of(part: Part) -> str:
 
 
 def outcome(ended: Run | Execution) -> str:
-    """Return how something stands, with what says why."""
+    """Return how something stands, with what says why: ``failed (TIMEOUT, signal 15)``."""
+    state = getattr(ended, "job_state", None)
+    why = [state] if state and state.lower() != ended.status else []
     if ended.signal:
-        return f"{ended.status} (signal {ended.signal})"
-    return f"{ended.status} (exit {ended.exit_code})" if ended.exit_code else ended.status
+        why.append(f"signal {ended.signal}")
+    elif ended.exit_code:
+        why.append(f"exit {ended.exit_code}")
+    return f"{ended.status} ({', '.join(why)})" if why else ended.status
 
 
 def what_is_missing(run: Run) -> str:

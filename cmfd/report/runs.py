@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cmfd.report import units
 from cmfd.report.phrases import cost_of, job_of, outcome, stage_of, what_is_missing
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
         Run,
         RunDetail,
     )
+
+
+_JOB_STEPS = "slurm.steps"
+"""The fact that lists the steps of a job."""
 
 
 def runs_table(found: Sequence[Run]) -> Table:
@@ -76,6 +80,7 @@ def detail_tables(detail: RunDetail) -> list[Table]:
         _artifacts(detail.artifacts),
         _code(detail.environments),
         _facts(detail.facts, names),
+        _job_steps(detail.facts),
     ]
 
 
@@ -193,5 +198,39 @@ def _artifacts(artifacts: Iterable[Artifact]) -> Table:
 
 def _facts(facts: Iterable[Fact], names: dict[str, str]) -> Table:
     """Make a table of facts; `names` are the executions', anything else is of the run."""
-    rows = [(names.get(fact.subject, "run"), fact.key, units.literal(fact.value)) for fact in facts]
+    rows = [
+        (names.get(fact.subject, "run"), fact.key, units.literal(fact.value))
+        for fact in facts
+        if fact.key != _JOB_STEPS
+    ]
     return Table((Column("of"), Column("fact"), Column("value")), rows, "facts")
+
+
+def _job_steps(facts: Iterable[Fact]) -> Table:
+    """Make a table of what the batch system counted of each step of the run's job."""
+    columns = (
+        Column("step"), Column("name"), Column("nodes", right=True), Column("tasks", right=True),
+        Column("elapsed", right=True), Column("CPU", right=True),
+        Column("memory", right=True), Column("energy", right=True), Column("state"),
+    )  # fmt: skip
+    told = next((fact.value for fact in facts if fact.key == _JOB_STEPS), None)
+    steps = told if isinstance(told, list) else []
+    rows = [_step_cells(step) for step in steps if isinstance(step, dict)]
+    return Table(columns, rows, "steps of the job, as the batch system counted them")
+
+
+def _step_cells(step: dict[str, Any]) -> tuple[str, ...]:
+    def figure(key: str) -> float | None:
+        found = step.get(key)
+        return found if isinstance(found, (int, float)) else None
+
+    began_s, ended_s, cpu_s = map(figure, ("start_time_s", "end_time_s", "total_cpu_s"))
+    elapsed_s = None if began_s is None or ended_s is None else ended_s - began_s
+    energy_j = figure("energy_j")
+    return (
+        str(step.get("step", "")), str(step.get("name", "")),
+        *(units.number(figure(key)) for key in ("nodes", "tasks")),
+        *(units.duration(None if told is None else told * 1e9) for told in (elapsed_s, cpu_s)),
+        units.size(figure("used_memory_bytes")),
+        units.NOTHING if energy_j is None else f"{energy_j} J", str(step.get("state", "")),
+    )  # fmt: skip

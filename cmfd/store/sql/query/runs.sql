@@ -1,6 +1,6 @@
 -- Runs, latest first. A filter whose parameter is null is off.
 SELECT
-    run_id, run, began_ns, ended_ns, status, exit_code, signal,
+    run_id, run, began_ns, ended_ns, status, job_state, exit_code, signal,
     coalesce(cluster, '') AS cluster,
     coalesce(job, '') AS job,
     coalesce(restart, 0) AS restart,
