@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cmfd.merge import inbox
 from cmfd.merge.layout import open_site
+from cmfd.merge.lock import merge_lock
 from cmfd.merge.quarantine import REASON_SUFFIX
 from cmfd.merge.reindex import PREFIX
 from cmfd.store.pack import PARTIAL_PREFIX
@@ -68,19 +70,25 @@ def gc(site_dir: Path, *, keep_days: float = 30.0, remove: bool = False) -> GcRe
     ------
     NotFoundError, ConfigError
         There is no usable site.
+    SiteBusyError
+        A merger is at work, which may be moving files to the quarantine; nothing was removed.
     OSError
         Something cannot be removed; what came before it is.
     """
     site = open_site(site_dir)
     report = GcReport(removed=remove)
-    for path, reason in _unneeded(site, keep_days):
-        report.leftovers.append(Leftover(path, path.stat().st_size, reason))
-    for path in inbox.others(site):
-        if not path.name.startswith(PARTIAL_PREFIX):
-            report.strangers.append(path)
-    if remove:
-        for leftover in report.leftovers:
-            leftover.path.unlink(missing_ok=True)
+    with ExitStack() as lock:
+        if remove:  # what is found must be as it was when it is removed
+            lock.enter_context(merge_lock(site.lock))
+        for path, reason in _unneeded(site, keep_days):
+            with suppress(FileNotFoundError):  # somebody else removed it
+                report.leftovers.append(Leftover(path, path.stat().st_size, reason))
+        for path in inbox.others(site):
+            if not path.name.startswith(PARTIAL_PREFIX):
+                report.strangers.append(path)
+        if remove:
+            for leftover in report.leftovers:
+                leftover.path.unlink(missing_ok=True)
     return report
 
 
@@ -111,4 +119,8 @@ def _reason_of(pack: Path, otherwise: Path) -> Path:
 
 
 def _age_s(path: Path) -> float:
-    return time.time() - path.stat().st_mtime
+    """Return how long ago a file was written; one that is gone by now is new."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

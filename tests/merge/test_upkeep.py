@@ -22,6 +22,7 @@ from cmfd.store.connection import connect
 from cmfd.store.pack import merged_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -158,6 +159,33 @@ def test_upkeep_keeps_out_of_a_mergers_way(site: Path) -> None:
         with pytest.raises(SiteBusyError):
             verify(site, deep=True)
         assert verify(site).problems == []
+
+
+def test_leftovers_are_not_removed_from_under_a_merger(site: Path) -> None:
+    """It writes why it puts a pack into quarantine before it puts it there."""
+    old = aged(site / "quarantine" / f"{'1' * 64}.db.reason.txt", 40)
+    with merge_lock(site / "merge.lock"):
+        with pytest.raises(SiteBusyError):
+            gc(site, remove=True)
+        assert gc(site).leftovers
+    assert old.exists()
+
+
+def test_files_that_vanish_while_they_are_looked_at_are_no_error(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A merger renames what it has copied, and another clean-up removes the rest."""
+    old = aged(site / "quarantine" / "partial-1", 2)
+    gone = aged(site / "quarantine" / "partial-2", 2)
+    listed = sorted(site.glob("quarantine/*"))
+    gone.unlink()
+
+    def glob(path: Path, _pattern: str) -> Iterator[Path]:
+        return iter(listed if path == old.parent else ())
+
+    monkeypatch.setattr(type(site), "glob", glob)
+
+    assert {leftover.path for leftover in gc(site).leftovers} == {old}
 
 
 def test_upkeep_needs_a_site(tmp_path: Path) -> None:
