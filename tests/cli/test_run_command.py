@@ -278,6 +278,19 @@ def test_a_daemon_is_started_and_goes_when_idle(tmp_path: Path) -> None:
         node.end_daemon()
 
 
+def test_a_test_ends_no_process_but_its_daemon(tmp_path: Path) -> None:
+    """The lock file of a daemon that is gone has a number that may be somebody else's by now."""
+    node = Node(tmp_path)
+    node.node_dir.mkdir()
+    with subprocess.Popen(["sleep", "1000"]) as other:
+        try:
+            (node.node_dir / "daemon.lock").write_text(f"{other.pid}\n")
+            node.end_daemon()
+            assert other.poll() is None
+        finally:
+            other.kill()
+
+
 KILLER = """
 import cmfd, os, signal, time
 with cmfd.start() as ex:

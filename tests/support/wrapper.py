@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from cmfd.client.launch import daemon_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 CMFD = (sys.executable, "-m", "cmfd")
 PATIENCE_S = 60.0
@@ -106,9 +109,17 @@ class Node:
         """End the daemon that something here started, if there is one, and wait for it."""
         lock = self.node_dir / "daemon.lock"
         pid = lock.read_text().strip() if lock.exists() else ""
-        if pid:
-            try:
-                os.kill(int(pid), signal.SIGTERM)
-            except ProcessLookupError:
-                return
-            eventually(lambda: not Path(f"/proc/{pid}").exists(), "the daemon's end")
+        if not pid:
+            return
+        try:
+            daemon = os.pidfd_open(int(pid))
+        except ProcessLookupError:
+            return
+        try:
+            # Its number may be another's by now; who holds the lock is the daemon of this node.
+            if daemon_runs(self.node_dir) and lock.read_text().strip() == pid:
+                signal.pidfd_send_signal(daemon, signal.SIGTERM)
+                ended, _, _ = select.select([daemon], [], [], PATIENCE_S)
+                assert ended, "the daemon did not end"
+        finally:
+            os.close(daemon)
