@@ -140,6 +140,7 @@ def test_a_hook_ends_well_whatever_is_missing(node: Node, hook: str) -> None:
     for name in ("node_dir", "controller_dir", "site"):
         node.configure(**{name: str(node.root / "missing")})
         node.run(hook)
+        assert not (node.root / "missing").exists(), "a directory of the operator's is made by root"
     for name in ("hooks.conf", "common.bash"):
         (node.hooks / name).write_text("limit_s=nonsense; (")
         done = subprocess.run([str(node.hooks / hook)], env=JOB, check=False, capture_output=True)

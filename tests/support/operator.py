@@ -1,0 +1,89 @@
+"""A test cluster as its operator sets it up for all users."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from support import systemctl
+from support.cluster.processes import wait_for
+
+if TYPE_CHECKING:
+    from support.cluster import Cluster
+
+NODE_DIR = "/var/lib/cmfd"
+UID = 417
+"""Of the daemon's user, and its group, on all machines."""
+
+
+def lend_systemctl(cluster: Cluster) -> None:
+    """Put what stands in for systemd on all machines."""
+    script = Path(systemctl.__file__)
+    command = f'PYTHONPATH={script.parents[1]} exec {sys.executable} -m support.systemctl "$@"'
+    for machine in (cluster.head, *cluster.machines.values()):
+        path = machine.path("/usr/local/sbin/systemctl")
+        path.write_text(f"#!/bin/sh\n{command}\n", "utf-8")
+        path.chmod(0o755)
+
+
+class Operated:
+    """
+    A cluster that its operator has set up.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        One that is up, as SLURM alone has it.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.root = cluster.root_user
+        self.site = cluster.shared / "site"
+        lend_systemctl(cluster)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self._install, (None, *cluster.nodes)))
+        self._make_site()
+        with cluster.slurm_conf.open("a", encoding="utf-8") as file:
+            file.write("Include /etc/cmfd/slurm.conf\n")
+        self.root.run("scontrol", "reconfigure")
+        cluster.services.stop("slurmctld")
+        cluster.services.start("slurmctld")
+        cluster.wait_ready()
+        for node in cluster.nodes:
+            self.systemctl(node, "enable", "--now", "cmfd")
+
+    def _install(self, node: str | None) -> None:
+        self.root.run("cmfd", "slurm", "install", f"--site={self.site}", f"--uid={UID}", node=node)
+        self.root.run("systemd-sysusers", "/etc/sysusers.d/cmfd.conf", node=node)
+        self.root.run("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/cmfd.conf", node=node)
+
+    def _make_site(self) -> None:
+        self.root.run("install", "-d", "-o", "cmfd", "-g", "cmfd", "-m", "2755", str(self.site))
+        self.root.run("runuser", "-u", "cmfd", "--", "cmfd", "site", "init", str(self.site))
+        queue = str(self.site / "queue")
+        self.root.run("install", "-d", "-o", "slurm", "-g", "cmfd", "-m", "2770", queue)
+
+    def systemctl(self, node: str | None, *words: str) -> str:
+        """Run `systemctl` on a node, or on the head."""
+        return self.root.run("systemctl", *words, node=node).stdout
+
+    def told(self, node: str) -> set[str]:
+        """Return the files of a node's job spool."""
+        return {path.name for path in self.path(node, "jobs").iterdir()}
+
+    def wait_told(self, node: str, *names: str) -> None:
+        """Wait until files are in a node's job spool."""
+        wait_for(lambda: set(names) <= self.told(node), f"{node} is told {names}")
+
+    def wait_told_somewhere(self, name: str) -> str:
+        """Wait until a file is in the job spool of some node; returns which."""
+        nodes = self.cluster.nodes
+        wait_for(lambda: any(name in self.told(node) for node in nodes), f"one is told {name}")
+        return next(node for node in nodes if name in self.told(node))
+
+    def path(self, node: str, name: str) -> Path:
+        """Return where a path in a node's directory is seen from here, while the node is on."""
+        return self.cluster.machines[node].path(f"{NODE_DIR}/{name}")
