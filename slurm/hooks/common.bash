@@ -10,6 +10,7 @@
 . "${0%/*}/hooks.conf"
 
 PATH=/usr/bin:/bin # for what commands start in turn; nothing here is looked up in it
+LC_ALL=C           # of patterns
 umask 022
 
 note() { # TEXT: to syslog, as cmfd[hook]

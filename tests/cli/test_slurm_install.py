@@ -153,6 +153,18 @@ def test_a_site_of_each_user_has_no_merger_of_the_operators(
     assert "cmfd merge --watch" in said
 
 
+def test_jobs_wait_beside_what_differs_from_site_to_site(invoke: Invoke, prefix: Path) -> None:
+    """The controller needs one place that it may write to."""
+    conf = prefix / "etc" / "cmfd" / "hooks" / "hooks.conf"
+    for site, queue in (
+        ("/project/cmfd", "/project/cmfd/queue"),
+        ("/project/cmfd/{account}/{user}", "/project/cmfd/queue"),
+        ("/project/cmfd-{user}/site", "/project/queue"),
+    ):
+        install(invoke, prefix, site=site)
+        assert f"\nqueue={queue}\n" in conf.read_text("utf-8")
+
+
 def test_systemd_understands_its_files(invoke: Invoke, prefix: Path) -> None:
     """Units, users and directories are checked by the programs that read them."""
     install(invoke, prefix, "--uid", "417", "--slurm-user", "root")

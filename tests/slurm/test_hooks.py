@@ -48,7 +48,7 @@ class Node:
         """Say what the hooks go by."""
         chosen = {
             "limit_s": "2", "node_dir": str(self.node_dir), "controller_dir": str(self.controller),
-            "group": grp.getgrgid(os.getgid()).gr_name, "site": f"{self.site}", "config": "",
+            "group": grp.getgrgid(os.getgid()).gr_name, "queue": f"{self.site}/queue", "config": "",
             **chosen,
         }  # fmt: skip
         text = "".join(f"{key}='{value}'\n" for key, value in chosen.items())
@@ -137,7 +137,7 @@ def test_a_hook_ends_well_whatever_is_missing(node: Node, hook: str) -> None:
     node.run(hook, **nothing)
     node.run(hook, SLURM_JOB_ID="../../etc", SLURM_JOB_UID="$(reboot)")
     node.run(hook, SLURM_CLUSTER_NAME="../a b\n", SLURM_JOB_ACCOUNT="../..")
-    for name in ("node_dir", "controller_dir", "site"):
+    for name in ("node_dir", "controller_dir", "queue"):
         node.configure(**{name: str(node.root / "missing")})
         node.run(hook)
         assert not (node.root / "missing").exists(), "a directory of the operator's is made by root"
@@ -199,19 +199,6 @@ def test_a_job_is_queued_at_its_site_with_the_start_that_ended(node: Node) -> No
     told = read(queued)
     assert (told["cluster"], told["job"], told["restart"]) == ("alps", "4712", "2")
     assert not list(node.controller.iterdir())
-
-
-def test_a_job_is_queued_at_the_site_of_its_user(node: Node) -> None:
-    """The path's parts are filled in as the daemon does; an account is no way out of it."""
-    node.configure(site=f"{node.site}/{{cluster}}/{{account}}/{{user}}-{{uid}}")
-    queue = node.site / "alps" / "chem" / f"alice-{os.getuid()}" / "queue"
-    queue.mkdir(parents=True)
-    node.run("epilog-slurmctld")
-    assert [path.name for path in queue.iterdir()] == ["alps_4712_0"]
-    outside = node.site / "alps" / f"alice-{os.getuid()}" / "queue"
-    outside.mkdir(parents=True)
-    node.run("epilog-slurmctld", SLURM_JOB_ACCOUNT="x/..")
-    assert not list(outside.iterdir())
 
 
 def test_task_prolog_says_where_the_settings_are_and_nothing_else(node: Node) -> None:

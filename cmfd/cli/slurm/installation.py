@@ -15,6 +15,7 @@ import shlex
 import sys
 from contextlib import suppress
 from importlib.metadata import files as files_of
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -55,6 +56,12 @@ class Choices(NamedTuple):
     def is_one_site(self) -> bool:
         """Tell whether all is published to one site, which one service merges."""
         return "{" not in str(self.site)
+
+    @property
+    def queue(self) -> Path:
+        """Return where jobs wait that have ended: beside what differs from site to site."""
+        parts = takewhile(lambda part: "{" not in part, self.site.parts)
+        return Path(*parts) / "queue"
 
     @property
     def elsewhere(self) -> Path | None:
@@ -245,7 +252,7 @@ def _hooks_conf(template: Path, choices: Choices) -> str:
         "node_dir": choices.node_dir,
         "group": choices.user,
         "controller_dir": choices.controller_dir,
-        "site": choices.site,
+        "queue": choices.queue,
         "config": choices.elsewhere or "",
     }
 
