@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     R = TypeVar("R", bound=Result)
 
 
+_PRAGMAS = ("PRAGMA cache_size = -65536", "PRAGMA temp_store = MEMORY")
+"""64 MiB of cache: questions about lineage come to the same pages again and again."""
+
+
 @contextmanager
 def open_index(site: Path) -> Iterator[sqlite3.Connection]:
     """
@@ -61,6 +65,8 @@ def open_index(site: Path) -> Iterator[sqlite3.Connection]:
                 "brings it up to date."
             )
         db.text_factory = _legible
+        for pragma in _PRAGMAS:
+            db.execute(pragma)
         for statement in statements(sql("site/views")):
             db.execute(statement.replace("CREATE VIEW", "CREATE TEMP VIEW", 1))
         yield db

@@ -19,7 +19,7 @@ Steps = tuple[tuple[str, ...], ...]
 SCHEMAS: dict[str, Steps] = {
     "node": (("content/0001", "node/0001"),),
     "pack": (("content/0001", "content/0001_pack"), ("content/0002_pack",)),
-    "site": (("site/0001",), ("site/0002",)),
+    "site": (("site/0001",), ("site/0002",), ("site/0003",)),
 }
 """The .sql files of each step of each schema."""
 

@@ -56,7 +56,7 @@ def node() -> str:
 
 def site() -> str:
     """Return the tables of the site index."""
-    return _all_tables("site", "site/0001", "site/0002")
+    return _all_tables("site", "site/0001", "site/0002", "site/0003")
 
 
 def views() -> str:

@@ -73,7 +73,8 @@ WHERE t.at_ns IS NULL
 INSERT INTO main.execution (execution)
 SELECT x.execution
 FROM (
-    SELECT execution FROM incoming.execution_end
+    SELECT parent AS execution FROM incoming.execution WHERE parent IS NOT NULL
+    UNION ALL SELECT execution FROM incoming.execution_end
     UNION ALL SELECT DISTINCT execution FROM incoming.process
     UNION ALL SELECT DISTINCT execution FROM incoming.process_state
     UNION ALL SELECT DISTINCT execution FROM incoming.param
@@ -83,6 +84,17 @@ FROM (
 ) AS x
 WHERE true
 ON CONFLICT DO NOTHING;
+
+-- Derived: of the row that has won, which may be an earlier one without a parent.
+DELETE FROM main.nesting
+WHERE execution_id IN (
+    SELECT e.id FROM incoming.execution AS x CROSS JOIN main.execution AS e ON e.execution = x.execution
+);
+INSERT INTO main.nesting (execution_id, outer_id)
+SELECT e.id, o.id
+FROM (SELECT DISTINCT execution FROM incoming.execution) AS x
+CROSS JOIN main.execution AS e ON e.execution = x.execution
+CROSS JOIN main.execution AS o ON o.execution = e.parent;
 
 -- last
 INSERT INTO main.execution_end AS t (execution_id, at_ns, origin, status, exit_code, signal)

@@ -1,0 +1,130 @@
+"""
+What can be reached from an artifact or execution along the events of a site.
+
+SQLite walks, a level a statement, into tables in memory: shortest paths come with it, and large
+answers take no longer than a bare recursive query for the same set, which knows no paths.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from cmfd.store.connection import named
+
+if TYPE_CHECKING:
+    import sqlite3
+
+UNLIMITED = 1 << 40
+"""As a depth: more executions than any path has."""
+
+
+class Way(enum.Enum):
+    """Against or with the stream of data: the events that lead to executions, and out of them."""
+
+    UP = ("output", "input")
+    DOWN = ("input", "output")
+
+
+class Start(NamedTuple):
+    """Where to begin, by its number in this index."""
+
+    is_execution: bool
+    id: int
+
+
+class Step(NamedTuple):
+    """A node that was reached, and from where."""
+
+    id: int
+    depth: int
+    """Executions on a shortest path to it, the start not counted."""
+    via: int | None
+    """
+    The node before it on such a path; None for the start.
+
+    Of an artifact, an execution. Of an execution, an artifact, or negative: an execution that this
+    one is nested in, or that is nested in this one.
+    """
+
+
+class Reach(NamedTuple):
+    """All that was reached, the start included, nearest first."""
+
+    artifacts: list[Step]
+    executions: list[Step]
+
+
+def reach(
+    db: sqlite3.Connection,
+    start: Start,
+    way: Way,
+    *,
+    depth: int = UNLIMITED,
+    until_ns: int | None = None,
+) -> Reach:
+    """
+    Walk from an artifact or execution, and return what was reached.
+
+    Nested executions belong to what they are nested in: who reads what an execution read, also
+    reads what was read within it, and so with what was written.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        A site's index. Until the next walk, its temporary tables `reached_artifact`,
+        `reached_execution` and `reached_outer` have the answer for further queries.
+    start : Start
+        Where to begin.
+    way : Way
+        To ancestors or descendants.
+    depth : int
+        The most executions on a path.
+    until_ns : int, optional
+        Only along executions that began by then.
+    """
+    queries = named("query/walk")
+    ignored: list[tuple[int]] = []
+    while True:
+        _prepare(db, start, ignored)
+        _walk(db, way, first=0 if start.is_execution else 1, depth=depth, until_ns=until_ns)
+        superseded = db.execute(queries["superseded"]).fetchall()
+        if not superseded:
+            break
+        ignored += superseded
+    return Reach(
+        list(map(Step._make, db.execute(queries["artifacts"]))),
+        list(map(Step._make, db.execute(queries["executions"]))),
+    )
+
+
+def _prepare(db: sqlite3.Connection, start: Start, ignored: list[tuple[int]]) -> None:
+    """Make the tables, with the start in them and what is not to be reached."""
+    queries = named("query/walk")
+    for table in ("artifacts", "executions", "outer"):
+        for action in ("make", "index", "clear"):
+            db.execute(queries[f"{action}_{table}"])
+    kind = "execution" if start.is_execution else "artifact"
+    db.execute(queries[f"begin_{kind}"], {"id": start.id})
+    db.executemany(queries["ignore_artifact"], ignored)
+
+
+def _walk(
+    db: sqlite3.Connection, way: Way, *, first: int, depth: int, until_ns: int | None
+) -> None:
+    """Go on level by level until nothing new is reached."""
+    queries = named("query/walk")
+    into, out_of = way.value
+    has_nested = db.execute(queries["has_nested"]).fetchone() is not None
+    for level in range(first, depth + 1):
+        known = {"depth": level, "into": into, "out_of": out_of, "until_ns": until_ns}
+        if level and not db.execute(queries["to_executions"], known).rowcount:
+            return
+        if has_nested:
+            db.execute(queries["to_inner"], known)
+            db.execute(queries["to_outer"], known)
+        found = db.execute(queries["to_artifacts"], known).rowcount
+        if has_nested:
+            found += db.execute(queries["outer_to_artifacts"], known).rowcount
+        if not found:
+            return
