@@ -103,7 +103,7 @@ class JournalWriter:
         The file cannot be made; nothing is left behind.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but two are optional
         self,
         directory: Path,
         instance: bytes,

@@ -11,6 +11,7 @@ from cmfd.store.node import JournalSlice
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from cmfd.store.jobs import JobWord
     from cmfd.wire.messages import Slice
 
 Range = tuple[int, int, int]
@@ -135,6 +136,7 @@ class Batch:
     pieces: list[JournalSlice] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
     sealed: list[SealMark] = field(default_factory=list)
+    jobs: list[JobWord] = field(default_factory=list)
     client_bytes: int = 0
     piece_bytes: int = 0
 
@@ -170,4 +172,10 @@ class Batch:
     def effect(self, host: str) -> Commit:
         """Return what to ask for; `host` is where the clients are."""
         slices = [item for share in self.shares.values() for item in share.slices(host)]
-        return Commit(self.number, (*slices, *self.pieces), tuple(self.ended), tuple(self.sealed))
+        return Commit(
+            self.number,
+            (*slices, *self.pieces),
+            tuple(self.ended),
+            tuple(self.sealed),
+            tuple(self.jobs),
+        )

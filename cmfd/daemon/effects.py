@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cmfd.store.interpret import SealedPack
+    from cmfd.store.jobs import JobWord
     from cmfd.store.node import JournalSlice
     from cmfd.wire.endpoint import Peer
     from cmfd.wire.messages import AnyMessage
@@ -61,6 +62,16 @@ class FindJournals(msgspec.Struct, frozen=True):
     """Look for journals of processes that never said hello; `JournalsFound`."""
 
 
+class FindJobs(msgspec.Struct, frozen=True):
+    """Look whether root told something new of jobs; `JobsFound`."""
+
+
+class ForgetJob(msgspec.Struct, frozen=True):
+    """Remove what root told of a job: all that it left on this node is published."""
+
+    name: str
+
+
 class ReadJournal(msgspec.Struct, frozen=True):
     """
     Take the next piece of a journal if its process is dead.
@@ -104,6 +115,8 @@ class Commit(msgspec.Struct, frozen=True):
     slices: tuple[JournalSlice, ...]
     ended: tuple[Ended, ...] = ()
     sealed: tuple[SealMark, ...] = ()
+    jobs: tuple[JobWord, ...] = ()
+    """Written first: who may speak of a run depends on it."""
 
 
 class LookAtRuns(msgspec.Struct, frozen=True):
@@ -112,6 +125,16 @@ class LookAtRuns(msgspec.Struct, frozen=True):
 
 class Purge(msgspec.Struct, frozen=True):
     """Drop runs from the node store that were published long enough ago."""
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """Whose a run is, as root or the kernel says."""
+
+    uid: int
+    user: str = ""
+    """Empty: the worker asks for the name."""
+    account: str = ""
+    cluster: str = ""
 
 
 class Seal(msgspec.Struct, frozen=True):
@@ -126,6 +149,10 @@ class Seal(msgspec.Struct, frozen=True):
     site: Path
     final: bool
     outbox: SealedPack | None = None
+    owner: Owner | None = None
+    """In a service for all users; then the operator says which site it is, not `site`."""
+    job_over: bool = False
+    """The batch system said that the run's job has left this node."""
 
 
 class StartMerge(msgspec.Struct, frozen=True):
@@ -148,6 +175,6 @@ class Exit(msgspec.Struct, frozen=True):
 
 Effect = Union[  # noqa: UP007 - the formatter would put a member on each line
 
-    Send, Report, Introduce, Watch, Unwatch, FindJournals, ReadJournal, LeaveJournal, Commit,
-    LookAtRuns, Purge, Seal, StartMerge, Announce, Exit,
+    Send, Report, Introduce, Watch, Unwatch, FindJournals, FindJobs, ForgetJob, ReadJournal,
+    LeaveJournal, Commit, LookAtRuns, Purge, Seal, StartMerge, Announce, Exit,
 ]  # fmt: skip

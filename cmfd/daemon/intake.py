@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cmfd.daemon.figures import Figures
     from cmfd.daemon.options import Options
     from cmfd.daemon.stimuli import CommitFailed, Committed
+    from cmfd.store.jobs import JobWord
     from cmfd.store.node import JournalSlice
     from cmfd.wire.endpoint import Peer
     from cmfd.wire.messages import Slice
@@ -204,6 +205,11 @@ class Intake:
         self.pending.sealed.append(mark)
         self.pending.wanted_by(now_ns)
 
+    def tell(self, word: JobWord, now_ns: int) -> None:
+        """Write what root says of a job."""
+        self.pending.jobs.append(word)
+        self.pending.wanted_by(now_ns)
+
     # -- group commit ----------------------------------------------------------------------
 
     def hurry(self, now_ns: int) -> int:
@@ -352,5 +358,6 @@ class Intake:
         held = sum(batch.client_bytes for batch in batches)
         assert held == sum(s.unacked_bytes for s in sessions) + self._orphaned_bytes
         assert held == sum(share.n_bytes for b in batches for share in b.shares.values())
-        if self.pending.n_slices or self.pending.ended or self.pending.sealed:
+        pending = self.pending
+        if pending.n_slices or pending.ended or pending.sealed or pending.jobs:
             assert self.pending.due_ns is not None, "what is pending is never forgotten"

@@ -24,6 +24,7 @@ from cmfd import config, identity, slurm
 from cmfd.daemon.lock import Lock
 from cmfd.daemon.options import Limits, Options, options_from
 from cmfd.daemon.service import check_service
+from cmfd.daemon.sites import Sites
 from cmfd.daemon.stimuli import FoundJournal, Reloaded, Started
 from cmfd.errors import ConfigError
 from cmfd.wire.endpoint import endpoint, socket_path
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from cmfd.config import Settings
     from cmfd.daemon.perform import Performer
+    from cmfd.daemon.worker import Worker
     from cmfd.store.node import NodeStore
 
 log = logging.getLogger(__name__)
@@ -153,6 +155,7 @@ def _serve(settings: Settings, idle_s: float | None, lock: Lock, cleanup: ExitSt
         node=sockets.gethostname(),
         wake=alarm.ring,
     )
+    worker.sites = _sites(settings)
     performer = Performer(settings, socket, store, worker, watch, lock)
     cleanup.callback(performer.close)
     state = NodeState(_options(settings, idle_s), identity.uuid7(), time.monotonic_ns())
@@ -163,10 +166,10 @@ def _serve(settings: Settings, idle_s: float | None, lock: Lock, cleanup: ExitSt
         watch=watch,
         worker=worker,
         alarm=alarm,
-        reload=lambda: _reload(performer, idle_s),
+        reload=lambda: _reload(performer, worker, idle_s),
     )
     log.info("pid %d serves %s", os.getpid(), settings.node_dir)
-    return loop.run([Started(_journals(settings, store))])
+    return loop.run([*performer.jobs_found(), Started(_journals(settings, store))])
 
 
 def _raise_descriptor_limit() -> None:
@@ -248,7 +251,11 @@ def _options(settings: Settings, idle_s: float | None) -> Options:
     )
 
 
-def _reload(performer: Performer, idle_s: float | None) -> Reloaded | None:
+def _sites(settings: Settings) -> Sites | None:
+    return Sites(settings.system_site, settings.system_readers) if settings.system else None
+
+
+def _reload(performer: Performer, worker: Worker, idle_s: float | None) -> Reloaded | None:
     """Read the settings again; where things are does not change while the daemon runs."""
     try:
         loaded = config.load()
@@ -259,6 +266,7 @@ def _reload(performer: Performer, idle_s: float | None) -> Reloaded | None:
     performer.settings = msgspec.structs.replace(
         loaded, node_dir=kept.node_dir, journal_dir=kept.journal_dir, system=kept.system
     )
+    worker.sites = _sites(performer.settings)
     return Reloaded(_options(performer.settings, idle_s))
 
 

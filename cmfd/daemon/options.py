@@ -52,7 +52,9 @@ class Options:
     host : str
         This node's name.
     default_site : str
-        Where runs go that name no site.
+        Where runs go that name no site; in a service for all users: where all go.
+    all_jobs : bool
+        Record every job that root tells of, also one that logs nothing.
     merge : bool
         Start a merge of a site after packs were published to it unasked.
     idle_ns : int
@@ -63,6 +65,7 @@ class Options:
     host: str
     default_site: str = ""
     system: bool = False
+    all_jobs: bool = True
     merge: bool = False
     commit_interval_ns: int = SECOND_NS // 10
     checkpoint_interval_ns: int = 600 * SECOND_NS
@@ -78,8 +81,9 @@ def options_from(
     return Options(
         own_uid=own_uid,
         host=host,
-        default_site=default_site,
+        default_site=str(settings.system_site) if settings.system else default_site,
         system=settings.system,
+        all_jobs=settings.system_jobs,
         merge=merge,
         commit_interval_ns=round(settings.commit_interval_s * SECOND_NS),
         checkpoint_interval_ns=round(settings.checkpoint_interval_s * SECOND_NS),

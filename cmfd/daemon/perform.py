@@ -25,10 +25,12 @@ from cmfd.daemon import effects as e
 from cmfd.daemon.border import attempt
 from cmfd.daemon.journals import Journals, directory_of, found_by, inspect
 from cmfd.daemon.notify import notify
+from cmfd.daemon.spool import Spool
 from cmfd.daemon.stimuli import (
     CommitFailed,
     Committed,
     Introduced,
+    JobsFound,
     JournalHeld,
     JournalsFound,
     LookFailed,
@@ -40,6 +42,7 @@ from cmfd.daemon.stimuli import (
     Vanished,
 )
 from cmfd.errors import StoreError
+from cmfd.slurm.spool import DIRECTORY as JOBS
 from cmfd.wire.messages import StatusReply, encode
 
 if TYPE_CHECKING:
@@ -95,6 +98,7 @@ class Performer:
         self._lock = lock
         self._started_s = time.monotonic()
         self._journals = Journals(store.committed)
+        self._spool = Spool(settings.node_dir / JOBS)
         self._merges: dict[Path, subprocess.Popen[bytes]] = {}
         self._acts: Mapping[type, Callable[[Any], list[Stimulus]]] = {
             e.Send: self._send,
@@ -103,6 +107,8 @@ class Performer:
             e.Watch: self._add_watch,
             e.Unwatch: self._unwatch,
             e.FindJournals: self._find_journals,
+            e.FindJobs: lambda _: self.jobs_found(),
+            e.ForgetJob: self._forget_job,
             e.ReadJournal: lambda effect: [self._journals.read(effect)],
             e.LeaveJournal: self._leave_journal,
             e.Commit: self._commit,
@@ -166,7 +172,9 @@ class Performer:
         seen = inspect(effect.journal, directory_of(self.settings, uid), effect.instance, uid)
         committed = self._store.committed(effect.instance)
         owner = self._store.owner(effect.instance)
+        # Whose a run is must be known before somebody speaks of it.
         return [
+            *self.jobs_found(),
             Introduced(
                 effect.route,
                 effect.peer,
@@ -175,7 +183,7 @@ class Performer:
                 committed,
                 owner,
                 seen.problem,
-            )
+            ),
         ]
 
     def _add_watch(self, effect: e.Watch) -> list[Stimulus]:
@@ -191,11 +199,20 @@ class Performer:
 
     def _find_journals(self, effect: e.FindJournals) -> list[Stimulus]:
         del effect
-        found = JournalsFound(tuple(found_by(self.settings)))
+        found = [*self.jobs_found(), JournalsFound(tuple(found_by(self.settings)))]
         if self._lock.is_mine:
-            return [found]
+            return found
         # Nobody finds it there any more, and another daemon may be in its place.
-        return [found, StopAsked(f"the node directory {self.settings.node_dir} was removed")]
+        return [*found, StopAsked(f"the node directory {self.settings.node_dir} was removed")]
+
+    def jobs_found(self) -> list[Stimulus]:
+        """Return what root told of jobs since the last time."""
+        news = tuple(self._spool.news()) if self.settings.system else ()
+        return [JobsFound(news)] if news else []
+
+    def _forget_job(self, effect: e.ForgetJob) -> list[Stimulus]:
+        self._spool.remove(effect.name)
+        return []
 
     def _leave_journal(self, effect: e.LeaveJournal) -> list[Stimulus]:
         self._journals.leave(effect)
@@ -223,6 +240,8 @@ class Performer:
         return [Committed(effect.number, took_ns, tuple(unusable))]
 
     def _write(self, effect: e.Commit) -> None:
+        for word in effect.jobs:
+            self._store.announce(word)
         if effect.slices:
             self._store.append(effect.slices)
         for ended in effect.ended:
@@ -238,13 +257,13 @@ class Performer:
         unusable: list[tuple[JournalSlice, str]] = []
         for item in effect.slices:
             self._store.rollback()
-            error = attempt(self._write, e.Commit(effect.number, (item,)))
+            error = attempt(self._write, e.Commit(effect.number, (item,), jobs=effect.jobs))
             if isinstance(error, StoreError):
                 raise error
             if error is not None:
                 unusable.append((item, repr(error)))
         self._store.rollback()
-        self._write(e.Commit(effect.number, (), effect.ended, effect.sealed))
+        self._write(e.Commit(effect.number, (), effect.ended, effect.sealed, effect.jobs))
         return unusable
 
     def _purge(self, effect: e.Purge) -> list[Stimulus]:

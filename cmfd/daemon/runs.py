@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cmfd.daemon.figures import Figures
     from cmfd.daemon.instances import Instances
     from cmfd.daemon.intake import Intake
+    from cmfd.daemon.jobs import Job, Jobs
     from cmfd.daemon.options import Options
     from cmfd.daemon.stimuli import LookFailed, MergeEnded, Published, PublishFailed, RunsSeen
     from cmfd.store.interpret import SealedPack
@@ -91,9 +92,10 @@ class Step(Enum):
 
 @dataclass(eq=False)
 class Ask:
-    """Somebody waits for a run to be sealed."""
+    """Somebody waits for a run to be sealed, or the job that it is named after is over."""
 
     route: bytes
+    """Who waits; empty: nobody does."""
     uid: int
     run: bytes
     site: str
@@ -102,6 +104,10 @@ class Ask:
     step: Step = Step.COMMIT
     waits_for: list[bytes] = field(default_factory=list)
     """Those who have not been looked at since."""
+
+    def answer(self, reply: SealReply | Refused) -> list[Effect]:
+        """Tell who waits what became of it."""
+        return [Send(self.route, reply)] if self.route else []
 
 
 class Runs:
@@ -112,16 +118,17 @@ class Runs:
     ----------
     options : Options
         May be replaced at any time.
-    intake, instances
+    intake, instances, jobs
         The other parts of the state.
     figures : Figures
         Where to count.
     """
 
     def __init__(
-        self, options: Options, intake: Intake, instances: Instances, figures: Figures
+        self, options: Options, intake: Intake, instances: Instances, jobs: Jobs, figures: Figures
     ) -> None:
         self.options = options
+        self.jobs = jobs
         self.intake = intake
         self.instances = instances
         self.figures = figures
@@ -139,6 +146,11 @@ class Runs:
         """Take a request: all that came in before it will be in the pack."""
         after = self.intake.hurry(now_ns)
         self.asks.append(Ask(route, peer.uid, message.run, message.site, after))
+
+    def job_over(self, job: Job, now_ns: int) -> None:
+        """Have all that a job left on this node sealed, without delay."""
+        after = self.intake.hurry(now_ns)
+        self.asks.append(Ask(b"", job.note.uid, job.run, "", after))
 
     def stored(self, batch: Batch, now_ns: int) -> None:
         """Look again after a commit that may have changed how runs stand."""
@@ -167,6 +179,7 @@ class Runs:
         for standing in standings.values():
             self._note(standing, now_ns)
         effects = [effect for ask in list(self.asks) for effect in self._answer(ask)]
+        effects += self.jobs.forget_but({*standings, *(ask.run for ask in self.asks)})
         due = [run for run in self.table.values() if self._is_due(run, now_ns)]
         return effects + [self._seal(run, "") for run in due]
 
@@ -182,8 +195,11 @@ class Runs:
         if run is None:
             run = self.table[standing.run] = Run(standing.run, standing.site, standing.uid)
         was = run.phase
-        run.site = standing.site or self.options.default_site
-        run.is_open = bool(standing.open_instances)
+        # A service publishes where its operator says: it could be made to write anywhere.
+        named = "" if self.options.system else standing.site
+        run.site = named or self.options.default_site
+        run.uid = standing.uid
+        run.is_open = bool(standing.open_instances) or self.jobs.goes_on(run.run)
         run.has_new = standing.has_new
         run.turn(RunTurn.SEEN_OPEN if run.is_open else RunTurn.SEEN_ENDED)
         if run.phase is RunPhase.OPEN and (was is RunPhase.ENDED or run.due_ns is None):
@@ -203,7 +219,12 @@ class Runs:
         run.due_ns = None
         outbox, run.outbox = run.outbox, None
         run.resends = outbox is not None
-        return Seal(run.run, Path(site or run.site), not run.is_open, outbox)
+        if self.options.system:
+            owner, site = self.jobs.owner(run.run, run.uid), ""
+        else:
+            owner = None
+        over = self.jobs.is_over(run.run)
+        return Seal(run.run, Path(site or run.site), not run.is_open, outbox, owner, over)
 
     def published(self, stimulus: Published, now_ns: int) -> list[Effect]:
         """Note it in the store, tell who asked, and have the site merged if nobody did."""
@@ -240,7 +261,7 @@ class Runs:
         self.asks = [ask for ask in self.asks if ask not in served]
         # Others may have come while it was being sealed.
         self._look_wanted = self._look_wanted or bool(self.asks)
-        return [Send(ask.route, reply) for ask in served]
+        return [effect for ask in served for effect in ask.answer(reply)]
 
     def _ask_again(self, run: Run) -> list[Effect]:
         """Have who asked wait for the next pack: the one that was published is older."""
@@ -340,10 +361,10 @@ class Runs:
         if run is not None and ask.uid not in (run.uid, 0):
             self.asks.remove(ask)
             self.figures.counts.refused += 1
-            return [Send(ask.route, Refused(reason=f"run {run.run.hex()} is somebody else's"))]
+            return ask.answer(Refused(reason=f"run {run.run.hex()} is somebody else's"))
         if run is None or (run.is_open and not run.has_new and run.phase is RunPhase.OPEN):
             self.asks.remove(ask)
-            return [Send(ask.route, SealReply(packs=[]))]
+            return ask.answer(SealReply(packs=[]))
         if run.phase is RunPhase.SEALING:
             # Started before the request: what it waited for may not be in it.
             return []
@@ -352,9 +373,8 @@ class Runs:
 
     def give_up(self, reason: str) -> list[Effect]:
         """Tell everybody who still waits that the daemon ends."""
-        effects: list[Effect] = [
-            Send(ask.route, SealReply(packs=[], problem=reason)) for ask in self.asks
-        ]
+        reply = SealReply(packs=[], problem=reason)
+        effects = [effect for ask in self.asks for effect in ask.answer(reply)]
         self.asks.clear()
         return effects
 

@@ -8,10 +8,10 @@ world as stimuli. So any order of events can be tried in a test.
 
 Theory of operation. A message, a dying process, a signal is a stimulus;
 `handle` returns effects; the loop carries them out, and what becomes of them
-comes back as stimuli. The state has four parts: `Reception` (who may say what),
+comes back as stimuli. The state has five parts: `Reception` (who may say what),
 `Intake` (what clients send until it is on disk), `Instances` (processes and
-their journals), `Runs` (what is sealed, when). `NodeState` says which of them
-hears of what, and when the daemon ends.
+their journals), `Jobs` (what root tells of them), `Runs` (what is sealed, when).
+`NodeState` says which of them hears of what, and when the daemon ends.
 
 Times are those of a monotonic clock, in nanoseconds.
 """
@@ -21,10 +21,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from cmfd.daemon.effects import Announce, Effect, Exit, FindJournals, Purge
+from cmfd.daemon.effects import Announce, Effect, Exit, FindJobs, FindJournals, Purge
 from cmfd.daemon.figures import Figures
 from cmfd.daemon.instances import Instances
 from cmfd.daemon.intake import Intake
+from cmfd.daemon.jobs import Jobs
 from cmfd.daemon.options import SECOND_NS
 from cmfd.daemon.reception import Reception
 from cmfd.daemon.runs import Runs
@@ -32,6 +33,7 @@ from cmfd.daemon.stimuli import (
     CommitFailed,
     Committed,
     Introduced,
+    JobsFound,
     JournalGone,
     JournalHeld,
     JournalPiece,
@@ -70,6 +72,8 @@ FIRST_PURGE_NS = 5 * SECOND_NS
 PURGE_INTERVAL_NS = 3600 * SECOND_NS
 FIND_INTERVAL_NS = 10 * SECOND_NS
 """How often to look for processes that died before they could say hello."""
+JOBS_INTERVAL_NS = SECOND_NS
+"""How often to look for what root tells of jobs."""
 
 
 class NodeState:
@@ -92,9 +96,11 @@ class NodeState:
         self.figures = Figures()
         self.intake = Intake(options, self.figures)
         self.instances = Instances(self.intake, self.figures)
-        self.runs = Runs(options, self.intake, self.instances, self.figures)
+        self.jobs = Jobs(options, self.intake)
+        self.runs = Runs(options, self.intake, self.instances, self.jobs, self.figures)
         self._purge_ns = now_ns + FIRST_PURGE_NS
         self._find_ns = now_ns + FIND_INTERVAL_NS
+        self._jobs_ns = now_ns + JOBS_INTERVAL_NS if options.system else None
         self._idle_since_ns: int | None = now_ns
         self._stop_ns: int | None = None  # when it will not wait any longer
         self._ended = False
@@ -106,6 +112,7 @@ class NodeState:
             Vanished: self.reception.vanished,
             Started: self._started,
             JournalsFound: self._journals_found,
+            JobsFound: self._jobs_found,
             ProcessExited: self.instances.exited,
             Unwatchable: self.instances.unwatchable,
             JournalHeld: self.instances.held,
@@ -157,6 +164,11 @@ class NodeState:
         self.runs.journals_found()
         return effects
 
+    def _jobs_found(self, stimulus: JobsFound, now_ns: int) -> list[Effect]:
+        for job in self.jobs.found(stimulus, now_ns):
+            self.runs.job_over(job, now_ns)
+        return []
+
     def _committed(self, stimulus: Committed, now_ns: int) -> list[Effect]:
         for item, reason in stimulus.unusable:
             self.instances.damaged(item.instance, f"block {item.block} cannot be stored: {reason}")
@@ -170,7 +182,7 @@ class NodeState:
     def _reloaded(self, stimulus: Reloaded, now_ns: int) -> list[Effect]:
         del now_ns
         self.options = stimulus.options
-        for part in (self.reception, self.intake, self.runs):
+        for part in (self.reception, self.intake, self.jobs, self.runs):
             part.options = stimulus.options
         log.info("settings were read again")
         return []
@@ -195,6 +207,9 @@ class NodeState:
         if now_ns >= self._find_ns and self._stop_ns is None:
             self._find_ns = now_ns + FIND_INTERVAL_NS
             effects.append(FindJournals())
+        if self._jobs_ns is not None and now_ns >= self._jobs_ns and self._stop_ns is None:
+            self._jobs_ns = now_ns + JOBS_INTERVAL_NS
+            effects.append(FindJobs())
         return effects
 
     def _go_on(self, now_ns: int) -> list[Effect]:
@@ -247,6 +262,7 @@ class NodeState:
             self._stop_ns,
             self._purge_ns,
             self._find_ns if self._stop_ns is None else None,
+            self._jobs_ns if self._stop_ns is None else None,
         )
         return min((part for part in parts if part is not None), default=None)
 
@@ -274,6 +290,7 @@ class NodeState:
             "clients": self.intake.document(uids),
             "instances": self.instances.document(),
             "runs": self.runs.document(uids),
+            "jobs": self.jobs.document(uids),
             "problems": problems,
         }
 
@@ -281,6 +298,7 @@ class NodeState:
         """Assert every invariant of the state."""
         self.intake.check()
         self.instances.check()
+        self.jobs.check()
         self.runs.check()
         for instance, session in self.intake.by_instance.items():
             known = self.instances.table[instance]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cmfd.daemon.options import Options
+    from cmfd.slurm.spool import JobNote
     from cmfd.store.interpret import SealedPack
     from cmfd.store.node import JournalSlice, RunStanding
     from cmfd.wire.endpoint import Peer
@@ -78,6 +79,22 @@ class JournalsFound(msgspec.Struct, frozen=True):
     """The answer to `FindJournals`: all that are there."""
 
     journals: tuple[FoundJournal, ...]
+
+
+class JobSeen(msgspec.Struct, frozen=True):
+    """A note of the job spool that is new."""
+
+    name: str
+    """Of its file, without the ending."""
+    note: JobNote
+    ended: bool
+    """The job has left the node."""
+
+
+class JobsFound(msgspec.Struct, frozen=True):
+    """What root told of jobs since the last time; it comes before what it may bear on."""
+
+    jobs: tuple[JobSeen, ...]
 
 
 class ProcessExited(msgspec.Struct, frozen=True):
@@ -194,7 +211,8 @@ class Tick(msgspec.Struct, frozen=True):
 
 
 Stimulus = Union[  # noqa: UP007 - as for effects
-    Received, Malformed, Introduced, Vanished, Started, JournalsFound, ProcessExited, Unwatchable,
-    JournalHeld, JournalPiece, JournalGone, JournalUnreadable, Committed, CommitFailed, RunsSeen,
-    LookFailed, Published, PublishFailed, MergeEnded, Reloaded, StopAsked, Tick,
+    Received, Malformed, Introduced, Vanished, Started, JournalsFound, JobsFound, ProcessExited,
+    Unwatchable, JournalHeld, JournalPiece, JournalGone, JournalUnreadable, Committed,
+    CommitFailed, RunsSeen, LookFailed, Published, PublishFailed, MergeEnded, Reloaded,
+    StopAsked, Tick,
 ]  # fmt: skip

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cmfd.daemon.effects import Seal
+    from cmfd.daemon.sites import Sites
     from cmfd.store.interpret import SealedPack
 
 
@@ -35,6 +36,11 @@ class Worker:
         For the packs' labels.
     wake : callable
         Called when a result is there.
+
+    Attributes
+    ----------
+    sites : Sites or None
+        Where a service for all users publishes; may be replaced at any time.
     """
 
     def __init__(
@@ -45,6 +51,7 @@ class Worker:
         self._cluster = cluster
         self._node = node
         self._wake = wake
+        self.sites: Sites | None = None
         self._orders: SimpleQueue[Seal] = SimpleQueue()
         self._results: SimpleQueue[Published | PublishFailed] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -67,12 +74,12 @@ class Worker:
             self._wake()
 
     def _work_on(self, effect: Seal) -> None:
-        job = _Job(effect.outbox)
+        job = _Job(effect.outbox, effect.site)
         error = attempt(self._seal_and_publish, effect, job)
         if error is not None:
             self._results.put(PublishFailed(effect.run, str(error) or repr(error), job.sealed))
             return
-        self._results.put(Published(effect.run, effect.site, job.sealed, job.published))
+        self._results.put(Published(effect.run, job.site, job.sealed, job.published))
 
     def _seal_and_publish(self, effect: Seal, job: _Job) -> None:
         # 25 ms of imports that a daemon's start need not wait for.
@@ -88,15 +95,19 @@ class Worker:
                 now_ns=time.time_ns(),
                 cluster=self._cluster,
                 node=self._node,
+                job_over=effect.job_over,
             )
         if job.sealed is not None:
-            job.published = publish(job.sealed.path, effect.site)
+            if effect.owner is not None and self.sites is not None:
+                job.site = self.sites.place(effect.owner)
+            job.published = publish(job.sealed.path, job.site)
             job.sealed.path.unlink(missing_ok=True)
 
 
 class _Job:
     """How far an order has come."""
 
-    def __init__(self, sealed: SealedPack | None) -> None:
+    def __init__(self, sealed: SealedPack | None, site: Path) -> None:
         self.sealed = sealed
+        self.site = site
         self.published: Path | None = None

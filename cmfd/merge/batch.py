@@ -21,6 +21,7 @@ from cmfd.merge.reindex import is_missing, rebuild
 from cmfd.merge.report import MergeReport
 from cmfd.merge.sources import gather
 from cmfd.store.pack import sha256_of
+from cmfd.store.shared import make_directory
 from cmfd.store.site import SiteStore
 
 if TYPE_CHECKING:
@@ -165,5 +166,5 @@ class _Merger:
 
 def _keep(site: Site, pack: Path) -> None:
     target = site.merged(pack.stem)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(target.parent)
     pack.rename(target)

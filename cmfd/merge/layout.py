@@ -18,6 +18,7 @@ import msgspec
 
 from cmfd.errors import ConfigError, NotFoundError
 from cmfd.store.pack import INBOX, PACKS, is_pack_name, merged_path
+from cmfd.store.shared import follow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,6 +138,7 @@ def _write_once(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     try:
         partial.write_text(text, "utf-8")
+        follow(partial)
         try:
             os.link(partial, path)
         except FileExistsError:

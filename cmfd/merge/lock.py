@@ -19,6 +19,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from cmfd.errors import ConfigError, SiteBusyError
+from cmfd.store.shared import follow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +73,7 @@ def _turn(path: Path) -> threading.Lock:
         try:
             if not path.exists():
                 path.touch()
+                follow(path)
             standing = path.stat()
         except OSError as error:
             raise _unusable(path, error) from error

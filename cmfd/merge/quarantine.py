@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cmfd.store.pack import PARTIAL_PREFIX
+from cmfd.store.shared import follow, make_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,11 +38,12 @@ def quarantine(site: Site, pack: Path, reason: str, *, keep: bool = False) -> Pa
     Path
         Where it is now. One of the same name that was there is replaced.
     """
-    site.quarantine.mkdir(exist_ok=True)
+    make_directory(site.quarantine)
     target = site.quarantine / pack.name
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     # The reason first: a pack without one would be a riddle.
-    target.with_name(f"{pack.name}{REASON_SUFFIX}").write_text(
+    why = target.with_name(f"{pack.name}{REASON_SUFFIX}")
+    why.write_text(
         f"{reason}\nfound in {pack.parent} at {at}\nto try again: cmfd merge {target}\n",
         "utf-8",
         errors="backslashreplace",  # paths may have any bytes
@@ -52,4 +54,6 @@ def quarantine(site: Site, pack: Path, reason: str, *, keep: bool = False) -> Pa
         partial.rename(target)
     else:
         pack.rename(target)
+    for path in (why, target):
+        follow(path)
     return target

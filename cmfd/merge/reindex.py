@@ -12,6 +12,7 @@ from cmfd.merge.absorb import absorb_files
 from cmfd.merge.layout import open_site
 from cmfd.merge.lock import merge_lock
 from cmfd.store.connection import connect
+from cmfd.store.shared import follow
 from cmfd.store.site import SiteStore, index_errors
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ def _replace(index: Path, new: Path) -> None:
     if old is None:
         index.with_name(f"{index.name}-journal").unlink(missing_ok=True)
         new.rename(index)
+        follow(index)
         return
     with closing(old), closing(connect(new, readonly=True)) as source, index_errors(index):
         source.backup(old)

@@ -21,6 +21,7 @@ from cmfd.store import purging
 from cmfd.store.columns import encode_points, encode_rows, encode_slots
 from cmfd.store.connection import connect, named
 from cmfd.store.content import upsert
+from cmfd.store.jobs import record_job
 from cmfd.store.migrations import migrate, refresh_views
 from cmfd.store.points import read_points, read_rows, values_per_row
 from cmfd.store.records import Figures, Records
@@ -32,6 +33,8 @@ from cmfd.wire.journal import EVENTS, POINT, POINTS, ROWS, events
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from cmfd.store.jobs import JobWord
 
 _ID_BYTES = 16
 _UINT32 = range(1 << 32)
@@ -304,6 +307,11 @@ class NodeStore:
         )
         self._dirty.clear()
 
+    def announce(self, word: JobWord) -> None:
+        """Take root's word of a job that began on this node, or ended here."""
+        with self._writing():
+            record_job(self._db, self._records, word)
+
     # -- processes that end -------------------------------------------------------------------
 
     def end_instance(self, instance: bytes, at_ns: int) -> None:
@@ -358,7 +366,9 @@ class NodeStore:
             The runs that are no longer here.
         """
         with self._writing():
-            return purging.purge(self._db, before_ns)
+            runs = purging.purge(self._db, before_ns)
+            self._records.purged(runs)
+            return runs
 
     # -- reading what is committed ------------------------------------------------------------
 

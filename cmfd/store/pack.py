@@ -22,6 +22,7 @@ from urllib.parse import quote
 from cmfd.errors import PackError, SchemaTooNewError, StoreError
 from cmfd.store.connection import connect
 from cmfd.store.migrations import APPLICATION_IDS, SCHEMAS, migrate
+from cmfd.store.shared import follow, make_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,9 +129,11 @@ def publish(pack: Path, site_dir: Path, digest: str | None = None) -> Path:
             return there
     partial = inbox / f"{PARTIAL_PREFIX}{secrets.token_hex(8)}"
     try:
-        inbox.mkdir(parents=True, exist_ok=True)
+        site_dir.mkdir(parents=True, exist_ok=True)
+        make_directory(inbox)
         try:
             _copy(pack, partial, digest)
+            follow(partial)
             partial.rename(target)
         finally:
             partial.unlink(missing_ok=True)

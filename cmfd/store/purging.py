@@ -26,7 +26,8 @@ def purge(db: sqlite3.Connection, before_ns: int) -> list[bytes]:
     queries = named("node/purge")
     before = {"before_ns": before_ns}
     runs = [bytes(run) for (run,) in db.execute(queries["purgeable"], before)]
-    _each(db, "drop_", [{"run": run} for run in runs])
+    for run in runs:
+        drop_run(db, run)
     if runs:
         _each(db, "clean_", [{}])
     idle = db.execute(queries["idle"], before).fetchall()
@@ -34,6 +35,11 @@ def purge(db: sqlite3.Connection, before_ns: int) -> list[bytes]:
     gone = [instance for instance, journal in idle if not os.path.lexists(journal)]
     _each(db, "forget_", [{"instance": instance} for instance in gone])
     return runs
+
+
+def drop_run(db: sqlite3.Connection, run: bytes) -> None:
+    """Drop all that is said of a run, and of its executions."""
+    _each(db, "drop_", [{"run": run}])
 
 
 def _each(db: sqlite3.Connection, prefix: str, parameters: list[dict[str, bytes]]) -> None:

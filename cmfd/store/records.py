@@ -14,7 +14,7 @@ import sqlite3
 from collections import Counter
 from dataclasses import dataclass
 from functools import singledispatchmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,9 +22,13 @@ from cmfd.errors import CmfdError
 from cmfd.model import Direction
 from cmfd.store.connection import named
 from cmfd.store.content import upsert
+from cmfd.store.jobs import evict_execution, evict_run
 from cmfd.store.rows import RejectedError, Source, artifact_and_event, check, storable
 from cmfd.wire import messages as m
 from cmfd.wire.messages import decode_record, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 log = logging.getLogger(__name__)
 
@@ -88,15 +92,19 @@ class Records:
         self._figures = figures
         self._sql = named("node/queries")
         self._dropped: Counter[tuple[bytes, str]] = Counter()
+        self._announced: dict[bytes, int] = {}  # runs of jobs, as root said
         self.forget()
 
     def forget(self) -> None:
         """Forget what is known of the database and of this transaction, which was rolled back."""
+        self._forget_known()
+        self.clear()
+
+    def _forget_known(self) -> None:
         self._owners: dict[bytes, int] = {}
         self._runs: dict[bytes, bytes] = {}
         self._ranks: dict[tuple[bytes, bytes], int] = {}
         self._mentions: set[tuple[bytes, bytes]] = set()
-        self.clear()
 
     def clear(self) -> None:
         """Start a new transaction; what the last one said is stored."""
@@ -152,6 +160,39 @@ class Records:
 
     def _put(self, table: str, *row: Any) -> None:
         self._db.execute(upsert(table), row)
+
+    def state(self, record: m.AnyRecord, source: Source) -> None:
+        """Store what the daemon itself has to say of a user's run."""
+        self._store(record, source)
+
+    def announce(self, run: bytes, uid: int) -> None:
+        """Take root's word whose run this is; what others said of it is dropped."""
+        owner = self._owner(run)
+        if owner not in (None, uid, 0):
+            evict_run(self._db, run, uid)
+            self._forget_known()
+            owner = None
+        if owner is None:
+            self._db.execute(self._sql["own"], (run, uid))
+        elif owner != uid:
+            self._db.execute(self._sql["reown"], (uid, run))
+        self._owners[run] = uid
+        self._announced[run] = uid
+
+    def purged(self, runs: Iterable[bytes]) -> None:
+        """Forget runs that were dropped."""
+        for run in runs:
+            self._announced.pop(run, None)
+        self._forget_known()
+
+    def _make_way(self, source: Source, run: bytes, execution: bytes) -> None:
+        """Take an execution of a job's run from who has no job to speak of it for."""
+        owner = self._owner(execution)
+        if owner in (None, source.uid) or self._announced.get(run) != source.uid:
+            return
+        if self._announced.get(self.run_of(execution) or b"") != owner:
+            evict_execution(self._db, execution, source.uid)
+            self._forget_known()
 
     # -- whose it is, and who speaks of it --------------------------------------------------
 
@@ -217,6 +258,7 @@ class Records:
 
     @_store.register
     def _execution_begin(self, r: m.ExecutionBegin, source: Source) -> None:
+        self._make_way(source, r.run, r.execution)
         before = self.run_of(r.execution)
         mentioned = self._db.execute(self._sql["mentioned_by"], (r.execution,)).fetchall()
         self._claim_run(source, r.run, r.execution)

@@ -22,6 +22,7 @@ from cmfd.store.connection import atomic, connect, named, sql, statements
 from cmfd.store.digest import content_digest
 from cmfd.store.migrations import check, migrate, refresh_views, version_of
 from cmfd.store.pack import damage, open_untrusted
+from cmfd.store.shared import follow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -67,6 +68,8 @@ class SiteStore:
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         self.path = path
         self._db = connect(path, readonly=readonly)
+        if not readonly:
+            follow(path)
         try:
             with index_errors(path):
                 if readonly:

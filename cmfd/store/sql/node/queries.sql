@@ -52,6 +52,18 @@ INSERT INTO owner (subject, uid) VALUES (?, ?);
 -- name: mention
 INSERT OR IGNORE INTO mention (subject, instance) VALUES (?, ?);
 
+-- name: reown
+UPDATE owner SET uid = ? WHERE subject = ?;
+
+-- name: mentions
+SELECT 1 FROM mention WHERE subject = ? AND instance = ?;
+
+-- name: stands
+SELECT 1 FROM standing WHERE run = ?;
+
+-- name: move_execution
+UPDATE execution SET run = ? WHERE execution = ?;
+
 -- name: stand
 INSERT OR IGNORE INTO standing (run, seq, site, site_ns, sealed_seq, finished) VALUES (?, 0, '', 0, 0, 0);
 

@@ -1,0 +1,131 @@
+"""
+Jobs that the batch system announces on this node, as root tells of them.
+
+Law: who owns a run that is named after a job is root's word, whoever spoke of it first. Such a run
+goes on as long as its job is on the node, and what root told of it is kept until all that the job
+left here is published.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cmfd.daemon.effects import Effect, ForgetJob, Owner
+from cmfd.identity import run_of_job
+from cmfd.store.jobs import JobWord
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from cmfd.daemon.intake import Intake
+    from cmfd.daemon.options import Options
+    from cmfd.daemon.stimuli import JobsFound
+    from cmfd.slurm.spool import JobNote
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Job:
+    """
+    One start of a job, or of one component of a het job, on this node.
+
+    Attributes
+    ----------
+    run : bytes
+        The run that it is; components of one job share it.
+    ended : bool
+        It has left the node.
+    """
+
+    name: str
+    note: JobNote
+    run: bytes
+    ended: bool = False
+
+
+class Jobs:
+    """
+    Every job that root told of and that is not published whole.
+
+    Parameters
+    ----------
+    options : Options
+        May be replaced at any time.
+    intake : Intake
+        Where what root says is written.
+    """
+
+    def __init__(self, options: Options, intake: Intake) -> None:
+        self.options = options
+        self.intake = intake
+        self.by_name: dict[str, Job] = {}
+        self.by_run: dict[bytes, list[Job]] = {}
+
+    def found(self, stimulus: JobsFound, now_ns: int) -> list[Job]:
+        """Take in what root told; returns the jobs that are over with it."""
+        over = []
+        for seen in stimulus.jobs:
+            job = self.by_name.get(seen.name) or self._begun(seen.name, seen.note)
+            if seen.ended and not job.ended:
+                job.ended = True
+                if self.is_over(job.run):
+                    over.append(job)
+            self.intake.tell(
+                JobWord(job.run, seen.note, ended=seen.ended, always=self.options.all_jobs), now_ns
+            )
+        return over
+
+    def _begun(self, name: str, note: JobNote) -> Job:
+        job = Job(name, note, run_of_job(note.cluster, note.job, note.restart))
+        log.info("job %s of user %d is run %s", name, note.uid, job.run.hex())
+        self.by_name[name] = job
+        self.by_run.setdefault(job.run, []).append(job)
+        return job
+
+    def goes_on(self, run: bytes) -> bool:
+        """Tell whether the job that a run is named after is on the node."""
+        return any(not job.ended for job in self.by_run.get(run, ()))
+
+    def is_over(self, run: bytes) -> bool:
+        """Tell whether root said that the job of a run has left the node."""
+        return run in self.by_run and not self.goes_on(run)
+
+    def owner(self, run: bytes, uid: int) -> Owner:
+        """Say whose a run is, for the place where it is published."""
+        job = next(iter(self.by_run.get(run, ())), None)
+        if job is None:
+            return Owner(uid)
+        note = job.note
+        return Owner(note.uid, note.user, note.account, note.cluster)
+
+    def forget_but(self, runs: Collection[bytes]) -> list[Effect]:
+        """Forget the jobs that are over, but for those of runs that are not published whole."""
+        done = [run for run in self.by_run if run not in runs and self.is_over(run)]
+        return [
+            ForgetJob(self.by_name.pop(job.name).name)
+            for run in done
+            for job in self.by_run.pop(run)
+        ]
+
+    def document(self, uids: set[int] | None) -> list[dict[str, object]]:
+        """Describe the jobs; `uids`: only theirs."""
+        return [
+            {
+                "job": job.note.job,
+                "restart": job.note.restart,
+                "run": job.run.hex(),
+                "uid": job.note.uid,
+                "ended": job.ended,
+            }
+            for job in self.by_name.values()
+            if uids is None or job.note.uid in uids
+        ]
+
+    def check(self) -> None:
+        """Assert the invariants."""
+        listed = [job for jobs in self.by_run.values() for job in jobs]
+        assert {id(job) for job in listed} == {id(job) for job in self.by_name.values()}
+        assert all(self.by_run.values()), "no run is kept for a job that is forgotten"

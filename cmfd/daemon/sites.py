@@ -1,0 +1,142 @@
+"""
+Where a service for all users publishes: the place that its operator named, made if need be.
+
+A site that it makes is for the user whose it is and for the groups that the operator named, by an
+access control list, which what is made in it later inherits. One that is there keeps its mode.
+"""
+
+from __future__ import annotations
+
+import grp
+import logging
+import os
+import pwd
+import re
+import struct
+from contextlib import suppress
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cmfd.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cmfd.daemon.effects import Owner
+
+log = logging.getLogger(__name__)
+
+_FIELD = re.compile(r"\{(user|uid|account|cluster)\}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]*")
+NOBODY_S = "none"
+"""Stands for what is not known, or is no name for a directory: users choose some of these."""
+
+_USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+_ENTRY = struct.Struct("<HHI")
+_NO_ID = 0xFFFFFFFF
+_READ = 0o5
+
+
+class Sites:
+    """
+    The sites of a service.
+
+    Parameters
+    ----------
+    template : Path
+        `Settings.system_site`.
+    readers : iterable of str
+        `Settings.system_readers`.
+    """
+
+    def __init__(self, template: Path, readers: Iterable[str]) -> None:
+        self._template = template
+        self._readers = tuple(readers)
+        self._names: dict[int, str] = {}
+
+    def place(self, owner: Owner) -> Path:
+        """
+        Return the site of a user's run; made if it is missing.
+
+        Raises
+        ------
+        StoreError
+            It cannot be: what it would lie in is not there, or cannot be written.
+        """
+        fields = {
+            "user": owner.user or self._name(owner.uid),
+            "uid": str(owner.uid),
+            "account": owner.account,
+            "cluster": owner.cluster,
+        }
+        parts = self._template.parts
+        fixed = list(takewhile(lambda part: not _FIELD.search(part), parts))
+        site = Path(*(_filled(part, fields) for part in parts))
+        if not site.is_dir():
+            groups = [_filled(name, fields) for name in self._readers]
+            self._make(site, len(fixed), self._users(owner), groups)
+        return site
+
+    def _users(self, owner: Owner) -> list[int]:
+        """Return who a site is: a user, unless it is for many."""
+        alone = "{user}" in str(self._template) or "{uid}" in str(self._template)
+        return [owner.uid] if alone else []
+
+    def _name(self, uid: int) -> str:
+        """Return a user's name: asked once, since a server of names may be slow."""
+        if uid not in self._names:
+            try:
+                self._names[uid] = pwd.getpwuid(uid).pw_name
+            except KeyError:
+                return str(uid)
+        return self._names[uid]
+
+    @staticmethod
+    def _make(site: Path, n_fixed: int, uids: list[int], groups: list[str]) -> None:
+        """Make a site and what is missing above it, but nothing of what the template fixes."""
+        missing = [path for path in (site, *site.parents) if not path.exists()]
+        try:
+            for path in reversed(missing):
+                if len(path.parts) <= n_fixed:  # perhaps what should be mounted there is not
+                    raise FileNotFoundError(f"{path} is not there")
+                path.mkdir(mode=0o700)
+                grant(path, uids if path == site else [], groups)
+        except OSError as error:
+            raise StoreError(
+                f"the site {site} cannot be made: {error}. What is to be published is kept. Make "
+                "it, for the daemon's user to write to, or correct `system_site`"
+            ) from error
+
+
+def _filled(text: str, fields: dict[str, str]) -> str:
+    """Fill in a template's fields."""
+
+    def value(match: re.Match[str]) -> str:
+        known = fields[match[1]]
+        return known if _NAME.fullmatch(known) else NOBODY_S
+
+    return _FIELD.sub(value, text)
+
+
+def grant(path: Path, uids: Iterable[int], groups: Iterable[str]) -> None:
+    """Let users and groups, and nobody else, read a directory of one's own and what comes in it."""
+    gids = []
+    for name in groups:
+        with suppress(KeyError):
+            gids.append(grp.getgrnam(name).gr_gid)
+    entries = [(_USER_OBJ, 0o7, _NO_ID)]
+    entries += [(_USER, _READ, uid) for uid in sorted(uids)]
+    entries += [(_GROUP_OBJ, 0, _NO_ID)]
+    entries += [(_GROUP, _READ, gid) for gid in sorted(gids)]
+    entries += [(_MASK, _READ, _NO_ID), (_OTHER, 0, _NO_ID)]
+    acl = struct.pack("<I", 2) + b"".join(_ENTRY.pack(*entry) for entry in entries)
+    try:
+        for kind in ("access", "default"):
+            os.setxattr(path, f"system.posix_acl_{kind}", acl)
+    except OSError as error:
+        log.warning(
+            "%s is for the daemon's user alone: its file system keeps no access control lists (%s)."
+            " Set its mode and group for those who are to read it",
+            path, error,
+        )  # fmt: skip

@@ -1,0 +1,74 @@
+"""Reading what root tells of jobs: see `cmfd.slurm.spool` and docs/job-spool.md."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cmfd.daemon.stimuli import JobSeen
+from cmfd.errors import ConfigError
+from cmfd.slurm.spool import BEGIN, END, read_note
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cmfd.slurm.spool import JobNote
+
+log = logging.getLogger(__name__)
+
+
+class Spool:
+    """
+    The directory in which root's notes appear.
+
+    Parameters
+    ----------
+    directory : Path
+        Need not exist: then no batch system tells anything.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._known: set[str] = set()
+
+    def news(self) -> Iterator[JobSeen]:
+        """Yield what is there since the last call; that a job began comes before that it ended."""
+        try:
+            names = {path.name for path in self._directory.iterdir()}
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            log.error("the job spool %s cannot be read: %s", self._directory, error)  # noqa: TRY400 - says all
+            return
+        self._known &= names
+        for name in sorted(names - self._known):
+            stem, dot, kind = name.rpartition(".")
+            if dot + kind not in (BEGIN, END):
+                continue
+            with suppress(FileNotFoundError):  # root has cleared it away
+                note = self._read(name)
+                self._known.add(name)
+                if note is not None:
+                    yield JobSeen(stem, note, ended=dot + kind == END)
+
+    def _read(self, name: str) -> JobNote | None:
+        try:
+            return read_note(self._directory / name)
+        except FileNotFoundError:
+            raise
+        except (ConfigError, OSError) as error:
+            log.error("a note of the job spool is passed over: %s", error)  # noqa: TRY400 - says all
+            return None
+
+    def remove(self, name: str) -> None:
+        """Remove what told of a job; `.end` last, which alone says enough."""
+        for kind in (BEGIN, END):
+            self._remove(f"{name}{kind}")
+
+    def _remove(self, name: str) -> None:
+        try:
+            (self._directory / name).unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("the note %s stays in the job spool: %s", name, error)
