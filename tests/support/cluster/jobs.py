@@ -141,13 +141,14 @@ def wait_for_job(cluster: Cluster, job: str, timeout_s: float) -> JobEnd:
     rows: list[dict[str, str]] = []
 
     def is_accounted() -> bool:
-        rows[:] = accounted(cluster, job)
+        before, rows[:] = rows.copy(), accounted(cluster, job)
         main = [row for row in rows if "." not in row["JobID"]]
         named = all(row["JobName"] != "allocation" and row["Partition"] for row in main)
         ended = all(row["State"].split()[0] in (*ENDED, "REQUEUED") for row in rows)
-        return bool(main) and named and ended and main[-1]["State"] != "REQUEUED"
+        is_settled = rows == before  # a step may come after its job
+        return is_settled and bool(main) and named and ended and main[-1]["State"] != "REQUEUED"
 
-    wait_for(is_accounted, f"job {job} is accounted", LAG_S, every_s=0.2)
+    wait_for(is_accounted, f"job {job} is accounted", LAG_S, every_s=0.4)
     last = [row for row in rows if "." not in row["JobID"]][-1]
     return JobEnd(last["State"].split()[0], last["ExitCode"], tuple(rows))
 
