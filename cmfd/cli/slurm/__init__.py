@@ -7,7 +7,9 @@ import click
 from cmfd.cli.help import example
 from cmfd.cli.lazy import LazyGroup
 
-COMMANDS: tuple[str, ...] = ("enrich", "install", "uninstall")
+COMMANDS: tuple[str, ...] = (
+    "submit", "batch", "deliver", "enrich", "install", "uninstall",
+)  # fmt: skip
 """In the order of a job's life."""
 
 
