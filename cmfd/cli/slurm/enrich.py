@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cmfd.model import Id
+
+_MOST_REASONS = 5
 
 
 @example(
@@ -100,4 +103,6 @@ def _text(done: EnrichReport) -> str:
         (done.unknown, "unknown to SLURM"),
     ):
         parts += [f"{len(runs)} {word}"] if runs else []
-    return ", ".join(parts)
+    why = Counter(done.unknown.values()).most_common(_MOST_REASONS)
+    reasons = [f"  {units.count(n_runs, 'run')}: {reason}" for reason, n_runs in why]
+    return printable_lines("\n".join((", ".join(parts), *reasons)))
