@@ -336,9 +336,10 @@ class Execution:
         self._session.hashing.submit(lambda: self._hash(token, absolute, (size_bytes, mtime_ns)))
 
     def _hash(self, token: int, absolute: str, touched: tuple[int, int]) -> None:
-        from cmfd.content.files import Hash, hash_path  # noqa: PLC0415 - off the caller's path
+        from cmfd.content.cache import identify  # noqa: PLC0415 - off the caller's path
+        from cmfd.content.files import Hash  # noqa: PLC0415 - as above
 
-        found = hash_path(absolute)
+        found = identify(absolute, self._session.settings.own_journal_dir / "hashes")
         if found.digest and _size_and_time(absolute) != touched:
             found = Hash(problem=f"it was changed before it was read: {absolute}")
         self._session.append(

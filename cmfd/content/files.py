@@ -124,6 +124,30 @@ def _walk(root: str, stamps: dict[str, _Stamp]) -> Iterator[str]:
                     entry.stat()  # raises when it leads nowhere: content is missing
 
 
+def states_below(root: str) -> list[tuple[str, os.stat_result]]:
+    """
+    Return the names and states of a directory's files and directories, as far as they count.
+
+    Parameters
+    ----------
+    root : str
+        A directory.
+
+    Returns
+    -------
+    list of (str, os.stat_result)
+        Files as their links lead; in the order of their names.
+
+    Raises
+    ------
+    OSError
+        Something cannot be listed, or a link leads nowhere.
+    """
+    directories: dict[str, _Stamp] = {}
+    names = [*_walk(root, directories), *directories]
+    return [(name.removeprefix(root), os.stat(name)) for name in sorted(names)]  # noqa: PTH116 - as above
+
+
 def _is_ignored(directory: os.DirEntry[str]) -> bool:
     """Tell whether DVC leaves a directory out."""
     return directory.name in _IGNORED_DIRECTORIES or os.path.lexists(f"{directory.path}/.dvc")

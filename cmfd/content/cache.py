@@ -1,0 +1,164 @@
+"""
+Content that was identified once on a node, by whichever process, is not read again.
+
+What a path holds is told from what it held before by its *state*: device, inode, size, times of
+modification and of change, of a file or of every file and directory below a directory. One small
+file for each state remembers the `Hash`, and is locked while somebody finds it out: of many ranks
+that name one input, one reads it, and the others wait for its word.
+
+A state is not trusted as long as the content might be changed again within the same tick of the
+file system's clock (git calls such files racy): then only those who waited meanwhile believe it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import stat
+import time
+from contextlib import suppress
+
+import msgspec
+
+from cmfd.content.files import Hash, hash_path, states_below
+
+RACY_NS = 2_000_000_000
+"""Content that changed less than this before it was read may change within the same tick."""
+
+WORTH_BYTES = 1 << 16
+"""A smaller file is read faster than its state is looked up."""
+
+KEPT_S = 30 * 86400
+"""How long a state that nobody asks for is remembered."""
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    """What was found at a state; `racy`: for those only who waited for it."""
+
+    found: Hash
+    racy: bool = False
+
+
+def identify(path: str | os.PathLike[str], directory: str | os.PathLike[str] | None) -> Hash:
+    """
+    Identify the content of a file or directory, or remember it.
+
+    Parameters
+    ----------
+    path : path-like
+        A link is followed.
+    directory : path-like or None
+        Where states are remembered: private to a user, on node-local disk. None: nowhere.
+
+    Returns
+    -------
+    Hash
+        As `hash_path` finds it; with a `problem`, it is not remembered. A directory that cannot
+        be used costs what it would have spared, and nothing else.
+    """
+    named = os.fspath(path)
+    if directory is None:
+        return hash_path(named)
+    try:
+        key, changed_ns = _state(named)
+        if not key:
+            return hash_path(named)
+        descriptor = _open(os.fspath(directory), key)
+    except OSError:  # of the path: hashing says which; of the directory: nobody needs it
+        return hash_path(named)
+    try:
+        return _remembered(descriptor, named, key, changed_ns)
+    except OSError:
+        return hash_path(named)
+    finally:
+        os.close(descriptor)
+
+
+def _remembered(descriptor: int, path: str, key: str, changed_ns: int) -> Hash:
+    """Return what the entry says, or fill it in; who comes meanwhile waits."""
+    waited = _lock(descriptor)
+    entry = _read(descriptor)
+    if entry is not None and (waited or not entry.racy):
+        return entry.found
+    began_ns = time.time_ns()
+    found = hash_path(path)
+    if not found.problem and _state(path)[0] == key:
+        racy = began_ns - changed_ns < RACY_NS
+        data = msgspec.json.encode(_Entry(found, racy)) + b"\n"
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, data, 0)
+    return found
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock an entry; tell whether somebody else had it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return True
+    return False
+
+
+def _read(descriptor: int) -> _Entry | None:
+    """Return what an entry says; nothing of one that a killed process left half."""
+    data = os.pread(descriptor, 4096, 0)
+    with suppress(msgspec.MsgspecError):
+        if data.endswith(b"\n"):
+            return msgspec.json.decode(data, type=_Entry)
+    return None
+
+
+def _open(directory: str, key: str) -> int:
+    os.makedirs(directory, mode=0o700, exist_ok=True)  # noqa: PTH103 - pathlib costs import time
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(os.path.join(directory, key), flags, 0o600)  # noqa: PTH118 - as above
+    os.utime(descriptor)  # it was asked for: kept for longer
+    return descriptor
+
+
+def _state(path: str) -> tuple[str, int]:
+    """Return a name for the state of a path, or none where that is not worth it, and its age."""
+    found = os.stat(path)  # noqa: PTH116 - as above
+    digest = hashlib.sha256()
+    changed_ns = 0
+    if stat.S_ISDIR(found.st_mode):
+        states = states_below(path.rstrip("/") or "/")
+    elif found.st_size < WORTH_BYTES:
+        return "", 0
+    else:
+        states = [("", found)]
+    for name, at in states:
+        marks = (at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
+        digest.update(f"{len(name)}:{name}".encode("utf-8", "surrogateescape"))
+        digest.update(" ".join(map(str, marks)).encode())
+        changed_ns = max(changed_ns, at.st_mtime_ns, at.st_ctime_ns)
+    return digest.hexdigest()[:32], changed_ns
+
+
+def forget(directory: str | os.PathLike[str], older_than_s: float = KEPT_S) -> int:
+    """
+    Forget states that nobody asked for lately.
+
+    Parameters
+    ----------
+    directory : path-like
+        Where they are remembered.
+    older_than_s : float
+        How long ago they were asked for last.
+
+    Returns
+    -------
+    int
+        How many were forgotten.
+    """
+    before_s = time.time() - older_than_s
+    forgotten = 0
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if entry.stat(follow_symlinks=False).st_mtime < before_s:
+                    os.unlink(entry.path)  # noqa: PTH108 - as above
+                    forgotten += 1
+    return forgotten
