@@ -1,13 +1,16 @@
--- How busy each rank of an execution was, busiest first.
+-- How busy each rank of an execution was, busiest first. Of one of which only its wrapper tells, that.
 SELECT
     p.rank,
     min(p.host) AS host,
-    CAST(total(s.cpu_user_ns + s.cpu_system_ns) AS INTEGER) AS busy_ns
+    CAST(
+        CASE WHEN max(p.role <> 'wrapper')
+            THEN total((p.role <> 'wrapper') * (s.cpu_user_ns + s.cpu_system_ns))
+            ELSE total(s.cpu_user_ns + s.cpu_system_ns) END AS INTEGER
+    ) AS busy_ns
 FROM execution AS e
 JOIN process AS p ON p.execution_id = e.id
 LEFT JOIN process_state AS s ON s.execution_id = p.execution_id AND s.instance = p.instance
 WHERE e.execution = :execution
-  AND p.role <> 'wrapper'
 GROUP BY p.rank
 ORDER BY busy_ns DESC, p.rank
 LIMIT :limit

@@ -22,22 +22,23 @@ process_load AS (
     JOIN process AS p ON p.execution_id = e.id
     LEFT JOIN process_state AS s ON s.execution_id = p.execution_id AND s.instance = p.instance
 ),
--- A rank is all processes that have its number.
+-- A rank is all processes that have its number; of one of which only its wrapper tells, that.
 rank_load AS (
     SELECT
         execution_id,
-        is_rank,
-        CAST(total(cpu_ns) AS INTEGER) AS busy_ns,
+        CAST(
+            CASE WHEN max(is_rank) THEN total(is_rank * cpu_ns) ELSE total(cpu_ns) END AS INTEGER
+        ) AS busy_ns,
         max(at_ns) AS read_ns
     FROM process_load
-    GROUP BY execution_id, rank, is_rank
+    GROUP BY execution_id, rank
 ),
 load AS (
     SELECT
         execution_id,
-        sum(is_rank) AS n_ranks,
-        CAST(total(is_rank * busy_ns) AS INTEGER) AS busy_ns,
-        max(is_rank * busy_ns) AS worst_ns,
+        count(*) AS n_ranks,
+        CAST(total(busy_ns) AS INTEGER) AS busy_ns,
+        max(busy_ns) AS worst_ns,
         max(read_ns) AS read_ns
     FROM rank_load
     GROUP BY execution_id

@@ -45,7 +45,7 @@ SELECT
     (SELECT count(*) FROM process AS p WHERE p.execution_id = e.id) AS n_processes,
     (
         SELECT count(DISTINCT p.rank) FROM process AS p
-        WHERE p.execution_id = e.id AND p.role = 'rank'
+        WHERE p.execution_id = e.id AND p.role <> 'worker'
     ) AS n_ranks,
     (SELECT max(p.size) FROM process AS p WHERE p.execution_id = e.id) AS size,
     -- A wrapper's reading includes the children that it waited for, which may be the ranks.
