@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -11,7 +11,10 @@ from cmfd.cli import child, options
 from cmfd.cli.help import example
 from cmfd.cli.wrapped import Order, Wrapped, param_of
 
+F = TypeVar("F", bound="Callable[..., Any]")
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from signal import Signals
 
     ParamOfPair = click.ParamType[tuple[str, Any]]
@@ -36,16 +39,30 @@ class _Assignment(ParamOfPair):
             self.fail(str(error), param, ctx)
 
 
+_ORDER = (
+    click.option("--pipeline", metavar="P", help="Default: the name of the working directory."),
+    click.option("--stage", metavar="S", help="Default: the name of the script or program."),
+    click.option("--name", default="", metavar="N", help="A name for the run, for people."),
+    click.option("--param", "params", multiple=True, type=_Assignment(), help="A parameter."),
+    click.option("-i", "--input", "inputs", multiple=True, metavar="PATH", help="What it reads."),
+    click.option(
+        "-o", "--output", "outputs", multiple=True, metavar="PATH", help="What it writes."
+    ),
+    options.site_if_given,
+)
+
+
+def order_options(function: F) -> F:
+    """Add the options that say what is run, and as what: the fields of `Order`."""
+    for option in reversed(_ORDER):
+        function = option(function)
+    return function
+
+
 # Options end where the command begins, with or without "--".
 @example("cmfd run --pipeline digits --stage train --param C=10 -i data.csv -- python train.py")
 @click.command("run", context_settings={"allow_interspersed_args": False})
-@click.option("--pipeline", metavar="P", help="Default: the name of the working directory.")
-@click.option("--stage", metavar="S", help="Default: the name of the script or program.")
-@click.option("--name", default="", metavar="N", help="A name for the run, for people.")
-@click.option("--param", "params", multiple=True, type=_Assignment(), help="A parameter.")
-@click.option("-i", "--input", "inputs", multiple=True, metavar="PATH", help="What it reads.")
-@click.option("-o", "--output", "outputs", multiple=True, metavar="PATH", help="What it writes.")
-@options.site_if_given
+@order_options
 @options.as_json
 @options.quiet
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -61,7 +78,7 @@ def command(*, as_json: bool, quiet: bool, **order: Any) -> None:
     blocked = child.take_signals()
     wrapped = Wrapped(Order(**order))
     wrapped.begin()
-    ended = _run(wrapped, blocked)
+    ended = run_and_wait(wrapped, blocked)
     try:
         child.let_signals_interrupt()
         wrapped.end(ended)
@@ -73,8 +90,8 @@ def command(*, as_json: bool, quiet: bool, **order: Any) -> None:
         child.leave_as(ended)
 
 
-def _run(wrapped: Wrapped, blocked: set[Signals]) -> child.Ended:
-    """Run the command to its end."""
+def run_and_wait(wrapped: Wrapped, blocked: set[Signals]) -> child.Ended:
+    """Run the command to its end; `blocked` is what `child.take_signals` returned."""
     words = wrapped.order.command
     try:
         pid = child.spawn(words, wrapped.environ(), blocked)

@@ -146,6 +146,10 @@ class Wrapped:
             ensure_daemon(self.settings)
         import cmfd.cli.stored  # noqa: F401, PLC0415 - so the command does not wait for it
 
+    def is_whole_run(self, plan: start.Plan) -> bool:
+        """Tell whether the run ends as this command does."""
+        return plan.run.derived_from == "new"
+
     @harmless()
     def end(self, ended: Ended) -> None:
         """Record how the command ended, and hand over all that was recorded."""
@@ -158,7 +162,7 @@ class Wrapped:
         self._execution.close(
             status, ended.exit_code, ended.signal, whole=self.rank.size == 1, usage=ended.usage
         )
-        if self.plan.run.derived_from == "new":
+        if self.is_whole_run(self.plan):
             self.session.append(
                 RunEnd(
                     at_ns=time.time_ns(), run=self.plan.run.run, status=status.value,

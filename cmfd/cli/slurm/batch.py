@@ -1,0 +1,148 @@
+"""`cmfd slurm batch`: a job's script, run as `cmfd slurm submit` had it submitted."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cmfd.cli import child
+from cmfd.cli.help import example
+from cmfd.cli.run import order_options, run_and_wait
+from cmfd.cli.wrapped import Order, Wrapped
+from cmfd.client.warn import harmless
+from cmfd.errors import CmfdError
+from cmfd.slurm.commands import find
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cmfd.client import start
+
+_DELIVER_S = 60.0
+"""How long all nodes together may take; SLURM gives a job at its time limit 30 s more."""
+
+
+# Options end where the command begins.
+@example("cmfd slurm batch --pipeline heat -- /bin/bash job.sh")
+@click.command("batch", hidden=True, context_settings={"allow_interspersed_args": False})
+@order_options
+@click.option(
+    "--script",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The job's script, removed at the end with its directory.",
+)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def command(*, script: Path | None, **order: Any) -> None:
+    """
+    Run a job's script as the whole of a run, and bring to the site what all nodes have of it.
+
+    This is what a job runs that `cmfd slurm submit` submitted; there is no need to call it. As
+    `cmfd run`, it ends as COMMAND ended.
+    """
+    blocked = child.take_signals()
+    job = JobScript(Order(**order))
+    job.begin()
+    ended = run_and_wait(job, blocked)
+    try:
+        child.let_signals_interrupt()
+        _remove(script)
+        job.end(ended)
+        job.deliver()
+    except KeyboardInterrupt:
+        click.echo("cmfd: interrupted; what was recorded is kept on the job's nodes.", err=True)
+    finally:
+        child.leave_as(ended)
+
+
+def _remove(script: Path | None) -> None:
+    if script is not None:
+        with suppress(OSError):
+            script.unlink()
+            script.parent.rmdir()
+
+
+class JobScript(Wrapped):
+    """A job's script: its run ends as it ends, and its end delivers for all of the job's steps."""
+
+    def is_whole_run(self, plan: start.Plan) -> bool:
+        """Tell whether the run is this job's."""
+        return plan.run.derived_from != "inherited"
+
+    def environ(self) -> dict[str, str]:
+        """Return the script's environment: steps leave their nodes' packs to the job's end."""
+        return {**super().environ(), "CMFD_DELIVER": "job"}
+
+    @harmless()
+    def deliver(self) -> None:
+        """Have every node publish what it has of the run, and merge all of it."""
+        if self.plan is None or self.settings.system:
+            return  # the node's own service does it, once it is told that the job is over
+        environ = super().environ()
+        deliver = (sys.executable, "-m", "cmfd", "slurm", "deliver")
+        done = [_succeeds([*words, *deliver], environ) for words in _launches(os.environ)]
+        if not done or not all(done):
+            _succeeds(deliver, environ)
+        self._merge(Path(self.plan.site))
+
+    def _merge(self, site: Path) -> None:
+        from cmfd.merge.batch import merge_site  # noqa: PLC0415 - not before the script
+
+        try:
+            left_out = self.settings.auto_merge and merge_site(site).skipped
+        except (CmfdError, OSError) as error:
+            left_out = [(site, str(error))]
+        for path, reason in left_out or ():
+            click.echo(f"cmfd: {path}: {reason}", err=True)
+
+
+def _launches(environ: Mapping[str, str]) -> Iterator[list[str]]:
+    """Yield what starts one task on each node of a job of several; nothing for a job of one."""
+    srun = find("srun", environ)
+    if srun is None:
+        return
+    n_components = int(environ.get("SLURM_HET_SIZE", "1"))
+    for component in range(n_components):
+        own = f"_HET_GROUP_{component}" if n_components > 1 else ""
+        n_nodes = environ.get(f"SLURM_JOB_NUM_NODES{own}", "1")
+        if n_nodes == "1" and n_components == 1:
+            return
+        words = [
+            srun, "--overlap", f"--nodes={n_nodes}", f"--ntasks={n_nodes}", "--ntasks-per-node=1",
+            "--cpus-per-task=1", "--mem=0", "--mpi=none", "--kill-on-bad-exit=0", "--wait=0",
+            "--quiet", "--input=none", "--output=none", "--job-name=cmfd-deliver",
+        ]  # fmt: skip
+        yield [*words, f"--het-group={component}"] if n_components > 1 else words
+
+
+def _succeeds(words: list[str] | tuple[str, ...], environ: Mapping[str, str]) -> bool:
+    """Run a command whose standard error is this one's; tell whether it did what it was to."""
+    # What a script asked for its own steps is not for this one.
+    environ = {key: value for key, value in environ.items() if key not in _FOR_STEPS}
+    try:
+        done = subprocess.run(  # noqa: S603 - ourselves, with srun or without
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environ,
+            timeout=_DELIVER_S, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        click.echo(
+            f"cmfd: {words[0]}: {error}; `cmfd slurm status` tells what is missing", err=True
+        )
+        return False
+    return done.returncode == 0
+
+
+_FOR_STEPS = frozenset((
+    "SLURM_CPUS_PER_TASK", "SLURM_DISTRIBUTION", "SLURM_EXACT", "SLURM_GPUS", "SLURM_GPUS_PER_NODE",
+    "SLURM_GPUS_PER_TASK", "SLURM_GRES", "SLURM_MEM_PER_CPU", "SLURM_MEM_PER_GPU",
+    "SLURM_MEM_PER_NODE", "SLURM_NTASKS", "SLURM_NTASKS_PER_CORE", "SLURM_NTASKS_PER_GPU",
+    "SLURM_NTASKS_PER_NODE", "SLURM_NTASKS_PER_SOCKET", "SLURM_TRES_PER_TASK",
+    "SRUN_CPUS_PER_TASK",
+))  # fmt: skip
+"""Variables of the job that srun reads as options."""
