@@ -9,11 +9,12 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
-from support.cluster import conf, machine, numbers
+from support.cluster import conf, machine, numbers, processes
 from support.cluster.jobs import Account
 from support.cluster.machine import SYSTEM_PATH, Machine
 from support.cluster.options import Options
@@ -136,7 +137,8 @@ class Cluster:
     def _forget(self, user: str) -> None:
         """Remove what a user has."""
         for seen in self.processes_of(user):
-            Known.of(seen.pid).end()
+            with suppress(ProcessLookupError):
+                Known.of(seen.pid).end()
         for place in self.machines.values():
             for name in reversed(list(place.files_of(self.options.users[user]))):
                 remove(place.path(name))
@@ -204,20 +206,18 @@ class Cluster:
 
     def processes_of(self, user: str, node: str | None = None) -> list[Seen]:
         """Return a user's processes on a node, or on all machines but the head."""
-        uid = self.options.users[user]
         places = [self.machines[node]] if node else list(self.machines.values())
-        found = [seen for place in places if place.init for seen in place.processes()]
-        return [seen for seen in found if seen.uid == uid]
+        found = list(processes.processes_of(self.options.users[user]))
+        spaces = {place.namespace for place in places if place.init} if found else set()
+        return [seen for seen in found if seen.namespace in spaces]
 
     def leftovers(self, user: str) -> list[str]:
         """Return what there is of a user on the nodes: ``NODE: process`` and ``NODE: path``."""
-        uid = self.options.users[user]
-        found = []
-        for name, place in self.machines.items():
-            if place.init is None:
-                continue
-            found += [f"{name}: {seen.command}" for seen in self.processes_of(user, name)]
-            found += [f"{name}: {path}" for path in place.files_of(uid)]
+        on = {name: place for name, place in self.machines.items() if place.init}
+        names = {place.namespace: name for name, place in on.items()}
+        found = [f"{names[seen.namespace]}: {seen.command}" for seen in self.processes_of(user)]
+        for name, place in on.items():
+            found += [f"{name}: {path}" for path in place.files_of(self.options.users[user])]
         return found
 
     def _write_files(self) -> None:
@@ -269,7 +269,7 @@ class Cluster:
             os.mkfifo(lifeline, 0o600)
             self._hold_lifeline()
         environ = {"LIFELINE": "" if kept else str(lifeline)}
-        self.head.boot(conf.HEAD_ADDRESS, binds, environ, held=held)
+        self.head.booted(self.head.boot(conf.HEAD_ADDRESS, binds, environ, held=held))
         wait_for((self.head.dir / "ready").exists, f"the head is ready: {self.head.log()}")
         self.services.start("munged")
         with ThreadPoolExecutor() as pool:
@@ -297,13 +297,17 @@ class Cluster:
         environ = {"WATTS": str(self.options.watts)} if self.options.watts else {}
         if len(nodes) >= MANY_NODES:
             allow_many_neighbours()
-        lines = []
+        begun = {}
         for name in nodes:
-            index = self.nodes.index(name)
-            place = self.machines[name]
-            place.boot(conf.node_address(index), binds, environ, within=self.head)
-            lines.append(f"link add v{index} type veth peer name eth0 netns {place.pid}")
-            lines.append(f"link set v{index} master br0 up")
+            address = conf.node_address(self.nodes.index(name))
+            begun[name] = self.machines[name].boot(address, binds, environ, within=self.head)
+        lines = []
+        for name, number in begun.items():
+            self.machines[name].booted(number)
+            pid = self.machines[name].pid
+            link = f"v{self.nodes.index(name)}-{pid}"  # an old one may be there for a moment yet
+            lines.append(f"link add {link} type veth peer name eth0 netns {pid}")
+            lines.append(f"link set {link} master br0 up")
         command = ["nsenter", f"--target={self.head.pid}", "--net", "--", "ip", "-batch", "-"]
         subprocess.run(command, input="\n".join(lines), text=True, check=True)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from support.cluster.processes import wait_for
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from support.cluster.cluster import Cluster
 
 ENDED = (
@@ -48,7 +47,7 @@ class Account:
         self.cluster = cluster
         self.name = name
         self.uid = cluster.options.users.get(name, 0)
-        self.home = cluster.root / "home" / name
+        self.home = cluster.root / "home" / name if self.uid else Path("/root")
         self.shared = cluster.root / "shared" / name
         """A directory in the shared file system that this user may write to."""
 

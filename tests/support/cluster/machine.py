@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from support.cluster import processes
-from support.cluster.processes import Known, Seen, wait_for
+from support.cluster.processes import Known, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ def directory_in(disk: Path, path: Path, mode: int, *, opaque: bool = False) -> 
         made = disk / parent.relative_to("/")
         if not made.exists():
             made.mkdir()
-            made.chmod(0o755)
+            made.chmod(parent.stat().st_mode | 0o111 if parent.is_dir() else 0o755)
     made.chmod(mode)
     if opaque:
         os.setxattr(made, "trusted.overlay.opaque", b"y")
@@ -121,8 +121,8 @@ class Machine:
     def boot(
         self, address: str, binds: Pairs, environ: dict[str, str], *,
         within: Machine | None = None, held: int | None = None,
-    ) -> None:  # fmt: skip
-        """Begin to start it, its processes among those of another machine."""
+    ) -> int:  # fmt: skip
+        """Begin to start it, its processes among those of another machine; see `booted`."""
         inside = [] if within is None else ["nsenter", f"--target={within.pid}", "--pid", "--"]
         own = ["unshare", *NAMESPACES, "--fork", "--kill-child=KILL", "--"]
         pairs = [str(path) for pair in binds for path in pair]
@@ -132,15 +132,18 @@ class Machine:
             "SLURM_CONF": str(self.root / "etc" / "slurm.conf"),
         }  # fmt: skip
         log = self.root / "log" / f"{self.name}.out"
-        started = processes.spawn([*inside, *own, *init], {**kept, **environ}, log, held)
+        return processes.spawn([*inside, *own, *init], {**kept, **environ}, log, held)
+
+    def booted(self, begun: int) -> None:
+        """Wait until it has processes and a network of its own, after `boot` returned `begun`."""
 
         def is_there() -> bool:
-            if processes.has_ended(started):
+            if processes.has_ended(begun):
                 raise ChildProcessError(f"{self.name} did not start: {self.log()}")
-            return processes.first_process(started) is not None
+            return processes.first_process(begun) is not None
 
         wait_for(is_there, f"{self.name} starts")
-        Known.of(processes.first_process(started) or 0).write(self.pid_file)
+        Known.of(processes.first_process(begun) or 0).write(self.pid_file)
 
     def log(self) -> str:
         """Return what its first process printed."""
@@ -173,9 +176,10 @@ class Machine:
         """Return where a path of this machine is seen from outside, while it is on."""
         return Path(f"/proc/{self.pid}/root", path.lstrip("/"))
 
-    def processes(self) -> list[Seen]:
-        """Return the processes that run on it."""
-        return list(processes.processes_in(processes.namespace(self.pid, "pid")))
+    @property
+    def namespace(self) -> str:
+        """Which PID namespace its processes are in."""
+        return processes.namespace(self.pid, "pid")
 
     def files_of(self, uid: int) -> Iterator[str]:
         """Yield the files of a user on this machine's own disk and in its memory."""

@@ -122,11 +122,6 @@ def spawn(words: list[str], environ: dict[str, str], log: Path, held: int | None
     )  # fmt: skip
 
 
-def has_ended(pid: int) -> bool:
-    """Whether a child of this process has ended."""
-    return stat_fields(pid)[:1] in ([], ["Z"], ["X"])
-
-
 def first_process(pid: int) -> int | None:
     """Return the descendant of a process that is the first of its PID namespace, if it is there."""
     for child in children(pid):
@@ -163,19 +158,26 @@ class Seen:
 
     pid: int
     uid: int
+    namespace: str
     command: str
 
 
-def processes_in(pid_namespace: str) -> Iterator[Seen]:
-    """Yield the processes of one PID namespace, but no zombies."""
+def processes_of(uid: int) -> Iterator[Seen]:
+    """Yield a user's processes, wherever they are, but no zombies."""
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or namespace(int(entry.name), "pid") != pid_namespace:
+        if not entry.name.isdigit():
             continue
+        pid = int(entry.name)
         try:
-            uid = entry.stat().st_uid
+            if entry.stat().st_uid != uid:
+                continue
             command = entry.joinpath("cmdline").read_bytes().replace(b"\0", b" ").strip()
         except OSError:
             continue
-        fields = stat_fields(int(entry.name))
-        if fields and fields[0] not in "ZX":
-            yield Seen(int(entry.name), uid, command.decode(errors="replace"))
+        if not has_ended(pid):
+            yield Seen(pid, uid, namespace(pid, "pid"), command.decode(errors="replace"))
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process has ended; it may be a zombie."""
+    return stat_fields(pid)[:1] in ([], ["Z"], ["X"])
