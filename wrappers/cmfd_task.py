@@ -26,6 +26,7 @@ BLOCK_BYTES = 1 << 18
 FILE_HEADER_BYTES, BLOCK_HEADER_BYTES = 4096, 64
 LONGEST_TEXT_BYTES = 8192
 CANCELLING = (1, 2, 15)
+TRIES = 5
 
 SECRET_WORDS = frozenset((
     "auth", "authorization", "bearer", "cookie", "cookies", "cred", "creds", "jwt", "keys", "pass",
@@ -376,14 +377,19 @@ class Task:
     def begin(self) -> None:
         """Record what runs; raises OSError."""
         order = self.order
-        if not order.system:
-            self._make_directories()
         rank, size, local_rank = rank_of(os.environ)
-        path = order.journal_dir + "/" + order.instance.hex() + ".cmfj"
-        mode = 0o640 if order.system else 0o600
-        self._journal = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_first = local_rank == 0 if order.system else self._join_step()
+        is_first = local_rank == 0 if order.system else True
+        for left in range(TRIES, -1, -1):
+            try:
+                if not order.system:
+                    self._make_directories()
+                self._make_journal()
+                if not order.system:
+                    is_first = self._join_step()
+                break
+            except FileNotFoundError:  # another step's end cleared the directory just now
+                if not left:
+                    raise
         said = headers(order) + first_records(order, rank, size, local_rank)
         if rank == 0:
             said += params(order)
@@ -392,6 +398,14 @@ class Task:
         self._write(said)
         if is_first and order.autostart and not order.system:
             self._start_daemon()
+
+    def _make_journal(self) -> None:
+        if self._journal >= 0:
+            return
+        path = self.order.journal_dir + "/" + self.order.instance.hex() + ".cmfj"
+        mode = 0o640 if self.order.system else 0o600
+        self._journal = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _make_directories(self) -> None:
         """Make this user's directories on this node, or see that they are the user's alone."""
@@ -409,13 +423,15 @@ class Task:
         """Hold the step's lock on this node; tell whether nobody did so before."""
         key = "".join(c if c.isalnum() else "-" for c in self.order.step or "none")
         path = self.order.node_dir + "/steps/" + self.order.run.hex() + "." + key
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
         try:
-            self._step_lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            self._step_lock = os.open(path, flags | os.O_EXCL, 0o600)
             is_first = True
         except FileExistsError:
-            self._step_lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._step_lock = os.open(path, flags, 0o600)
             is_first = False
         fcntl.flock(self._step_lock, fcntl.LOCK_SH)
+        os.write(self._step_lock, b"+")
         return is_first
 
     def forget(self) -> None:
@@ -442,7 +458,7 @@ class Task:
             return  # it is not waited for: not its times, but the program's are measured
         try:
             os.setsid()
-            start(self.order.deliver, ["daemon", "--detach"], environ, silent=True)
+            start(self.order.deliver, ["daemon", "--detach"], environ)
         finally:
             os._exit(127)
 
@@ -470,30 +486,60 @@ class Task:
             return
         if os.environ.get("CMFD_DELIVER") == "job":
             return
+        said, ear = os.pipe()
         pid = os.fork()
-        if pid:
-            os.waitpid(pid, 0)
-            return
-        try:
-            start(self.order.deliver, ["slurm", "deliver"], dict(os.environ), silent=False)
-        finally:
-            os._exit(127)
+        if not pid:
+            try:
+                start(self.order.deliver, ["slurm", "deliver"], dict(os.environ), errors=ear)
+            finally:
+                os._exit(127)
+        os.close(ear)
+        with os.fdopen(said, "rb") as file:
+            lines = file.read().decode("utf-8", "replace").splitlines()
+        if os.waitpid(pid, 0)[1]:
+            last = lines[-1] if lines else "cmfd slurm deliver cannot be started"
+            warn(last.replace("cmfd: ", "", 1))
 
     def _is_last(self) -> bool:
+        """Tell whether all tasks of the step on this node have begun, and none is left."""
         try:
             fcntl.flock(self._step_lock, fcntl.LOCK_UN)
             fcntl.flock(self._step_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
+        begun = os.fstat(self._step_lock).st_size
         fcntl.flock(self._step_lock, fcntl.LOCK_UN)  # one that only begins must not wait
-        return True
+        return begun >= tasks_here(os.environ)
 
 
-def start(program: str, words: list[str], environ: dict[str, str], *, silent: bool) -> None:
-    """Become a program of cmfd's; what it says goes nowhere, except errors unless `silent`."""
+def tasks_here(environ: os._Environ[str]) -> int:
+    """Return how many tasks of the launch this node has, at least."""
+    local_sizes = (
+        "OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL_SIZE",
+        "LOCAL_WORLD_SIZE",
+    )  # fmt: skip
+    for name in local_sizes:
+        if environ.get(name, "").isdecimal():
+            return int(environ[name])
+    node = environ.get("SLURM_NODEID", "")
+    if "SLURM_STEP_ID" not in environ or not node.isdecimal():
+        return 1
+    left = int(node)
+    for part in environ.get("SLURM_STEP_TASKS_PER_NODE", "").split(","):  # 4(x2),3
+        tasks, _, nodes = part.rstrip(")").partition("(x")
+        if not tasks.isdecimal() or not (nodes or "1").isdecimal():
+            return 1
+        left -= int(nodes or 1)
+        if left < 0:
+            return int(tasks)
+    return 1
+
+
+def start(program: str, words: list[str], environ: dict[str, str], errors: int = -1) -> None:
+    """Become a program of cmfd's with none of the task's files; what it says goes nowhere."""
     null = os.open(os.devnull, os.O_RDWR)
-    for target in (0, 1, 2) if silent else (0, 1):
-        os.dup2(null, target)
+    for target, source in ((0, null), (1, null), (2, null if errors < 0 else errors)):
+        os.dup2(source, target)
     os.closerange(3, 1 << 16)
     os.chdir("/")
     os.execve(program, [program, *words], environ)

@@ -285,6 +285,7 @@ class NodeState:
             "epoch": self.epoch.hex(),
             "system": self.options.system,
             "stopping": self._stop_ns is not None,
+            "stays": not self.options.idle_ns,
             "queued_bytes": self.intake.queued_bytes,
             **self.figures.document(),
             "clients": self.intake.document(uids),

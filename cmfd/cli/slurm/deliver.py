@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import tempfile
-import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from cmfd import config, identity
 from cmfd.cli import options
 from cmfd.cli.help import example
+from cmfd.cli.slurm.leaving import dismiss, forget_steps, turn
 from cmfd.cli.stored import journals_of
 from cmfd.cli.wrapped import await_daemon
-from cmfd.client.launch import daemon_runs, ensure_daemon
+from cmfd.client.launch import ensure_daemon
 from cmfd.errors import CmfdError, IncompleteError, NotFoundError
 from cmfd.wire.control import request
-from cmfd.wire.endpoint import listener
-from cmfd.wire.messages import Refused, SealReply, SealRequest, StatusReply, StatusRequest
+from cmfd.wire.journal import SUFFIX
+from cmfd.wire.messages import Refused, SealReply, SealRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cmfd.config import Settings
     from cmfd.model import Id
-
-_ENDS_S = 10.0
-"""How long a daemon that was told to end may take."""
-
-_SETTLES_S = 1.0
-"""How long a daemon may take to notice that those who were with it have left."""
 
 
 @example(
@@ -70,14 +59,16 @@ def command(*, named: str | None, site: Path | None, timeout_s: float) -> None:
     _live_through_signals()
     run = _run(named)
     try:
-        _deliver(run, site, settings, timeout_s)
-    except CmfdError as error:
+        with turn(settings.node_dir, timeout_s) as is_there:
+            if is_there and _has_anything(settings):
+                _deliver(run, site, settings, timeout_s)
+                forget_steps(settings.node_dir)
+                dismiss(settings)
+    except (CmfdError, OSError) as error:
         raise IncompleteError(
             f"node {os.uname().nodename} has not delivered its part of run {run.hex()}: {error}. "
             f"It is kept in {settings.node_dir}; later, there: cmfd merge {settings.node_dir}"
         ) from error
-    _forget_steps(settings.node_dir / "steps")
-    _dismiss(settings)
 
 
 def _live_through_signals() -> None:
@@ -94,6 +85,13 @@ def _run(named: str | None) -> Id:
     if found is None:
         raise NotFoundError("nothing here says which run: give --run, or call this within a job.")
     return found.run
+
+
+def _has_anything(settings: Settings) -> bool:
+    """Tell whether there is a store or a journal: else those before this one have left nothing."""
+    if (settings.node_dir / "node.db").exists():
+        return True
+    return any(settings.own_journal_dir.glob(f"*{SUFFIX}"))
 
 
 def _deliver(run: Id, site: Path | None, settings: Settings, timeout_s: float) -> None:
@@ -128,49 +126,3 @@ def _publish_journals(run: Id, site: Path | None, settings: Settings) -> None:
             publish(pack, site or Path(home))
     for path, reason in report.skipped:
         raise IncompleteError(f"{path}: {reason}")
-
-
-def _forget_steps(directory: Path) -> None:
-    """Remove what tasks locked while they ran; one that is locked belongs to those who run."""
-    for path in _listed(directory):
-        with suppress(OSError):
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
-            finally:
-                os.close(descriptor)
-
-
-def _listed(directory: Path) -> Iterator[Path]:
-    with suppress(FileNotFoundError):
-        yield from directory.iterdir()
-
-
-def _dismiss(settings: Settings) -> None:
-    """End a daemon that serves nobody, and wait until it has."""
-    deadline_s = time.monotonic() + _SETTLES_S
-    while _serves_somebody(settings):
-        if time.monotonic() > deadline_s:
-            return
-        time.sleep(0.05)
-    found = listener(settings.node_dir)
-    if found is None or found.uid != os.geteuid():
-        return
-    with suppress(ProcessLookupError):
-        os.kill(found.pid, signal.SIGTERM)
-    deadline_s = time.monotonic() + _ENDS_S
-    while daemon_runs(settings.node_dir) and time.monotonic() < deadline_s:
-        time.sleep(0.02)
-
-
-def _serves_somebody(settings: Settings) -> bool:
-    """Tell whether processes live whose daemon it is; where it does not answer, they may."""
-    try:
-        answer = request(settings.node_dir, StatusRequest(), _SETTLES_S)
-    except CmfdError:
-        return True
-    if not isinstance(answer, StatusReply):
-        return True
-    document = msgspec.json.decode(answer.document, type=dict)
-    return bool(document["clients"] or document["instances"])

@@ -1,0 +1,164 @@
+"""What is done when a job leaves a node: its daemon ends, and nothing stays that nobody needs."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import sqlite3
+import time
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cmfd.client.launch import daemon_runs
+from cmfd.daemon.lock import LOCK_NAME, Lock
+from cmfd.errors import CmfdError, IncompleteError
+from cmfd.store.connection import connect, named
+from cmfd.wire.control import request
+from cmfd.wire.endpoint import listener
+from cmfd.wire.messages import StatusReply, StatusRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cmfd.config import Settings
+
+_ENDS_S = 10.0
+"""How long a daemon that was told to end may take."""
+
+_SETTLES_S = 1.0
+"""How long a daemon may take to notice that those who were with it have left."""
+
+_TURN_NAME = "deliver.lock"
+_STEPS_NAME = "steps"
+_CLEARED = (
+    *(f"node.db{end}" for end in ("", "-wal", "-shm")), "packs-tmp", "python",
+    "daemon.log", "daemon.log.1", _TURN_NAME, LOCK_NAME,
+)  # fmt: skip
+"""What is in a node directory beside journals and steps."""
+
+
+@contextmanager
+def turn(node_dir: Path, timeout_s: float) -> Iterator[bool]:
+    """
+    Wait until nobody else delivers from a node directory: each ends the daemon that it used.
+
+    Yields
+    ------
+    bool
+        Whether the directory is there: if not, all that was in it was delivered.
+
+    Raises
+    ------
+    IncompleteError
+        Somebody still does after `timeout_s`.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    while True:
+        try:
+            descriptor = os.open(node_dir / _TURN_NAME, flags, 0o600)
+        except FileNotFoundError:
+            yield False
+            return
+        try:
+            if _is_locked(descriptor, node_dir / _TURN_NAME):
+                yield True
+                return
+        finally:
+            os.close(descriptor)
+        if time.monotonic() > deadline_s:
+            raise IncompleteError("another delivery is still at work")
+        time.sleep(0.02)
+
+
+def _is_locked(descriptor: int, path: Path) -> bool:
+    """Lock a file, and tell whether it was possible and it is still the one of that name."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
+def forget_steps(node_dir: Path) -> None:
+    """Remove what tasks locked while they ran; one that is locked belongs to those who run."""
+    with suppress(FileNotFoundError):
+        for path in list((node_dir / _STEPS_NAME).iterdir()):
+            with suppress(OSError):
+                _unlink_if_free(path)
+
+
+def _unlink_if_free(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def dismiss(settings: Settings) -> None:
+    """
+    End a daemon that has nothing to do, and clear its directory if that is empty then.
+
+    Where somebody wanted a daemon that is always there, it stays.
+    """
+    deadline_s = time.monotonic() + _SETTLES_S
+    while (done := _has_done(settings)) is None:
+        if time.monotonic() > deadline_s:
+            return
+        time.sleep(0.05)
+    found = listener(settings.node_dir)
+    if not done or found is None or found.uid != os.geteuid():
+        return
+    with suppress(ProcessLookupError):
+        os.kill(found.pid, signal.SIGTERM)
+    deadline_s = time.monotonic() + _ENDS_S
+    while daemon_runs(settings.node_dir) and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    _clear(settings.node_dir)
+
+
+def _has_done(settings: Settings) -> bool | None:
+    """Tell whether the daemon may end; None where it may be able to say so in a moment."""
+    try:
+        answer = request(settings.node_dir, StatusRequest(), _SETTLES_S)
+    except CmfdError:
+        return False
+    if not isinstance(answer, StatusReply):
+        return False
+    document = msgspec.json.decode(answer.document, type=dict)
+    if document["stays"] or document["problems"]:
+        return False
+    busy = document["clients"] or document["instances"] or document["runs"]
+    return None if busy else True
+
+
+def _clear(node_dir: Path) -> None:
+    """
+    Remove a node directory in which there is nothing that is not published.
+
+    As the daemon of the directory, so that none begins meanwhile. A process that is just making its
+    journal keeps the directory, or makes it again.
+    """
+    try:
+        lock = Lock(node_dir)
+    except (CmfdError, OSError):
+        return
+    with closing(lock), suppress(OSError, sqlite3.Error, CmfdError):
+        with closing(connect(node_dir / "node.db", readonly=True)) as db:
+            if db.execute(named("node/queries")["unsealed_runs"]).fetchall():
+                return
+        for name in ("journals", _STEPS_NAME):  # not if there is something in them
+            (node_dir / name).rmdir()
+        for path in (node_dir / name for name in _CLEARED):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        node_dir.rmdir()
