@@ -25,15 +25,33 @@ if TYPE_CHECKING:
 @example(
     "cmfd merge",
     "cmfd merge --site /project/cmfd /var/tmp/cmfd-1000/journals",
+    "cmfd merge --site /project/cmfd --watch",
 )
 @click.command("merge")
 @click.argument("sources", nargs=-1, type=click.Path(path_type=Path), metavar="[PACK|DIR]...")
 @click.option("--wait", is_flag=True, help="Wait for another merger instead of leaving it to it.")
+@click.option("--watch", is_flag=True, help="Go on merging what comes in, until a signal ends it.")
+@click.option(
+    "--interval",
+    "interval_s",
+    type=click.FloatRange(0.01, 86400),
+    default=5.0,
+    show_default=True,
+    metavar="S",
+    help="With --watch: how often to look.",
+)
 @options.site_if_given
 @options.as_json
 @options.quiet
-def command(
-    site: Path | None, sources: tuple[Path, ...], *, wait: bool, as_json: bool, quiet: bool
+def command(  # noqa: PLR0913 - options
+    site: Path | None,
+    sources: tuple[Path, ...],
+    *,
+    wait: bool,
+    watch: bool,
+    interval_s: float,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """
     Merge what waits in a site's inbox, and the given packs, into the site.
@@ -42,8 +60,19 @@ def command(
     the node directory. Without --site, your runs there go to the sites that they named; with it,
     all of them go to that one. A merge can be repeated: what is there already stays as it is. When
     another merger is at work, it takes these packs too, and this one ends at once.
+
+    With --watch it is a service. It merges whatever comes in; of jobs that SLURM's controller puts
+    into the site's directory `queue`, it tells on standard error which nodes have not delivered,
+    and joins what SLURM's accounting says.
     """
     target = site or config.find_site(Path.cwd())
+    if watch:
+        from cmfd.cli.watch import watch as go_on  # noqa: PLC0415 - only for the service
+
+        if sources:
+            raise click.UsageError("--watch merges what comes into the site: name no packs.")
+        go_on(target, interval_s)
+        return
     with progress_bar("merging", quiet=quiet or as_json) as progress:
         done = merge_site(target, sources, progress=progress, wait=wait, own_sites=site is None)
     if as_json:

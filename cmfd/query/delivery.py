@@ -89,3 +89,23 @@ def _names(text: str) -> list[str]:
         return expand(text)
     except SlurmError:
         return []
+
+
+def standing(db: sqlite3.Connection, run: bytes) -> list[str] | None:
+    """
+    Return the nodes that have not delivered all they had of one run.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        A site's index, from `open_index`.
+    run : bytes
+        The run's id.
+
+    Returns
+    -------
+    list of str or None
+        None while nothing of the run is in the site.
+    """
+    row = db.execute("SELECT id FROM run WHERE run = ?", (run,)).fetchone()
+    return None if row is None else missing_nodes(db, row).get(row[0], [])
