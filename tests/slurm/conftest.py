@@ -33,8 +33,7 @@ def session_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluste
         return
     session = tmp_path_factory.getbasetemp()
     session = session.parent if "PYTEST_XDIST_WORKER" in os.environ else session
-    root = Path(tempfile.gettempdir(), f"cmfd-{session.parent.name}-{session.name}")
-    with together(root, Options()) as cluster:
+    with together(session / "cluster", Options()) as cluster:
         yield cluster
 
 

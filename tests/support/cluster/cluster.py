@@ -72,13 +72,16 @@ class Cluster:
         root.mkdir(parents=True)
         number, held = numbers.take(root, kept=kept)
         cluster = cls(root, number, options)
+        mask = os.umask(0o022)
         try:
+            root.chmod(0o755)
             cluster._write_files()
             cluster._start(held, kept=kept)
         except BaseException:
             cluster.down()
             raise
         finally:
+            os.umask(mask)
             os.close(held)
         return cluster
 

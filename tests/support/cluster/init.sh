@@ -10,6 +10,7 @@
 # Variables: ROOT, the cluster's directory; SLURM_CONF; LIFELINE, a FIFO, for the head: it ends when
 # nobody holds that open any more; WATTS: a counter of energy is simulated at /sys/cray/pm_counters.
 set -eu
+umask 022
 dir=$1 name=$2 address=$3
 shift 3
 new=$dir/new

@@ -58,8 +58,9 @@ class Account:
         """Run a command on the head, or on a node, in the user's shared directory."""
         words = self.cluster.words(self.name, command, node, env or {})
         done = subprocess.run(
-            words, capture_output=True, text=True, check=False, timeout=timeout_s, input=stdin
-        )
+            words, capture_output=True, text=True, check=False, timeout=timeout_s, input=stdin,
+            umask=0o022,
+        )  # fmt: skip
         if check and done.returncode:
             text = f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
             raise AssertionError(text)
@@ -71,7 +72,7 @@ class Account:
         """Start a command; its standard streams are pipes."""
         words = self.cluster.words(self.name, command, node, env or {})
         pipe = subprocess.PIPE
-        return subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        return subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True, umask=0o022)
 
     def write(self, name: str, text: str, *, executable: bool = False) -> Path:
         """Write a file of the user's, in the user's shared directory."""
