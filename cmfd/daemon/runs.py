@@ -154,7 +154,7 @@ class Runs:
 
     def stored(self, batch: Batch, now_ns: int) -> None:
         """Look again after a commit that may have changed how runs stand."""
-        if batch.ended or batch.sealed or self.stopping:
+        if batch.ended or batch.sealed or batch.jobs or self.stopping:
             self._look_wanted = True
         elif batch.n_slices and self._look_ns is None:
             self._look_ns = now_ns + self.options.checkpoint_interval_ns // LOOKS_PER_CHECKPOINT

@@ -35,19 +35,19 @@ def check_service(settings: Settings) -> None:
             "The setting `system` is on, and `system_site` does not say where to publish. "
             "Set it in /etc/cmfd/cmfd.toml"
         )
-    for path, ours in ((settings.node_dir, True), (settings.journal_dir, False)):
-        _check_directory(path, ours=ours)
+    _check_directory(settings.node_dir, os.W_OK | os.X_OK, "write to")
+    _check_directory(settings.journal_dir, os.R_OK | os.X_OK, "list")
     jobs = settings.node_dir / JOBS
     if jobs.exists():
-        _check_directory(jobs, ours=True)
+        _check_directory(jobs, os.R_OK | os.W_OK | os.X_OK, "list and write to")
 
 
-def _check_directory(path: Path, *, ours: bool) -> None:
+def _check_directory(path: Path, needed: int, deed: str) -> None:
     try:
         found = path.stat()
     except OSError as error:
         raise ConfigError(f"{path} cannot be used: {error}. {_MAKE}") from error
     if found.st_mode & stat.S_IWOTH:
         raise ConfigError(f"{path} can be written by everybody. {_MAKE}, with mode 1771")
-    if ours and not os.access(path, os.W_OK | os.X_OK):
-        raise ConfigError(f"User {os.geteuid()} cannot write to {path}. {_MAKE}, for its group")
+    if not os.access(path, needed):
+        raise ConfigError(f"User {os.geteuid()} cannot {deed} {path}. {_MAKE}, for its group")

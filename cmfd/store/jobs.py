@@ -54,11 +54,14 @@ def record_job(db: sqlite3.Connection, records: Records, word: JobWord) -> None:
     """Take root's word in the current transaction; said again, it changes nothing."""
     run, note, ended, always = word
     records.announce(run, note.uid)
-    if not always and db.execute(named("node/queries")["stands"], (run,)).fetchone() is None:
+    queries = named("node/queries")
+    if always:
+        db.execute(queries["stand"], (run,))
+    elif db.execute(queries["stands"], (run,)).fetchone() is None:
         return
     what = f"{note.component or note.job}@{note.node} {'ended' if ended else 'began'}"
     source = Source(uuid5(run, what), note.uid, note.node)
-    if db.execute(named("node/queries")["mentions"], (run, source.instance)).fetchone():
+    if db.execute(queries["mentions"], (run, source.instance)).fetchone():
         return
     for record in _records(run, note, ended=ended):
         records.state(record, source)

@@ -90,7 +90,8 @@ class Daemon:
 
     def status(self) -> dict[str, Any]:
         """Return what it says of itself."""
-        reply = request(self.node_dir, StatusRequest(), PATIENCE_S)
+        system = self.settings.get("system") == "true"
+        reply = request(self.node_dir, StatusRequest(), PATIENCE_S, system=system)
         assert isinstance(reply, StatusReply)
         document: dict[str, Any] = json.loads(reply.document)
         return document
