@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -133,3 +134,107 @@ def test_a_queue_that_cannot_be_written_holds_nothing_up(operated: Operated) -> 
         assert alice.wait(alice.submit("true")).state == "COMPLETED"
     finally:
         operated.site.with_name("away").rename(operated.site)
+
+
+LOG = """
+import sys, time, cmfd
+from pathlib import Path
+for step in range(200):
+    cmfd.metrics({"loss": 1 / (step + 1)}, step=step)
+    if step == 100:
+        Path(sys.argv[1]).touch()
+        while not Path(sys.argv[2]).exists():
+            time.sleep(0.01)
+"""
+
+
+def test_a_job_that_knows_nothing_of_cmfd_is_a_run_at_the_site(operated: Operated) -> None:
+    """Its user did nothing; whose it is, and on which nodes it was, root said."""
+    alice = operated.cluster.users["alice"]
+    job = alice.submit("srun true", "-N3")
+    alice.wait(job)
+    run = operated.wait_delivered(job)
+    assert (run["user"], run["uid"], run["cluster"]) == ("alice", alice.uid, operated.cluster.name)
+
+
+def test_a_job_that_ends_while_the_daemon_is_down_is_delivered_when_it_is_back(
+    operated: Operated,
+) -> None:
+    """Killed, as by a lack of memory: what the job logged before and since is all there."""
+    cluster = operated.cluster
+    alice, node = cluster.users["alice"], cluster.nodes[0]
+    program = alice.write("log.py", LOG)
+    begun, go_on = alice.shared / "begun", alice.shared / "go-on"
+    job = alice.submit(f"srun cmfd run -- python {program} {begun} {go_on}", "-w", node)
+    wait_for(begun.exists, "it has logged")
+    operated.systemctl(node, "kill", "--signal=KILL", "cmfd")
+    go_on.touch()
+    assert alice.wait(job).state == "COMPLETED"
+    operated.systemctl(node, "start", "cmfd")
+    run = operated.wait_delivered(job)
+    assert run["status"] == "completed"
+    (loss,) = operated.show(run["run"])["metrics"]
+    assert (loss["n_values"], loss["name"]) == (200, "loss")
+
+
+def test_a_daemon_that_begins_anew_under_a_running_job_loses_nothing(operated: Operated) -> None:
+    """As when it is updated: the program goes on with the new one."""
+    cluster = operated.cluster
+    alice, node = cluster.users["alice"], cluster.nodes[0]
+    program = alice.write("log.py", LOG)
+    begun, go_on = alice.shared / "begun-2", alice.shared / "go-on-2"
+    job = alice.submit(f"srun cmfd run -- python {program} {begun} {go_on}", "-w", node)
+    wait_for(begun.exists, "it has logged")
+    operated.systemctl(node, "restart", "cmfd")
+    go_on.touch()
+    assert alice.wait(job).state == "COMPLETED"
+    run = operated.wait_delivered(job)
+    (loss,) = operated.show(run["run"])["metrics"]
+    assert loss["n_values"] == 200
+
+
+def test_two_users_on_a_node_do_not_see_each_other(operated: Operated) -> None:
+    """At the same time, through the same daemon: each run is its user's, in all that it has."""
+    cluster = operated.cluster
+    users, node = (cluster.users["alice"], cluster.users["bob"]), cluster.nodes[2]
+    waiting = []
+    for user in users:
+        program = user.write("log.py", LOG)
+        begun, go_on = user.shared / "begun-3", user.shared / "go-on-3"
+        command = f"srun cmfd run --param who={user.name} -- python {program} {begun} {go_on}"
+        waiting.append((user, user.submit(command, "-w", node, "-n1"), begun, go_on))
+    for _, _, begun, _ in waiting:
+        wait_for(begun.exists, "both log")
+    for user, _, _, _ in waiting:
+        status = json.loads(user.run("cmfd", "status", "--json", node=node).stdout)
+        text = json.dumps(status)
+        (other,) = {"alice", "bob"} - {user.name}
+        assert str(user.uid) in text
+        assert str(users[0].uid + users[1].uid - user.uid) not in text
+        assert other not in text
+    for user, job, _, go_on in waiting:
+        go_on.touch()
+        assert user.wait(job).state == "COMPLETED"
+        run = operated.wait_delivered(job)
+        assert (run["user"], run["uid"]) == (user.name, user.uid)
+        assert [param["value"] for param in operated.show(run["run"])["params"]] == [user.name]
+
+
+def test_a_node_that_loses_its_power_delivers_when_it_is_back(operated: Operated) -> None:
+    """What was on its disk: the site waits for it by name, and then it is complete."""
+    cluster = operated.cluster
+    alice, node = cluster.users["alice"], cluster.nodes[2]
+    program = alice.write("log.py", LOG)
+    begun, go_on = alice.shared / "begun-4", alice.shared / "go-on-4"
+    job = alice.submit(
+        f"srun cmfd run -- python {program} {begun} {go_on}", "-N2", "--no-requeue",
+        f"--nodelist={node}",
+    )  # fmt: skip
+    wait_for(begun.exists, "it has logged")
+    cluster.crash(node)
+    alice.wait(job)
+    wait_for(lambda: (run := operated.run_of(job)) and run["missing_nodes"] == [node],
+             "the other node delivers", every_s=0.5)  # fmt: skip
+    cluster.start(node)
+    operated.systemctl(node, "start", "cmfd")
+    operated.wait_delivered(job)

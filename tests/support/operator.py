@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from support import systemctl
 from support.cluster.processes import wait_for
@@ -69,6 +70,32 @@ class Operated:
     def systemctl(self, node: str | None, *words: str) -> str:
         """Run `systemctl` on a node, or on the head."""
         return self.root.run("systemctl", *words, node=node).stdout
+
+    def run_of(self, job: str) -> dict[str, Any] | None:
+        """Merge what was published, and return what the site has of a job's last start."""
+        site = f"--site={self.site}"
+        self.root.run("runuser", "-u", "cmfd", "--", "cmfd", "merge", "--quiet", site)
+        found = self.root.run("cmfd", "runs", "--json", site).stdout
+        runs = [run for run in json.loads(found) if run["job"] == job]
+        return max(runs, key=lambda run: int(run["restart"]), default=None)
+
+    def wait_delivered(self, job: str) -> dict[str, Any]:
+        """Wait until all nodes of a job have delivered all; returns the run."""
+        found: list[dict[str, Any]] = []
+
+        def delivered() -> bool:
+            run = self.run_of(job)
+            found[:] = [run] if run else []
+            return bool(run and not run["missing_nodes"])
+
+        wait_for(delivered, f"all nodes deliver job {job}", every_s=0.5)
+        return found[0]
+
+    def show(self, run: str) -> dict[str, Any]:
+        """Return all that the site has of a run."""
+        words = ("cmfd", "show", "--json", f"--site={self.site}", run)
+        shown: dict[str, Any] = json.loads(self.root.run(*words).stdout)
+        return shown
 
     def told(self, node: str) -> set[str]:
         """Return the files of a node's job spool."""
