@@ -47,6 +47,13 @@ class ArtifactKind(str, Enum):
     OTHER = "other"
 
 
+class Relation(str, Enum):
+    """What one content has to do with another."""
+
+    CONTAINS = "contains"
+    SAME = "same"
+
+
 class ValueType(str, Enum):
     """
     The type of a stored value, so that nothing is turned to text or rounded.

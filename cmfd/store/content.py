@@ -1,8 +1,8 @@
 """
 The content tables and the rule by which rows of each are merged.
 
-What the tables are is said once, in `sql/content/0001.sql`: this module reads
-it there, so that a store, a pack and a merge cannot disagree.
+What the tables are is said once, in `sql/content/*.sql`: this module reads it
+there, so that a store, a pack and a merge cannot disagree.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from cmfd.store.connection import sql, statements
+
+FILES = ("content/0001", "content/0002")
+"""The .sql files of the tables that a node store and a pack have in common."""
 
 _KIND = re.compile(r"^-- kind: (\w+)[^\n]*\n(?:--[^\n]*\n)*CREATE TABLE (\w+)", re.MULTILINE)
 
@@ -52,8 +55,8 @@ class Table:
 
 @cache
 def tables() -> dict[str, Table]:
-    """Return the content tables by name, in the order of the .sql file."""
-    text = sql("content/0001")
+    """Return the content tables by name, in the order of the .sql files."""
+    text = "\n".join(map(sql, FILES))
     kinds = {name: kind for kind, name in _KIND.findall(text)}
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         for statement in statements(text):

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cmfd.content.slices import slice_digest
 from cmfd.errors import CmfdError
-from cmfd.model import Direction
+from cmfd.model import Direction, Relation
 from cmfd.store.connection import named
 from cmfd.store.content import upsert
 from cmfd.store.jobs import evict_execution, evict_run
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 _SERIES = range(1 << 32)
 _DIGEST = re.compile(r"[a-z0-9]+:[0-9a-zA-Z.]+")
+_RELATIONS = frozenset(relation.value for relation in Relation)
 _DIRECTIONS = frozenset(direction.value for direction in Direction)
 _MAX_PARTS = 1 << 16
 _MAX_CACHED = 1 << 16
@@ -341,6 +343,20 @@ class Records:
         digest = "sha256:" + hashlib.sha256(r.document.encode()).hexdigest()
         self._put("environment", digest, r.document)
         self._put("execution_environment", r.execution, r.at_ns, source.instance, digest)
+
+    @_store.register
+    def _link(self, r: m.Link, source: Source) -> None:
+        if r.relation not in _RELATIONS or not all(map(_DIGEST.fullmatch, (r.subject, r.object))):
+            raise RejectedError(f"no link: {r.subject!r} {r.relation!r} {r.object!r}")
+        self._claim(source, r.execution)
+        self._put("link", r.subject, r.relation, r.object, r.name, r.at_ns, source.instance)
+
+    @_store.register
+    def _slice_members(self, r: m.SliceMembers, source: Source) -> None:
+        if r.digest != slice_digest(r.document):
+            raise RejectedError(f"{r.digest!r} is not the digest of these members")
+        self._claim(source, r.execution)
+        self._put("slice_members", r.digest, r.document)
 
     @_store.register
     def _touch(self, r: m.Touch, source: Source) -> None:

@@ -33,7 +33,7 @@ MAX_GROUP = 8
 
 _INCOMING = re.compile(r"\bincoming\.(\w+)")
 
-_SINCE_FORMAT = {"delivery": 2}
+_SINCE_FORMAT = {"delivery": 2, "link": 3, "slice_members": 3, "note": 3}
 """The first pack format that has a table; those that are not named are as old as packs."""
 
 _PRAGMAS = """\

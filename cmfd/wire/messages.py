@@ -172,6 +172,34 @@ class Hashed(Record, frozen=True, kw_only=True, omit_defaults=True, tag="hashed"
     """Why there is no digest (file gone, changed while read, ...), or empty."""
 
 
+class Link(Record, frozen=True, kw_only=True, omit_defaults=True, tag="link"):
+    """
+    Content that an execution has to do with, and what it has to do with other content.
+
+    `relation` is ``contains`` (the object is part of the subject) or ``same`` (both digests are of
+    the same content).
+    """
+
+    execution: Id
+    subject: str
+    """Digest of the content that the relation begins with."""
+    relation: str
+    """``contains`` or ``same``."""
+    object: str
+    """Digest of the content that it leads to."""
+    name: str = ""
+    """What the object is called within the subject."""
+
+
+class SliceMembers(Record, frozen=True, kw_only=True, omit_defaults=True, tag="slice-members"):
+    """The members of a slice, a JSON object as text; `digest` is ``slice:`` and its SHA-256."""
+
+    execution: Id
+    digest: str
+    """The slice's identity."""
+    document: str
+
+
 class Environment(Record, frozen=True, kw_only=True, omit_defaults=True, tag="environment"):
     """Where and with what an execution ran: a JSON object as text."""
 
@@ -208,7 +236,7 @@ class Part(Record, frozen=True, kw_only=True, omit_defaults=True, tag="part"):
 
 AnyRecord = Union[  # noqa: UP007 - Python 3.10 makes no such union of msgspec's classes
     RunBegin, RunEnd, ExecutionBegin, ExecutionEnd, ProcessBegin, ProcessState, Series,
-    Group, Param, Touch, Hashed, Environment, Fact, Sealed, Part,
+    Group, Param, Touch, Hashed, Link, SliceMembers, Environment, Fact, Sealed, Part,
 ]  # fmt: skip
 
 

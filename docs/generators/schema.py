@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from cmfd.store import migrations
 from cmfd.store.connection import sql, statements
+from cmfd.store.content import FILES
 from docs.generators.markdown import code, table
 from docs.generators.wire import MEANINGS
 
@@ -41,7 +42,7 @@ class Said(NamedTuple):
 
 def content() -> str:
     """Return the tables that a node store and a pack have in common."""
-    return _tables("pack", "content/0001")
+    return _all_tables("pack", *FILES)
 
 
 def pack() -> str:
@@ -56,7 +57,7 @@ def node() -> str:
 
 def site() -> str:
     """Return the tables of the site index."""
-    return _all_tables("site", "site/0001", "site/0002", "site/0003")
+    return _all_tables("site", "site/0001", "site/0002", "site/0003", "site/0004")
 
 
 def views() -> str:
@@ -129,7 +130,7 @@ def _constraint(kind: str, not_null: int, key: int) -> str:
 @cache
 def _meanings_of_content() -> dict[str, dict[str, str]]:
     """Return what the content tables' columns mean, for the index's tables of the same names."""
-    files = ("content/0001", "content/0001_pack", "content/0002_pack")
+    files = ("content/0001", "content/0001_pack", "content/0002_pack", "content/0002")
     return {said.name: said.columns for name in files for said in _said(name)}
 
 

@@ -49,7 +49,7 @@ def test_a_pack_of_every_past_format_merges_with_new_ones(tmp_path: Path, versio
     assert len(digests) == 1
     rows = rows_of(tmp_path / "together.db")
     assert {row[5] for row in rows["run"]} == {"4711", "1"}
-    assert len(rows["delivery"]) == 1
+    assert {row[1] for row in rows["delivery"]} >= {"n1"}
 
 
 @pytest.mark.parametrize("version", PAST_PACKS)
@@ -57,7 +57,7 @@ def test_a_past_format_must_be_exactly_itself(tmp_path: Path, version: int) -> N
     """What calls itself an old pack may have no table of a new one."""
     path = from_fixture(f"pack-{version}.sql", tmp_path / "old.db")
     with closing(sqlite3.connect(path)) as db:
-        db.execute("CREATE TABLE delivery (run)")
+        db.execute("CREATE TABLE note (note)")
     with pytest.raises(StoreError, match="foreign"):
         open_pack(finish(path))
 

@@ -140,7 +140,8 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
             migrate(db, "node")
 
 
-STEPS_TO_2 = (*SCHEMAS["node"], ("to2",))
+NEWEST = len(SCHEMAS["node"])
+STEPS_ON = (*SCHEMAS["node"], ("next",))
 
 
 def test_a_migration_goes_forward_and_keeps_the_rows(
@@ -154,10 +155,10 @@ def test_a_migration_goes_forward_and_keeps_the_rows(
         monkeypatch.setattr(
             migrations,
             "sql",
-            lambda name: "CREATE TABLE extra (x);" if name == "to2" else original(name),
+            lambda name: "CREATE TABLE extra (x);" if name == "next" else original(name),
         )
-        assert migrate(db, "node", steps=STEPS_TO_2) == 1
-        assert version_of(db) == 2
+        assert migrate(db, "node", steps=STEPS_ON) == NEWEST
+        assert version_of(db) == NEWEST + 1
         assert db.execute("SELECT count(*) FROM environment, extra").fetchone() == (0,)
         assert db.execute("SELECT digest FROM environment").fetchall() == [("sha256:00",)]
 
@@ -174,9 +175,9 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
         migrations, "sql", lambda _: "CREATE TABLE extra (x);\nDROP TABLE nowhere;\n"
     )
     with closing(connect(path)) as db:
-        with pytest.raises(StoreError, match="still has schema 1"):
-            migrate(db, "node", steps=STEPS_TO_2)
-        assert version_of(db) == 1
+        with pytest.raises(StoreError, match=f"still has schema {NEWEST}"):
+            migrate(db, "node", steps=STEPS_ON)
+        assert version_of(db) == NEWEST
     assert _contents(path) == before
 
 

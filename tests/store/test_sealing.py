@@ -10,6 +10,7 @@ import pytest
 from support.journals import EXECUTION, RUN, T0_NS, Journal
 from support.nodes import chunks_of, content_of
 
+from cmfd.content.slices import slice_digest
 from cmfd.errors import NotFoundError, StoreError
 from cmfd.store.connection import connect
 from cmfd.store.interpret import NOT_HASHED, SealedPack, seal
@@ -21,11 +22,13 @@ from cmfd.wire.messages import (
     ExecutionBegin,
     Fact,
     Hashed,
+    Link,
     Param,
     ProcessBegin,
     RunBegin,
     RunEnd,
     Series,
+    SliceMembers,
     Touch,
 )
 
@@ -96,6 +99,10 @@ def test_a_pack_has_the_whole_run_and_nothing_of_another(node: Node) -> None:
         Environment(at_ns=2, execution=EXECUTION, document='{"python": "3.11"}'),
         Touch(at_ns=2, token=1, execution=EXECUTION, direction="input", kind="dataset", path="d"),
         Hashed(at_ns=3, token=1, digest="md5:00"),
+        Touch(at_ns=2, token=2, execution=EXECUTION, direction="input", kind="d", path="half"),
+        Hashed(at_ns=3, token=2, digest=slice_digest("{}")),
+        SliceMembers(at_ns=2, execution=EXECUTION, digest=slice_digest("{}"), document="{}"),
+        Link(at_ns=3, execution=EXECUTION, subject="md5:00", relation="contains", object="hdf5:0"),
         RunEnd(at_ns=9, run=RUN, status="completed", exit_code=0),
     )
     other = Journal(instance=b"\x0e" * 16).events(
@@ -113,8 +120,11 @@ def test_a_pack_has_the_whole_run_and_nothing_of_another(node: Node) -> None:
             for (name,) in pack.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
         }
         label = pack.execute("SELECT * FROM pack").fetchall()
-        assert pack.execute("SELECT digest FROM artifact").fetchall() == [("md5:00",)]
+        digests = {digest for (digest,) in pack.execute("SELECT digest FROM artifact")}
+        assert digests == {"md5:00", slice_digest("{}")}
     assert counts.pop("fact") == 2
+    assert counts.pop("artifact") == counts.pop("event") == 2
+    assert counts.pop("note") == 0, "nodes make none"
     assert counts.pop("delivery") == 2, "one of the processes' node, one of the store's"
     assert counts.pop("execution_end") == counts.pop("process_state") == 0
     assert set(counts.values()) == {1}

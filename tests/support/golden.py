@@ -7,6 +7,7 @@ missing, for records and messages that are new.
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ RUN = bytes.fromhex("0193e7c0a5007abc8123456789abcdef")
 EXECUTION = bytes.fromhex("5f0c6e5e1a2b5c3d8e4f00112233445b")
 INSTANCE = bytes.fromhex("0193e7c0a6007def8fedcba987654321")
 EPOCH = bytes.fromhex("0193e7c09f007aaa8aaaaaaaaaaaaaaa")
+SLICE = '{"of":"md5:d74c0505785f00e7c323a36ffb5103e7","rows":[[0,100]]}'
 AT_NS = 1_734_000_000_123_456_789
 
 RECORDS: list[m.AnyRecord] = [
@@ -55,6 +57,14 @@ RECORDS: list[m.AnyRecord] = [
     m.Hashed(
         at_ns=AT_NS, token=1, digest="md5:d74c0505785f00e7c323a36ffb5103e7",
         strong="sha256:" + "ab" * 32, size_bytes=74_499, n_files=1,
+    ),
+    m.Link(
+        at_ns=AT_NS, execution=EXECUTION, subject="md5:d74c0505785f00e7c323a36ffb5103e7",
+        relation="contains", object="hdf5:" + "cd" * 32, name="/train/x",
+    ),
+    m.SliceMembers(
+        at_ns=AT_NS, execution=EXECUTION, document=SLICE,
+        digest="slice:" + hashlib.sha256(SLICE.encode()).hexdigest(),
     ),
     m.Environment(at_ns=AT_NS, execution=EXECUTION, document='{"python":"3.11.2"}'),
     m.Fact(at_ns=AT_NS, subject=RUN, key="tag:best", type="bool", value=True),

@@ -38,7 +38,8 @@ _OTHER = {
 def content_of(path: Path) -> dict[str, list[Any]]:
     """Return everything a node store holds, but when and in which pieces it came."""
     with closing(connect(path, readonly=True)) as db:
-        found = {name: _rows(db, name, "*") for name in tables()}
+        there = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
+        found = {name: _rows(db, name, "*") for name in tables() if name in there}
         found |= {name: _rows(db, name, columns) for name, columns in _OTHER.items()}
         found["value_sum"] = [
             None if total is None else float(f"{total:.9g}")

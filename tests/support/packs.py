@@ -209,9 +209,26 @@ def _delivery(rng: random.Random) -> tuple[str, Row]:
     )  # fmt: skip
 
 
+def _link(rng: random.Random) -> tuple[str, Row]:
+    relation = rng.choice(("contains", "same"))
+    return "link", (_digest(rng), relation, _digest(rng), _word(rng), *_said(rng))
+
+
+def _slice_members(rng: random.Random) -> tuple[str, Row]:
+    return "slice_members", (_digest(rng), rng.choice(("{}", '{"rows":[[0,1]]}')))
+
+
+def _note(rng: random.Random) -> tuple[str, Row]:
+    return "note", (
+        _id(rng, "note"), _digest(rng), rng.choice(("tainted", "cleared", "tag")), _word(rng),
+        rng.randrange(2), rng.choice((0, 1000)), _word(rng),
+    )  # fmt: skip
+
+
 _ROWS = (
     _run, _run_end, _delivery, _execution, _execution_end, _process, _process_state, _param, _fact,
     _artifact, _event, _environment, _execution_environment, _series, _chunk,
+    _link, _slice_members, _note,
 )  # fmt: skip
 
 

@@ -59,8 +59,17 @@ DELETE FROM run WHERE run = :run;
 -- name: drop_standing
 DELETE FROM standing WHERE run = :run;
 
+-- name: clean_link
+DELETE FROM link
+WHERE subject NOT IN (SELECT digest FROM event) AND object NOT IN (SELECT digest FROM event);
+
+-- name: clean_slice_members
+DELETE FROM slice_members WHERE digest NOT IN (SELECT digest FROM event);
+
 -- name: clean_artifact
-DELETE FROM artifact WHERE digest NOT IN (SELECT digest FROM event);
+DELETE FROM artifact WHERE digest NOT IN (
+    SELECT digest FROM event UNION SELECT subject FROM link UNION SELECT object FROM link
+);
 
 -- name: clean_environment
 DELETE FROM environment WHERE digest NOT IN (SELECT digest FROM execution_environment);

@@ -31,8 +31,18 @@ SELECT * FROM node.fact WHERE subject = :run OR subject IN (SELECT execution FRO
 -- name: copy_event
 INSERT INTO main.event SELECT * FROM node.event WHERE execution IN (SELECT execution FROM main.execution);
 
+-- name: copy_link
+INSERT INTO main.link SELECT * FROM node.link
+WHERE subject IN (SELECT digest FROM main.event) OR object IN (SELECT digest FROM main.event);
+
 -- name: copy_artifact
-INSERT INTO main.artifact SELECT * FROM node.artifact WHERE digest IN (SELECT digest FROM main.event);
+INSERT INTO main.artifact SELECT * FROM node.artifact WHERE digest IN (
+    SELECT digest FROM main.event UNION SELECT subject FROM main.link UNION SELECT object FROM main.link
+);
+
+-- name: copy_slice_members
+INSERT INTO main.slice_members
+SELECT * FROM node.slice_members WHERE digest IN (SELECT digest FROM main.event);
 
 -- name: copy_execution_environment
 INSERT INTO main.execution_environment

@@ -172,6 +172,38 @@ WHERE t.strong IS NULL
 -- Artifacts that are only named here.
 INSERT INTO main.artifact (digest) SELECT digest FROM incoming.event WHERE true
 ON CONFLICT DO NOTHING;
+INSERT INTO main.artifact (digest)
+SELECT subject FROM incoming.link UNION SELECT object FROM incoming.link WHERE true
+ON CONFLICT DO NOTHING;
+INSERT INTO main.artifact (digest) SELECT digest FROM incoming.slice_members WHERE true
+ON CONFLICT DO NOTHING;
+
+-- first
+INSERT INTO main.link AS t (subject_id, relation, object_id, name, at_ns, origin)
+SELECT s.id, x.relation, o.id, x.name, x.at_ns, x.origin
+FROM incoming.link AS x
+CROSS JOIN main.artifact AS s ON s.digest = x.subject
+CROSS JOIN main.artifact AS o ON o.digest = x.object
+WHERE true
+ON CONFLICT (subject_id, relation, object_id, name) DO UPDATE SET
+    at_ns = excluded.at_ns, origin = excluded.origin
+WHERE (excluded.at_ns, excluded.origin) < (t.at_ns, t.origin);
+
+-- set; of two that differ, the greatest
+INSERT INTO main.slice_members AS t (artifact_id, document)
+SELECT a.id, x.document
+FROM incoming.slice_members AS x CROSS JOIN main.artifact AS a ON a.digest = x.digest WHERE true
+ON CONFLICT (artifact_id) DO UPDATE SET document = excluded.document
+WHERE excluded.document > t.document;
+
+-- set; of two that differ, the greatest
+INSERT INTO main.note AS t (note, subject, kind, text, at_ns, uid, author)
+SELECT note, subject, kind, text, at_ns, uid, author FROM incoming.note WHERE true
+ON CONFLICT (note) DO UPDATE SET
+    subject = excluded.subject, kind = excluded.kind, text = excluded.text,
+    at_ns = excluded.at_ns, uid = excluded.uid, author = excluded.author
+WHERE (excluded.subject, excluded.kind, excluded.text, excluded.at_ns, excluded.uid, excluded.author)
+    > (t.subject, t.kind, t.text, t.at_ns, t.uid, t.author);
 
 -- first
 INSERT INTO main.event AS t

@@ -42,6 +42,17 @@ CROSS JOIN event AS x ON x.execution_id = e.id
 CROSS JOIN artifact AS a ON a.id = x.artifact_id
 ORDER BY e.execution;
 
+SELECT 'link', s.digest, x.relation, o.digest, x.name, x.at_ns, x.origin
+FROM artifact AS s
+CROSS JOIN link AS x ON x.subject_id = s.id
+CROSS JOIN artifact AS o ON o.id = x.object_id
+ORDER BY s.digest;
+
+SELECT 'slice_members', a.digest, x.document
+FROM artifact AS a CROSS JOIN slice_members AS x ON x.artifact_id = a.id ORDER BY a.digest;
+
+SELECT 'note', note, subject, kind, text, at_ns, uid, author FROM note ORDER BY note;
+
 SELECT 'environment', digest, document FROM environment WHERE document IS NOT NULL ORDER BY digest;
 
 SELECT 'execution_environment', e.execution, x.at_ns, x.origin, n.digest
