@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.cluster.machine import readable
 from support.cluster.processes import Known, namespace, wait_for
 
 if TYPE_CHECKING:
@@ -162,6 +163,35 @@ def test_a_job_is_preempted(cluster: Cluster, alice: Account, bob: Account) -> N
 
     assert bob.wait(high).state == "COMPLETED"
     assert alice.wait(low).state == "PREEMPTED"
+
+
+def test_the_shared_file_system_goes_away(cluster: Cluster, alice: Account) -> None:
+    """On one node; what was there is there again when it is back."""
+    node = cluster.nodes[0]
+    alice.write("here", "text")
+    with cluster.machines[node].without(str(alice.shared)):
+        command = ("touch", f"{alice.shared}/there")
+        assert cluster.root_user.run(*command, node=node, check=False).returncode == 1
+        alice.run("test", "-e", f"{alice.shared}/here", node=cluster.nodes[1])
+
+    assert alice.run("cat", "here", node=node).stdout == "text"
+
+
+def test_what_only_root_may_read_is_copied_for_the_cluster(tmp_path: Path) -> None:
+    """A checkout with a Python of its own, made under a strict umask."""
+    tree = tmp_path / "tree"
+    (tree / "cmfd").mkdir(parents=True)
+    source = tree / "cmfd" / "__init__.py"
+    source.write_text("here\n")
+    source.chmod(0o644)
+    assert readable(tree, tmp_path / "copies") == tree
+    source.chmod(0o600)
+
+    copy = readable(tree, tmp_path / "copies")
+    assert copy != tree
+    assert (copy / "cmfd" / "__init__.py").read_text() == "here\n"
+    assert (copy / "cmfd" / "__init__.py").stat().st_mode & 0o777 == 0o644
+    assert readable(tree, tmp_path / "copies") == copy
 
 
 def test_nothing_of_a_cluster_is_seen_on_this_machine(cluster: Cluster) -> None:

@@ -96,6 +96,7 @@ def test_hooks_run(make_cluster: Callable[[Options], Cluster]) -> None:
     wait_for(lambda: all(path.read_text() == wanted for path in said), "both hooks ran")
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("fixture", ["cluster_64", "cluster_256"])
 def test_a_job_on_many_nodes_is_one_run(fixture: str, request: pytest.FixtureRequest) -> None:
     """A task on each of them, all logging."""

@@ -224,14 +224,13 @@ class Cluster:
         return found
 
     def _write_files(self) -> None:
-        for name in ("etc", "log", "run", "machines", "munge", "state", "mysql", "home", "shared"):
+        for name in ("etc", "log", "run", "machines", "munge", "state", "home", "shared"):
             (self.root / name).mkdir()
         etc = self.root / "etc"
         (self.root / "log").chmod(0o1777)
         self.shared.chmod(0o1777)
         shutil.chown(self.root / "state", "slurm", "slurm")
         shutil.chown(self.root / "munge", "munge", "munge")
-        shutil.chown(self.root / "mysql", "mysql", "mysql")
         self._write_key()
         (etc / "hosts").write_text(conf.hosts(self.head.name, self.nodes), "utf-8")
         text = conf.slurm_conf(self.options, self.root, self.name, self.head.name, self.nodes)

@@ -21,6 +21,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -189,6 +190,17 @@ class Machine:
                 for found in (Path(directory, item) for item in [*folders, *files]):
                     if found.lstat().st_uid == uid:
                         yield f"{name}/{found.relative_to(place)}"
+
+    @contextmanager
+    def without(self, path: str) -> Iterator[None]:
+        """Take a directory from this machine for a while: it is empty and read-only."""
+        inside = self.entering()
+        away = ["mount", "-t", "tmpfs", "-o", "ro,mode=755", "tmpfs", path]
+        subprocess.run([*inside, *away], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run([*inside, "umount", "--lazy", path], check=True)
 
     def set_watts(self, watts: int) -> None:
         """Change the power that its simulated counter of energy counts."""
