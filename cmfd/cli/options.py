@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from cmfd import config
+from cmfd.query.times import time_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from click.shell_completion import CompletionItem
+
+    ParamOfTime = click.ParamType[int]
+else:
+    ParamOfTime = click.ParamType  # no generic class before click 8.4
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -88,6 +93,21 @@ def run(function: F) -> F:
 def several_runs(function: F) -> F:
     """Add the arguments RUN RUN..."""
     return click.argument("runs", nargs=-1, required=True, shell_complete=_complete_run)(function)
+
+
+class Time(ParamOfTime):
+    """A point in time, in ISO 8601; local where it names no zone."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read a time; nanoseconds since 1970."""
+        if isinstance(value, int):
+            return value
+        try:
+            return time_ns(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time: 2026-11-22, 2026-11-22T14:30, ...Z", param, ctx)
 
 
 def since_ns(days: float | None) -> int | None:

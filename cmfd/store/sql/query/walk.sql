@@ -120,7 +120,12 @@ WHERE f.via IS NOT NULL
 SELECT id, depth, via FROM reached_artifact WHERE depth >= 0 ORDER BY depth, id;
 
 -- name: executions
-SELECT id, depth, via FROM reached_execution
+-- One that was reached and is also around another is where it is nearest.
+SELECT
+    x.id,
+    iif(o.depth < x.depth, o.depth, x.depth) AS depth,
+    iif(o.depth < x.depth, -o.via, x.via) AS via
+FROM reached_execution AS x LEFT JOIN reached_outer AS o ON o.id = x.id
 UNION ALL
 SELECT o.id, o.depth, -o.via FROM reached_outer AS o
 WHERE o.id NOT IN (SELECT id FROM reached_execution)

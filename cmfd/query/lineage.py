@@ -1,0 +1,198 @@
+"""
+Ancestry and descendants of artifacts and executions, over all runs of a site.
+
+An artifact is its content: whoever read the same content, from wherever and whenever, is reached
+as well. That is what one asks of tainted data.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from cmfd.query.results import Result
+from cmfd.query.walk import UNLIMITED, Reach, Step, Way, reach
+from cmfd.store.connection import named
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from cmfd.query.subject import Subject
+
+
+class ReachedArtifact(Result, frozen=True, kw_only=True):
+    """An artifact on the way, under the name and kind that it had first."""
+
+    digest: str
+    kind: str
+    path: str
+    size_bytes: int | None
+    depth: int
+    """Executions on a shortest path to it."""
+    via: str | None
+    """The execution before it on that path; None for the start."""
+
+
+class ReachedExecution(Result, frozen=True, kw_only=True):
+    """An execution on the way."""
+
+    execution: str
+    run: str | None
+    pipeline: str
+    stage: str
+    status: str
+    began_ns: int | None
+    user: str
+    cluster: str
+    job: str
+    depth: int
+    via: str | None
+    """What is before it: a digest, or the execution that it is nested in or that is in it."""
+
+
+class Edge(Result, frozen=True, kw_only=True):
+    """An artifact that went into or came out of an execution."""
+
+    execution: str
+    direction: str
+    digest: str
+    path: str
+
+
+class Lineage(Result, frozen=True, kw_only=True):
+    """Where an artifact or execution comes from, or what came of it; nearest first."""
+
+    start: str
+    way: str
+    """``up`` to ancestors, ``down`` to descendants."""
+    artifacts: list[ReachedArtifact]
+    executions: list[ReachedExecution]
+    edges: list[Edge]
+
+
+def lineage(  # noqa: PLR0913 - filters, each by name
+    db: sqlite3.Connection,
+    subject: Subject,
+    way: Way,
+    *,
+    depth: int | None = None,
+    stage: str | None = None,
+    until_ns: int | None = None,
+) -> Lineage:
+    """
+    Return all ancestors or descendants of an artifact or execution, and how they hang together.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        A site's index.
+    subject : Subject
+        From `cmfd.query.subject`.
+    way : Way
+        To ancestors or descendants.
+    depth : int, optional
+        The most executions on a path.
+    stage : str, optional
+        Only executions of this stage (or ``pipeline.stage``), shortest paths to them, and what is
+        next beyond them.
+    until_ns : int, optional
+        Only along executions that began by then.
+    """
+    limit = UNLIMITED if depth is None else depth
+    found = reach(db, subject.start, way, depth=limit, until_ns=until_ns)
+    if stage is not None:
+        found = _towards(db, found, stage)
+    artifacts, executions = nodes(db, found)
+    return Lineage(
+        start=subject.name,
+        way=way.name.lower(),
+        artifacts=list(artifacts.values()),
+        executions=list(executions.values()),
+        edges=_edges(db, artifacts, executions),
+    )
+
+
+def _towards(db: sqlite3.Connection, found: Reach, stage: str) -> Reach:
+    """Keep executions of a stage, what they lead to, and what leads to them."""
+    ids = json.dumps([step.id for step in found.executions])
+    chosen = {row[0] for row in db.execute(_sql("of_stage"), {"ids": ids, "stage": stage})}
+    beyond = {step.id for step in found.artifacts if step.via in chosen}
+    return paths_to(found, beyond, chosen)
+
+
+def paths_to(found: Reach, artifacts: set[int], executions: set[int]) -> Reach:
+    """Keep some of what was reached, and what is on the shortest paths to it."""
+    steps = {step.id: step for step in found.executions}
+    before = {step.id: step for step in found.artifacts}
+    kept_artifacts: set[int] = set()
+    kept_executions: set[int] = set()
+    waiting = [(False, number) for number in artifacts] + [(True, number) for number in executions]
+    while waiting:
+        is_execution, number = waiting.pop()
+        kept = kept_executions if is_execution else kept_artifacts
+        if number in kept:
+            continue
+        kept.add(number)
+        via = (steps if is_execution else before)[number].via
+        if via is not None:
+            waiting.append((not is_execution or via < 0, abs(via)))
+    return Reach(
+        [step for step in found.artifacts if step.id in kept_artifacts or step.via is None],
+        [step for step in found.executions if step.id in kept_executions or step.via is None],
+    )
+
+
+def nodes(
+    db: sqlite3.Connection, found: Reach
+) -> tuple[dict[int, ReachedArtifact], dict[int, ReachedExecution]]:
+    """Return what was reached with what is known of it, by number and in the same order."""
+    artifacts = _described(db, "artifacts", found.artifacts)
+    executions = _described(db, "executions", found.executions)
+    digests = {number: row["digest"] for number, row in artifacts.items()}
+    names = {number: row["execution"] for number, row in executions.items()}
+    return (
+        {
+            step.id: ReachedArtifact(
+                **artifacts[step.id], depth=step.depth, via=_via(step, names, names)
+            )
+            for step in found.artifacts
+        },
+        {
+            step.id: ReachedExecution(
+                **executions[step.id], depth=step.depth, via=_via(step, digests, names)
+            )
+            for step in found.executions
+        },
+    )
+
+
+def _described(db: sqlite3.Connection, query: str, steps: list[Step]) -> dict[int, dict[str, Any]]:
+    """Return the rows of what was reached by number, the number itself left out."""
+    cursor = db.execute(_sql(query), {"ids": json.dumps([step.id for step in steps])})
+    names = [column[0] for column in cursor.description][1:]
+    return {row[0]: dict(zip(names, row[1:], strict=True)) for row in cursor}
+
+
+def _via(step: Step, before: dict[int, str], executions: dict[int, str]) -> str | None:
+    if step.via is None:
+        return None
+    return executions[-step.via] if step.via < 0 else before[step.via]
+
+
+def _edges(
+    db: sqlite3.Connection,
+    artifacts: dict[int, ReachedArtifact],
+    executions: dict[int, ReachedExecution],
+) -> list[Edge]:
+    chosen = {"executions": json.dumps(list(executions)), "artifacts": json.dumps(list(artifacts))}
+    return [
+        Edge(
+            execution=executions[execution].execution, direction=direction,
+            digest=artifacts[artifact].digest, path=path,
+        )
+        for execution, direction, artifact, path in db.execute(_sql("events"), chosen)
+    ]  # fmt: skip
+
+
+def _sql(name: str) -> str:
+    return named("query/lineage")[name]

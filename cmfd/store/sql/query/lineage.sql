@@ -1,0 +1,102 @@
+-- name: artifacts
+-- Artifacts by their numbers, with the name and kind that they were first written under, else read.
+SELECT
+    a.id, a.digest, nullif(a.size_bytes, -1) AS size_bytes,
+    coalesce((
+        SELECT v.kind FROM event AS v WHERE v.artifact_id = a.id AND v.direction = 'output'
+        ORDER BY v.at_ns, v.path, v.kind LIMIT 1
+    ), (
+        SELECT v.kind FROM event AS v WHERE v.artifact_id = a.id AND v.direction = 'input'
+        ORDER BY v.at_ns, v.path, v.kind LIMIT 1
+    ), '') AS kind,
+    coalesce((
+        SELECT v.path FROM event AS v WHERE v.artifact_id = a.id AND v.direction = 'output'
+        ORDER BY v.at_ns, v.path, v.kind LIMIT 1
+    ), (
+        SELECT v.path FROM event AS v WHERE v.artifact_id = a.id AND v.direction = 'input'
+        ORDER BY v.at_ns, v.path, v.kind LIMIT 1
+    ), '') AS path
+FROM json_each(:ids) AS j CROSS JOIN artifact AS a ON a.id = j.value;
+
+-- name: executions
+-- Executions by their numbers.
+SELECT
+    x.execution_id AS id, x.execution, x.run,
+    coalesce(x.pipeline, '') AS pipeline,
+    coalesce(x.stage, '') AS stage,
+    x.status, x.began_ns,
+    coalesce(r.user, '') AS user,
+    coalesce(r.cluster, '') AS cluster,
+    coalesce(r.job, '') AS job
+FROM json_each(:ids) AS j
+CROSS JOIN executions AS x ON x.execution_id = j.value
+LEFT JOIN run AS r ON r.id = x.run_id;
+
+-- name: events
+-- Events between some executions and some artifacts, one of each pair and direction.
+SELECT v.execution_id, v.direction, v.artifact_id, min(v.path) AS path
+FROM json_each(:executions) AS j CROSS JOIN event AS v ON v.execution_id = j.value
+WHERE v.artifact_id IN (SELECT value FROM json_each(:artifacts))
+GROUP BY v.execution_id, v.direction, v.artifact_id
+ORDER BY v.execution_id, v.direction, v.artifact_id;
+
+-- name: of_stage
+SELECT e.id
+FROM json_each(:ids) AS j CROSS JOIN execution AS e ON e.id = j.value
+WHERE e.stage = :stage OR e.pipeline || '.' || e.stage = :stage;
+
+-- name: newest_executions
+SELECT e.id
+FROM json_each(:ids) AS j CROSS JOIN execution AS e ON e.id = j.value
+ORDER BY e.at_ns DESC, e.execution
+LIMIT :limit;
+
+-- name: newest_artifacts
+-- Pairs of an artifact and the execution through which it was reached, by when that began.
+SELECT json_extract(j.value, '$[0]') AS id
+FROM json_each(:pairs) AS j CROSS JOIN execution AS e ON e.id = json_extract(j.value, '$[1]')
+ORDER BY e.at_ns DESC, id
+LIMIT :limit;
+
+-- name: n_of_kind
+-- How many artifacts that executions wrote are of which kind.
+SELECT kind, count(*) AS n
+FROM (
+    SELECT (
+        SELECT v.kind FROM event AS v WHERE v.artifact_id = j.value AND v.direction = 'output'
+        ORDER BY v.at_ns, v.path, v.kind LIMIT 1
+    ) AS kind
+    FROM json_each(:ids) AS j
+)
+GROUP BY kind ORDER BY n DESC, kind;
+
+-- name: users
+SELECT coalesce(r.user, '') AS name, count(*) AS n_executions, max(e.at_ns) AS last_ns
+FROM json_each(:ids) AS j CROSS JOIN execution AS e ON e.id = j.value
+LEFT JOIN run AS r ON r.id = e.run_id
+GROUP BY 1 ORDER BY last_ns DESC, 1;
+
+-- name: pipelines
+SELECT e.pipeline AS name, count(*) AS n_executions, max(e.at_ns) AS last_ns
+FROM json_each(:ids) AS j CROSS JOIN execution AS e ON e.id = j.value
+WHERE e.pipeline IS NOT NULL
+GROUP BY 1 ORDER BY last_ns DESC, 1;
+
+-- name: nodes
+SELECT
+    CASE WHEN r.cluster <> '' THEN p.host || '@' || r.cluster ELSE p.host END AS name,
+    count(DISTINCT e.id) AS n_executions, max(e.at_ns) AS last_ns
+FROM json_each(:ids) AS j
+CROSS JOIN execution AS e ON e.id = j.value
+CROSS JOIN process AS p ON p.execution_id = e.id
+LEFT JOIN run AS r ON r.id = e.run_id
+GROUP BY 1 ORDER BY last_ns DESC, 1;
+
+-- name: runs
+SELECT
+    lower(hex(r.run)) AS run, coalesce(r.job, '') AS job, coalesce(r.cluster, '') AS cluster,
+    coalesce(r.user, '') AS user, r.at_ns AS began_ns, count(*) AS n_executions
+FROM json_each(:ids) AS j
+CROSS JOIN execution AS e ON e.id = j.value
+CROSS JOIN run AS r ON r.id = e.run_id
+GROUP BY r.id ORDER BY r.at_ns DESC, r.run;

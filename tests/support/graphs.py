@@ -1,0 +1,105 @@
+"""Made-up sites of artifacts and executions, and the answers that a graph in plain Python gives."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from hypothesis import strategies as st
+from support.packs import Content, an_id, small_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+T0_NS = 1_700_000_000_000_000_000
+
+
+class Made(NamedTuple):
+    """An execution: what it read and wrote, and which earlier one it is nested in."""
+
+    inputs: frozenset[int]
+    outputs: frozenset[int]
+    outer: int | None
+
+
+_some = st.frozensets(st.integers(0, 7), max_size=3)
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> list[Made]:
+    """Draw executions in the order they began: circles, shared content and nesting included."""
+    n_executions = draw(st.integers(1, 8))
+    return [
+        Made(draw(_some), draw(_some), draw(st.none() | st.integers(0, i - 1)) if i else None)
+        for i in range(n_executions)
+    ]
+
+
+def digest(number: int) -> str:
+    """Return the digest of the `number`-th artifact."""
+    return f"md5:{number:032x}"
+
+
+def content(graph: Sequence[Made], *, users: Sequence[str] = ("ann", "bob")) -> Content:
+    """Return a pack's rows: each execution in a run of its own, of users in turn."""
+    rows: Content = {}
+    for number, made in enumerate(graph):
+        for table, some in small_run(number, n_ranks=1, n_params=0, n_chunks=0).items():
+            if table not in {"artifact", "event", "execution", "run"}:
+                rows.setdefault(table, []).extend(some)
+        run, execution, origin = an_id("run", number), an_id("exec", number), an_id("proc", 1)
+        outer = None if made.outer is None else an_id("exec", made.outer)
+        at_ns = T0_NS + number
+        rows.setdefault("run", []).append(
+            (run, at_ns, origin, 1000, "c", str(number), 0, users[number % len(users)], "", "true",
+             "/home")
+        )  # fmt: skip
+        rows.setdefault("execution", []).append(
+            (execution, at_ns, origin, run, outer, "p", f"s{number}", "0")
+        )
+        rows.setdefault("artifact", [])
+        for direction, artifacts in (("input", made.inputs), ("output", made.outputs)):
+            for one in artifacts:
+                rows.setdefault("event", []).append(
+                    (execution, direction, digest(one), f"a{one}", at_ns, origin, "dataset", "n1",
+                     f"/home/a{one}", 0, "", "")
+                )  # fmt: skip
+    used = {one for made in graph for one in made.inputs | made.outputs}
+    rows["artifact"] = [(digest(one), "", 10, 1) for one in sorted(used)]
+    return rows
+
+
+Node = tuple[str, int]
+"""``a`` (artifact), ``x`` (execution) or ``o`` (execution around one that was reached), number."""
+
+
+def _next(graph: Sequence[Made], node: Node, *, down: bool) -> Iterator[tuple[Node, int]]:
+    """Yield what a node leads to, and how many executions farther that is."""
+    kind, number = node
+    if kind == "a":
+        for i, made in enumerate(graph):
+            if number in (made.inputs if down else made.outputs):
+                yield ("x", i), 1
+        return
+    made = graph[number]
+    for one in made.outputs if down else made.inputs:
+        yield ("a", one), 0
+    if made.outer is not None:
+        yield ("o", made.outer), 0
+    if kind == "x":
+        yield from ((("x", i), 0) for i, inner in enumerate(graph) if inner.outer == number)
+
+
+def distances(graph: Sequence[Made], start: Node, *, down: bool, last: int) -> dict[Node, int]:
+    """Return how far all that can be reached along the first `last` executions is."""
+    found = {start: 0}
+    waiting = deque([start])
+    while waiting:
+        node = waiting.popleft()
+        for other, far in _next(graph, node, down=down):
+            if other[0] != "a" and other[1] >= last:
+                continue
+            if found[node] + far < found.get(other, 1 << 30):
+                found[other] = found[node] + far
+                (waiting.append if far else waiting.appendleft)(other)
+    return found
