@@ -146,6 +146,8 @@ def _new_pack(path: Path, node_db_path: Path) -> sqlite3.Connection:
     """Open an empty pack, with the node store attached to it."""
     db = connect(path)
     try:
+        # Most packs say little, in some twenty tables, each of which begins with a page of its own.
+        db.execute("PRAGMA page_size = 1024")
         # What is not finished is deleted: nothing to bring back after a crash, and nothing to sync.
         db.execute("PRAGMA journal_mode = MEMORY")
         db.execute("PRAGMA synchronous = OFF")

@@ -137,6 +137,15 @@ def _deliveries(pack: sqlite3.Connection) -> list[tuple[Any, ...]]:
     ).fetchall()
 
 
+def test_a_pack_that_says_little_is_small(node: Node) -> None:
+    """A job of ten thousand nodes has ten thousand of them."""
+    node.commit(Journal().events(*BEGIN).point(1, 0.5))
+    pack = node.seal(final=True)
+
+    assert pack is not None
+    assert pack.path.stat().st_size < 60_000
+
+
 def test_a_pack_says_whether_more_is_to_come_from_its_node(node: Node) -> None:
     """A checkpoint is not the last word; a pack made when no process is left is."""
     journals = [Journal(instance=bytes([n]) * 16, host="n1").events(*BEGIN) for n in (1, 2)]
