@@ -1,7 +1,7 @@
 """
 SLURM's short form of node names: ``node[01-03,7]`` is node01, node02, node03, node7.
 
-Names may have several such groups; the last one changes first, as in `scontrol show hostnames`.
+Names may have several such groups.
 """
 
 from __future__ import annotations
