@@ -118,14 +118,18 @@ def test_asking_again_adds_nothing(
 
 
 def test_a_job_that_was_cancelled(
-    alice: Account, site: Path, env: dict[str, str], program: str
+    cluster: Cluster, alice: Account, site: Path, env: dict[str, str], program: str
 ) -> None:
     """Nobody in it could say so; SLURM knows, and by whom."""
-    job = alice.submit(f"srun {program} 600", env=env)
+    node = cluster.nodes[0]
+    job = alice.submit(f"srun {program} 600", f"-w{node}", env=env)
     wait_for((alice.shared / "logs").exists, "it logs", 60)
     alice.cancel(job)
     assert alice.wait(job).state == "CANCELLED"
     recorded.deliver(alice, site)
+    # It may have been cancelled before it had started a daemon: then its journal is on the node.
+    merge = ("cmfd", "merge", "--wait", f"--site={site}", f"/var/tmp/cmfd-{alice.uid}")
+    alice.run(*merge, node=node, check=False)
     enriched(alice, site, job)
     (run,) = recorded.runs(alice, site)
     assert (run["status"], run["job_state"]) == ("cancelled", "CANCELLED")
@@ -139,7 +143,8 @@ def test_a_running_job_is_not_joined(
     job = alice.submit(f"srun -n1 {program} 0; touch half; until [ -e go ]; do sleep 0.1; done",
                        env=env)  # fmt: skip
     wait_for((alice.shared / "half").exists, "half of it", 60)
-    alice.run("cmfd", "merge", "/var/tmp/cmfd-20001", "--site", str(site), node=cluster.nodes[0])
+    merge = ("cmfd", "merge", "--wait", f"--site={site}", f"/var/tmp/cmfd-{alice.uid}")
+    alice.run(*merge, node=cluster.nodes[0])
     left = enriched(alice, site, job, "--wait", "1", code=12)
     assert list(left["unfinished"]) == [run["run"] for run in recorded.runs(alice, site)]
     alice.write("go", "")
