@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cmfd import slurm
 from cmfd.errors import SlurmError
 from cmfd.slurm import figures, sacct_json, sacct_text, scontrol
 from cmfd.slurm.accounting import start_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SAMPLES = Path(__file__).parent / "samples"
+ROOT = Path(__file__).parents[2]
 MIB = 1 << 20
 
 
@@ -309,3 +311,14 @@ def test_no_text_makes_reading_figures_fail(text: str) -> None:
     figures.asked_memory_bytes(text, 2, None)
     figures.exit_and_signal(text)
     figures.tres(text)
+
+
+def test_every_fact_of_a_job_is_explained() -> None:
+    """In the reference, by its key."""
+    page = (ROOT / "docs" / "reference" / "job-facts.md").read_text("utf-8")
+    said = {fact.key.partition(".")[2] for fact in slurm._FACTS}
+    said |= {name for sample in ("22.05", "20.02") for name in facts(told_in_text(sample)[:1])}
+    said |= set(Record.__struct_fields__)
+    said -= {"job", "cluster", "restart", "user", "steps", "het_component"}
+    for name in said | {"script", "script_digest", "n_steps", "steps"}:
+        assert f"`slurm.{name}`" in page, name
