@@ -1,0 +1,356 @@
+"""What `cmfd-srun` records is what cmfd would: ids, facts, ranks, parameters, no secrets."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.tasks import CMFD, STEP, WRAPPERS, Step
+
+from cmfd import identity, slurm
+from cmfd.client.ranks import rank_from
+from cmfd.client.redact import scrub_argv
+from cmfd.wire.messages import (
+    ExecutionBegin,
+    Param,
+    ProcessBegin,
+    ProcessState,
+    RunBegin,
+)
+
+sys.path.insert(0, str(WRAPPERS))
+import cmfd_task  # type: ignore[import-not-found,unused-ignore]
+
+
+@pytest.fixture
+def step(tmp_path: Path) -> Step:
+    """Give a step whose tasks do not deliver."""
+    return Step(tmp_path)
+
+
+def test_a_task_tells_its_run_its_execution_and_itself(step: Step) -> None:
+    """Under the ids that every rank derives."""
+    step.run("./heat.py", "--n", "4", options=("--pipeline", "heat", "--name", "first"))
+    run, execution, process, *rest = step.records()
+
+    assert isinstance(run, RunBegin)
+    found = identity.run_from(STEP)
+    assert found is not None
+    assert (run.run, run.cluster, run.job, run.restart) == found[:4]
+    assert (run.user, run.name, run.command) == ("ada", "first", "./heat.py --n 4")
+    assert (run.cwd, run.site) == (str(step.cwd), str(step.site))
+    assert isinstance(execution, ExecutionBegin)
+    expected = identity.execution_id(found.run, "slurm:2", "heat", "heat", 0)
+    assert (execution.execution, execution.run, execution.parent) == (expected, found.run, None)
+    assert (execution.pipeline, execution.stage, execution.step) == ("heat", "heat", "slurm:2")
+    assert isinstance(process, ProcessBegin)
+    assert (process.rank, process.size, process.local_rank) == (3, 8, 1)
+    assert (process.host, process.role) == ("n2", "wrapper")
+    assert isinstance(rest[-1], ProcessState)
+
+
+JOBS: list[dict[str, str]] = [
+    {},
+    {"SLURM_CLUSTER_NAME": ""},
+    {"SLURM_RESTART_COUNT": "2"},
+    {"SLURM_ARRAY_JOB_ID": "4700", "SLURM_ARRAY_TASK_ID": "3"},
+    {"SLURM_HET_JOB_ID": "4700"},
+    {"SLURM_STEP_ID": "4294967290"},
+    {"CMFD_RUN": "0193e7c0-a500-7abc-8123-456789abcdef"},
+    {"CMFD_RUN": "0193e7c0a5007abc8123456789abcdef", "ENVIRONMENT": "BATCH"},
+    {"CMFD_PIPELINE": "ein Wälzer", "CMFD_STAGE": "größer"},
+    {"SLURM_CLUSTER_NAME": "c" * 70},
+]
+
+
+@pytest.mark.parametrize("more", JOBS)
+def test_ids_are_those_of_ranks(step: Step, more: dict[str, str]) -> None:
+    """However SLURM names the job, whatever was handed down."""
+    step.run("true", env=more)
+    run, execution, *_ = step.records()
+
+    environ = {**STEP, **more}
+    found = identity.run_from(environ)
+    assert found is not None
+    assert isinstance(run, RunBegin)
+    assert (run.run, run.cluster, run.job, run.restart) == found[:4]
+    names = (environ.get("CMFD_PIPELINE", "digits"), environ.get("CMFD_STAGE", "true"))
+    expected = identity.execution_id(found.run, identity.step_from(environ), *names, 0)
+    assert isinstance(execution, ExecutionBegin)
+    assert (execution.execution, execution.pipeline, execution.stage) == (expected, *names)
+
+
+def test_without_a_job_each_is_a_run_of_its_own(step: Step) -> None:
+    """Unless it is told which."""
+    without = {name: "" for name in STEP if name.startswith("SLURM")}
+    runs = []
+    for _ in range(2):
+        step.run("true", env=without)
+        runs.append(step.records()[0].run)  # type: ignore[union-attr]
+    step.run("true", options=("--run", "0193e7c0a5007abc8123456789abcdef"), env=without)
+
+    assert runs[0] != runs[1]
+    assert step.records()[0].run.hex() == "0193e7c0a5007abc8123456789abcdef"  # type: ignore[union-attr]
+
+
+def test_an_execution_around_it_is_its_parent(step: Step) -> None:
+    """Of the same run; a job that was queued from within another run has none."""
+    found = identity.run_from(STEP)
+    assert found is not None
+    outer = {
+        "CMFD_RUN": found.run.hex(), "CMFD_EXECUTION": "11" * 16, "CMFD_PIPELINE": "p",
+        "CMFD_STAGE": "all",
+    }  # fmt: skip
+    step.run("true", env=outer)
+    (within,) = (item for item in step.records() if isinstance(item, ExecutionBegin))
+    assert (within.parent, within.pipeline, within.stage) == (b"\x11" * 16, "p", "true")
+
+    step.run("true", env={**outer, "CMFD_RUN": "22" * 16, "ENVIRONMENT": "BATCH"})
+    (apart,) = (item for item in step.records() if isinstance(item, ExecutionBegin))
+    assert (apart.run, apart.parent) == (found.run, None)
+
+
+@pytest.mark.parametrize(
+    ("command", "stage"),
+    [
+        (("./solver",), "solver"),
+        (("python", "-u", "train.py"), "train"),
+        (("python", "-m", "tools.prepare", "x"), "tools.prepare"),
+        (("bash", "sub/run.sh"), "run"),
+        (("./model.v2.py", "--n"), "model.v2"),
+    ],
+)
+def test_stages_are_named_as_cmfd_run_names_them(
+    step: Step, command: tuple[str, ...], stage: str
+) -> None:
+    """After the script or program."""
+    from cmfd.cli.wrapped import stage_of
+
+    step.run(*command)
+    (execution,) = (item for item in step.records() if isinstance(item, ExecutionBegin))
+
+    assert execution.stage == stage == stage_of(command)
+
+
+MORE_FACTS = {
+    "SLURM_JOB_QOS": "normal", "SLURM_JOB_RESERVATION": "r", "SLURM_CPUS_PER_TASK": "2",
+    "SLURM_GPUS": "a100:4", "SLURM_JOB_GPUS": "0,1", "SLURM_GPUS_ON_NODE": "2",
+    "SLURM_MEM_PER_CPU": "100", "SLURM_JOB_START_TIME": "1790000000",
+    "SLURM_JOB_END_TIME": "1790003600", "SLURM_SUBMIT_DIR": "/home/ada",
+    "SLURM_SUBMIT_HOST": "login",
+    "SLURM_ARRAY_JOB_ID": "4700", "SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "9",
+    "SLURM_JOB_DEPENDENCY": "afterok:4700", "SLURM_HET_JOB_ID": "4699", "SLURM_HET_SIZE": "2",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("more", [{}, MORE_FACTS, {"SLURM_JOB_CPUS_PER_NODE": "x"}])
+def test_facts_are_those_that_ranks_state(step: Step, more: dict[str, str]) -> None:
+    """By the first task of the step on the node, and none by the others."""
+    step.run("true", env=more)
+    known = step.facts()
+    run, execution = (item for item in step.records()[:2])
+
+    subject = run.run  # type: ignore[union-attr]
+    of_run = {key: value for (whose, key), value in known.items() if whose == subject}
+    assert of_run == slurm.facts({**STEP, **more})
+    of_step = {key: value for (whose, key), value in known.items() if whose != subject}
+    assert of_step == {"slurm.step_nodes": "n[1-4]", "slurm.step_tasks": 8}
+    assert execution.execution in {whose for whose, _ in known}  # type: ignore[union-attr]
+
+    step.run("true", env=more)
+    assert step.facts() == {}
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"RANK": "2", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "SLURM_STEP_ID": "0"},
+        {"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "4"},
+        {"MV2_COMM_WORLD_RANK": "3", "MV2_COMM_WORLD_LOCAL_RANK": "1"},
+        {"PMI_RANK": "1", "PMI_SIZE": "2", "SLURM_LOCALID": "1"},
+        {"PMIX_RANK": "5", "SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "1"},
+        {"PALS_RANKID": "1"},
+        {"FLUX_TASK_RANK": "1", "FLUX_JOB_SIZE": "2"},
+        {"SLURM_PROCID": "0"},
+        {"SLURM_PROCID": "9", "SLURM_STEP_ID": "0", "SLURM_NTASKS": "4"},
+        {"SLURM_PROCID": "1", "SLURM_STEP_ID": "0", "SLURM_NTASKS": "4"},
+        {"RANK": "1", "WORLD_SIZE": "2"},
+    ],
+)
+def test_ranks_are_those_of_ranks(variables: dict[str, str]) -> None:
+    """Whatever launched them."""
+    assert cmfd_task.rank_of(variables) == rank_from(variables)[:3]
+
+
+COMMANDS = [
+    ["train", "--password", "hunter2", "--lr", "0.1"],
+    ["train", "--db-password=hunter2", "x"],
+    ["env", "GITHUB_TOKEN=abc", "make"],
+    ["train", "--max_tokens=5", "--tokenizer", "bpe", "/data/keys/x"],
+    ["curl", "https://ada:hunter2@example.org/x"],
+    ["curl", "-H", "Authorization: Bearer hunter2"],
+    ["sh", "-c", "export API_KEY=hunter2; ./run"],
+    ["sh", "-c", "login --password hunter2"],
+    ["x", "ghp_0123456789abcdefghij0123", "sk-0123456789abcdef01"],
+    ["train", "--token", "--verbose"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_secrets_are_masked(command: list[str]) -> None:
+    """Wherever cmfd masks one; the wrapper may mask more of that word."""
+    said = cmfd_task.scrubbed(command)
+
+    assert "hunter2" not in " ".join(said)
+    assert len(said) == len(command)
+    for ours, theirs, word in zip(said, scrub_argv(command), command, strict=True):
+        assert ours == theirs or (theirs != word and "***" in ours)
+
+
+def test_parameters_have_the_types_of_cmfd_run(step: Step) -> None:
+    """JSON where it can be; said by rank 0 alone."""
+    words = ("a=1", "b=0.5", "c=true", "d=null", "e=text", 'f={"x": 1}', "g=1e400", "h=x=y", "i=")
+    options = tuple(item for word in words for item in ("--param", word))
+    step.run("true", options=options, env={"SLURM_PROCID": "0"})
+    said = {item.key: (item.type, item.value) for item in step.records() if isinstance(item, Param)}
+
+    assert said == {
+        "a": ("int", 1), "b": ("float", 0.5), "c": ("bool", True), "d": ("null", None),
+        "e": ("str", "text"), "f": ("json", '{"x": 1}'), "g": ("float", float("inf")),
+        "h": ("str", "x=y"), "i": ("str", ""),
+    }  # fmt: skip
+
+    step.run("true", options=options)
+    assert not [item for item in step.records() if isinstance(item, Param)]
+
+
+def test_odd_names_are_recorded(tmp_path: Path) -> None:
+    """No text, no end of a text, keeps a record from being read."""
+    step = Step(Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xc3")))
+    step.run("true", "x" * 20000, "é" * 5000, "a\nb", env={"USER": "jürgen\udcff"})
+    run = step.records()[0]
+
+    assert isinstance(run, RunBegin)
+    assert run.command.startswith("true xxx")
+
+
+def test_usage_is_the_programs(step: Step) -> None:
+    """Its times and memory, not those of what stands beside it."""
+    program = "x = bytearray(64 << 20)\nimport time\nwhile time.process_time() < 0.3: pass"
+    step.run(sys.executable, "-S", "-c", program)
+    heavy = step.state()
+    step.run("true")
+    light = step.state()
+
+    assert heavy.cpu_user_ns + heavy.cpu_system_ns >= 300_000_000
+    assert heavy.max_rss_bytes >= 64 << 20
+    assert light.cpu_user_ns + light.cpu_system_ns < 300_000_000
+    assert light.max_rss_bytes < 64 << 20
+
+
+def test_a_program_that_logs_joins_the_execution(step: Step) -> None:
+    """As under `cmfd run`."""
+    program = "import cmfd\nwith cmfd.start() as ex: ex.metric('x', 1.0)"
+    step.run(sys.executable, "-c", program)
+    begun = []
+    for path in step.journals:
+        from cmfd.wire.journal import events, read_journal
+        from cmfd.wire.messages import decode_record
+
+        _, blocks = read_journal(path)
+        records = [decode_record(item) for block in blocks for item in events(block.data)]
+        begun += [(item.execution, item.role) for item in records if isinstance(item, ProcessBegin)]
+
+    assert sorted(role for _, role in begun) == ["rank", "wrapper"]
+    assert len({execution for execution, _ in begun}) == 1
+
+
+def test_a_killed_wrapper_leaves_a_dead_processs_journal(step: Step) -> None:
+    """Which cmfd takes: what it began is there, and that it was lost."""
+    task = step.popen("sh", "-c", "echo ready; read word")
+    with task:
+        assert task.stdout is not None
+        task.stdout.readline()
+        (journal,) = _until_written(step)
+        with journal.open("rb") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        task.kill()
+        task.wait()
+
+    subprocess.run(
+        [CMFD, "merge", "--quiet", "--site", str(step.site), str(step.node_dir)], check=True
+    )
+    shown = subprocess.run(
+        [CMFD, "runs", "--site", str(step.site), "--json"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert '"status": "lost"' in shown or '"status": "failed"' in shown
+    assert '"n_ranks": 1' in shown
+
+
+def _until_written(step: Step) -> list[Path]:
+    from support.wrapper import eventually
+
+    def written() -> Any:
+        return [path for path in step.journals if path.stat().st_size > 4096 + 64]
+
+    found: list[Path] = eventually(written, "a journal")
+    return found
+
+
+@pytest.fixture
+def delivering(tmp_path: Path) -> Step:
+    """Give a step whose last task delivers."""
+    return Step(tmp_path, {"SLURM_STEP_TASKS_PER_NODE": "2(x4)"}, delivers=True)
+
+
+@pytest.mark.slow
+def test_the_last_task_delivers_and_leaves_nothing(delivering: Step) -> None:
+    """Neither a daemon nor files; the site's inbox has all."""
+    first = delivering.popen("sh", "-c", "echo ready; read word")
+    with first:
+        assert first.stdout is not None
+        assert first.stdin is not None
+        first.stdout.readline()
+        done = delivering.run("sh", "-c", "kill -KILL $$", env={"SLURM_PROCID": "2"})
+        assert done.returncode == -signal.SIGKILL
+        assert not (delivering.site / "inbox").exists()
+        first.stdin.write(b"\n")
+        first.stdin.close()
+        assert first.wait(60) == 0
+
+    assert len(list((delivering.site / "inbox").iterdir())) == 1
+    assert not delivering.node_dir.exists()
+    command = [CMFD, "merge", "--quiet", "--site", str(delivering.site)]
+    subprocess.run(command, check=True)
+    shown = subprocess.run(
+        [CMFD, "show", "last", "--json", "--site", str(delivering.site)],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    assert '"n_ranks": 2' in shown
+    assert '"signal": 9' in shown
+
+
+@pytest.mark.slow
+def test_a_site_that_cannot_be_written(delivering: Step) -> None:
+    """What was recorded stays on the node, the exit code is the program's, and one line says so."""
+    delivering.site.write_text("in the way")
+    done = delivering.run("sh", "-c", "exit 3", env={"SLURM_STEP_TASKS_PER_NODE": "1(x4)"})
+    try:
+        assert done.returncode == 3
+        assert done.stderr.decode().count("\n") == 1
+        assert f"cmfd merge {delivering.node_dir}" in done.stderr.decode()
+        assert delivering.node_dir.exists()
+    finally:
+        with suppress(ProcessLookupError):  # it tries again, by and by
+            os.kill(int((delivering.node_dir / "daemon.lock").read_text()), signal.SIGKILL)
