@@ -124,7 +124,13 @@ class LookAtRuns(msgspec.Struct, frozen=True):
 
 
 class Purge(msgspec.Struct, frozen=True):
-    """Drop runs from the node store that were published long enough ago."""
+    """
+    Drop runs from the node store that were published long enough ago; `StoredSeen`.
+
+    Of users who have no more room, also those that were published just now.
+    """
+
+    full: tuple[int, ...] = ()
 
 
 class Owner(msgspec.Struct, frozen=True):

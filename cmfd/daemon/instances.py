@@ -8,7 +8,6 @@ only after a commit of all that was in it. See `cmfd.daemon.transitions`.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from cmfd.daemon.effects import Effect, Ended, LeaveJournal, ReadJournal, Unwatch, Watch
 from cmfd.daemon.options import SECOND_NS
 from cmfd.daemon.transitions import Phase, Turn, turn_instance
+from cmfd.daemon.turns import Turns
 
 if TYPE_CHECKING:
     from cmfd.daemon.batch import Batch
@@ -102,11 +102,11 @@ class Instances:
         """Journals that cannot be read, and why."""
         self.stopping = False
         """No more journals are read: whoever comes next does."""
-        self._suspects: deque[bytes] = deque()
+        self._suspects = Turns()
         self._looks: list[tuple[int, bytes]] = []
         """A heap of when to look at whom; of an instance only that counts which it says itself."""
         self._n_open = 0
-        self._backlog: list[bytes] = []
+        self._backlog: dict[int, list[bytes]] = {}
         self._reading: Instance | None = None
         self._piece_in = 0  # the batch that the last piece of `_reading` went to
 
@@ -119,15 +119,20 @@ class Instances:
             if item.instance not in self.table:
                 self.table[item.instance] = Instance(item.instance, item.uid, item.journal)
                 self.alarm(item.instance)
-                self._backlog.append(item.instance)
+                self._backlog.setdefault(item.uid, []).append(item.instance)
         return []
 
+    def has_backlog(self, uid: int) -> bool:
+        """Tell whether journals of a user were found and wait; they may be of any of his runs."""
+        backlog = self._backlog.get(uid, [])
+        while backlog and self.settled(backlog[-1]):
+            backlog.pop()
+        return bool(backlog)
+
     @property
-    def has_backlog(self) -> bool:
-        """Whether journals that were found wait to be read; they may belong to any run."""
-        while self._backlog and self.settled(self._backlog[-1]):
-            self._backlog.pop()
-        return bool(self._backlog)
+    def waiting_uids(self) -> list[int]:
+        """Users some of whose journals wait to be looked at."""
+        return self._suspects.uids
 
     def hello(self, stimulus: Introduced) -> list[Effect]:
         """
@@ -167,7 +172,7 @@ class Instances:
         known.turn(Turn.ALARM)
         known.look_ns = None
         if was is Phase.LIVE:
-            self._suspects.append(instance)
+            self._suspects.add(known.uid, instance)
 
     def exited(self, stimulus: ProcessExited, now_ns: int) -> list[Effect]:
         """Look at once: its process ended, which freed the lock."""
@@ -284,11 +289,14 @@ class Instances:
         """Ask for the next look at a journal; one at a time."""
         while (look_ns := self.deadline_ns()) is not None and look_ns <= now_ns:
             self.alarm(heappop(self._looks)[1])
-        if self.stopping or self._reading is not None or not self._suspects:
+        if self.stopping or self._reading is not None:
             return []
         if self.intake.piece_bytes >= PIECES_BYTES or self._n_open >= MOST_OPEN:
             return []
-        self._reading = self.table[self._suspects.popleft()]
+        instance = self._suspects.take(lambda uid: self.intake.quotas.may_send(uid, now_ns))
+        if instance is None:
+            return []
+        self._reading = self.table[instance]
         self._piece_in = 0
         return [self._read(self._reading)]
 
@@ -297,9 +305,11 @@ class Instances:
         return ReadJournal(known.instance, known.journal, known.uid)
 
     def settled(self, instance: bytes) -> bool:
-        """Tell whether this one is either known to live or forgotten."""
+        """Tell whether this one is known to live or forgotten, or its user may have no more."""
         known = self.table.get(instance)
-        return known is None or known.phase is Phase.LIVE
+        if known is None or known.phase is Phase.LIVE:
+            return True
+        return known.phase is Phase.SUSPECTED and self.intake.quotas.is_full(known.uid)
 
     # -- for people and tests --------------------------------------------------------------
 

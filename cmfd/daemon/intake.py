@@ -10,16 +10,18 @@ again for ever, nobody is granted anything new, and so nothing grows.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from cmfd.daemon.batch import Batch, Session
 from cmfd.daemon.effects import Effect, Ended, SealMark, Send
 from cmfd.daemon.options import SECOND_NS
+from cmfd.daemon.quotas import Quotas
 from cmfd.wire.journal import EVENTS, POINTS
 from cmfd.wire.messages import Ack, Flushed, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from cmfd.daemon.figures import Figures
     from cmfd.daemon.options import Options
@@ -52,6 +54,7 @@ class Intake:
     def __init__(self, options: Options, figures: Figures) -> None:
         self.options = options
         self.figures = figures
+        self.quotas = Quotas(options)
         self.by_route: dict[bytes, Session] = {}
         self.by_instance: dict[bytes, Session] = {}
         self.pending = Batch(1)
@@ -65,11 +68,12 @@ class Intake:
         self._sessions = 0
         self._promised_bytes = 0
         self._orphaned_bytes = 0  # held of sessions that are over
-        self._waiting: dict[int, Session] = {}  # those with no credit, first come first
+        self._waiting: dict[int, dict[int, Session]] = {}
+        """Those with no credit, each user's first come first."""
 
     # -- sessions --------------------------------------------------------------------------
 
-    def open(self, route: bytes, peer: Peer, instance: bytes, journal: str) -> Session:
+    def open(self, route: bytes, peer: Peer, instance: bytes, journal: str, now_ns: int) -> Session:
         """Begin a session, in place of one that the route or the instance had."""
         for known in (self.by_route.get(route), self.by_instance.get(instance)):
             if known is not None:
@@ -78,11 +82,13 @@ class Intake:
         session = Session(self._sessions, route, instance, peer.uid, peer.pid, journal)
         self.by_route[route] = session
         self.by_instance[instance] = session
+        usage = self.quotas.of(peer.uid)
+        usage.clients += 1
         if self.problem:
-            self._waiting[session.number] = session
+            self._wait(session)
         else:
-            share = self.options.limits.in_flight_bytes // len(self.by_route)
-            self._grant(session, min(share, self.options.limits.first_window_bytes))
+            share = self.options.limits.in_flight_bytes // self.quotas.n_users() // usage.clients
+            self._grant(session, min(share, self.options.limits.first_window_bytes), now_ns)
         return session
 
     def close(self, session: Session) -> None:
@@ -91,9 +97,22 @@ class Intake:
             return
         del self.by_route[session.route]
         del self.by_instance[session.instance]
-        self._waiting.pop(session.number, None)
+        self._wait_no_longer(session)
         self._promised_bytes -= session.promised_bytes
         self._orphaned_bytes += session.unacked_bytes
+        usage = self.quotas.of(session.uid)
+        usage.clients -= 1
+        usage.held_bytes += session.unacked_bytes - session.promised_bytes
+
+    def _wait(self, session: Session) -> None:
+        self._waiting.setdefault(session.uid, {})[session.number] = session
+
+    def _wait_no_longer(self, session: Session) -> None:
+        waiting = self._waiting.get(session.uid)
+        if waiting is not None:
+            waiting.pop(session.number, None)
+            if not waiting:
+                del self._waiting[session.uid]
 
     def refuse(self, session: Session, reason: str) -> list[Effect]:
         """Cut a session off."""
@@ -104,41 +123,57 @@ class Intake:
 
     # -- credit ----------------------------------------------------------------------------
 
-    def _grant(self, session: Session, wished_bytes: int) -> None:
-        """Set a session's window as near to the wish as the budget allows; 0: it must wait."""
+    def _grant(self, session: Session, wished_bytes: int, now_ns: int) -> None:
+        """Set a session's window as near to the wish as there is room; 0: it must wait."""
         limits = self.options.limits
-        others = self._promised_bytes - session.promised_bytes + self._orphaned_bytes
-        # Beyond the first window only half of the budget is given, so that a newcomer
+        usage = self.quotas.of(session.uid)
+        share = self.quotas.share_bytes(session.uid, self._promised_bytes + self._orphaned_bytes)
+        others = usage.held_bytes - session.promised_bytes
+        # Beyond the first window only half of the share is given, so that a newcomer
         # nearly always finds something left.
         room = max(
-            limits.budget_bytes // 2 - others,
-            min(limits.first_window_bytes, limits.budget_bytes - others),
+            share // 2 - others,
+            min(limits.first_window_bytes, share - others),
             session.promised_bytes,
         )
+        if not self.quotas.may_send(session.uid, now_ns):
+            room = 0
         window = min(max(wished_bytes, limits.least_window_bytes), room)
         session.window_bytes = window if window >= limits.least_window_bytes else 0
-        grown = max(session.promised_bytes, session.window_bytes)
-        self._promised_bytes += grown - session.promised_bytes
-        session.promised_bytes = grown
+        grown_bytes = max(session.window_bytes - session.promised_bytes, 0)
+        session.promised_bytes += grown_bytes
+        usage.held_bytes += grown_bytes
+        self._promised_bytes += grown_bytes
         if session.window_bytes:
-            self._waiting.pop(session.number, None)
+            self._wait_no_longer(session)
         else:
-            self._waiting[session.number] = session
+            self._wait(session)
 
-    def _wish(self, now_ns: int) -> int:
-        """Return what each session should have now."""
+    def _wishes(self, now_ns: int) -> Callable[[int], int]:
+        """Return what tells how much each session of a user should have now."""
         limits = self.options.limits
         since_ns = now_ns - ACTIVE_NS
-        active = sum(session.active_ns > since_ns for session in self.by_route.values())
-        return min(limits.in_flight_bytes // max(active, 1), limits.greatest_window_bytes)
+        active = Counter(
+            session.uid for session in self.by_route.values() if session.active_ns > since_ns
+        )
+        each_bytes = limits.in_flight_bytes // max(len(active), 1)
+        return lambda uid: min(each_bytes // max(active[uid], 1), limits.greatest_window_bytes)
 
-    def grant_waiting(self) -> list[Effect]:
+    def grant_waiting(self, now_ns: int) -> list[Effect]:
         """Let go on those who had to wait for credit, as far as there is some now."""
         if self.problem:
             return []
         effects: list[Effect] = []
-        for session in list(self._waiting.values()):
-            self._grant(session, self.options.limits.least_window_bytes)
+        for uid in list(self._waiting):
+            if self.quotas.may_send(uid, now_ns):
+                effects += self._grant_some(list(self._waiting[uid].values()), now_ns)
+        return effects
+
+    def _grant_some(self, waiting: list[Session], now_ns: int) -> list[Effect]:
+        """Let as many of a user's sessions go on as there is room for."""
+        effects: list[Effect] = []
+        for session in waiting:
+            self._grant(session, self.options.limits.least_window_bytes, now_ns)
             if not session.window_bytes:
                 break
             ack = Ack(committed=[], credit_bytes=session.window_bytes)
@@ -159,6 +194,7 @@ class Intake:
             )
         session.unacked_bytes += size
         session.active_ns = now_ns
+        self.quotas.took(session.uid, size, now_ns)
         self._count(message, size)
         self.pending.add(session, message, payload, now_ns)
         # Half a window: its sender would soon have to stop and wait.
@@ -189,9 +225,11 @@ class Intake:
                 return []
         return [Send(session.route, Flushed(token=token))]
 
-    def pieces(self, items: Iterable[JournalSlice], now_ns: int) -> int:
+    def pieces(self, items: Sequence[JournalSlice], now_ns: int) -> int:
         """Take slices read from a journal; returns the batch that they are in."""
         self.pending.add_pieces(items)
+        for item in items:
+            self.quotas.took(item.uid, len(item.payload), now_ns)
         self.pending.wanted_by(now_ns)
         return self.pending.number
 
@@ -251,14 +289,16 @@ class Intake:
         self._recovered()
         self._count_commit(batch, stimulus)
         effects = self._cut_off(stimulus.unusable)
-        wished_bytes = self._wish(now_ns)
+        wish_of = self._wishes(now_ns)
         for share in batch.shares.values():
             session = share.session
+            self.quotas.stored(session.uid, share.n_bytes)
             if self.by_route.get(session.route) is not session:
                 self._orphaned_bytes -= share.n_bytes
+                self.quotas.of(session.uid).held_bytes -= share.n_bytes
                 continue
             session.unacked_bytes -= share.n_bytes
-            self._grant(session, wished_bytes)
+            self._grant(session, wish_of(session.uid), now_ns)
             self.figures.ack.add(now_ns - share.since_ns)
             effects.append(
                 Send(
@@ -266,7 +306,19 @@ class Intake:
                 )
             )
             effects += [Send(session.route, Flushed(token=token)) for token in share.flushes]
-        return batch, effects + self.grant_waiting()
+        for item in batch.pieces:
+            self.quotas.stored(item.uid, len(item.payload))
+        return batch, effects + self._refuse_full() + self.grant_waiting(now_ns)
+
+    def _refuse_full(self) -> list[Effect]:
+        """Cut off whoever has had all that may be kept of him: he is told why, and others go on."""
+        full = self.quotas.full()
+        return [
+            effect
+            for session in (list(self.by_route.values()) if full else ())
+            if session.uid in full
+            for effect in self.refuse(session, self.quotas.refusal(session.uid))
+        ]
 
     def _recovered(self) -> None:
         if self.problem:
@@ -338,6 +390,11 @@ class Intake:
         ]
 
     @property
+    def waiting_uids(self) -> list[int]:
+        """Users some of whose processes have no credit."""
+        return list(self._waiting)
+
+    @property
     def queued_bytes(self) -> int:
         """Payload bytes that are held and not on disk."""
         return self.pending.n_bytes + (self.writing.n_bytes if self.writing else 0)
@@ -353,7 +410,15 @@ class Intake:
         for session in sessions:
             assert 0 <= session.unacked_bytes <= session.promised_bytes
             assert session.window_bytes <= session.promised_bytes
-            assert (session.window_bytes == 0) == (session.number in self._waiting)
+            waits = session.number in self._waiting.get(session.uid, ())
+            assert (session.window_bytes == 0) == waits
+        assert all(self._waiting.values())
+        users = self.quotas.table.values()
+        assert sum(usage.clients for usage in users) == len(sessions)
+        assert (
+            sum(usage.held_bytes for usage in users) == self._promised_bytes + self._orphaned_bytes
+        )
+        self.quotas.check()
         batches = [batch for batch in (self.pending, self.writing) if batch is not None]
         held = sum(batch.client_bytes for batch in batches)
         assert held == sum(s.unacked_bytes for s in sessions) + self._orphaned_bytes

@@ -53,6 +53,8 @@ class Options:
         This node's name.
     default_site : str
         Where runs go that name no site; in a service for all users: where all go.
+    user_clients, user_bytes_per_s, user_stored_bytes : int
+        In a service for all users: what one of them may have; 0: any number.
     all_jobs : bool
         Record every job that root tells of, also one that logs nothing.
     merge : bool
@@ -65,6 +67,9 @@ class Options:
     host: str
     default_site: str = ""
     system: bool = False
+    user_clients: int = 0
+    user_bytes_per_s: int = 0
+    user_stored_bytes: int = 0
     all_jobs: bool = True
     merge: bool = False
     commit_interval_ns: int = SECOND_NS // 10
@@ -83,6 +88,9 @@ def options_from(
         host=host,
         default_site=str(settings.system_site) if settings.system else default_site,
         system=settings.system,
+        user_clients=settings.quota_clients,
+        user_bytes_per_s=settings.quota_bytes_per_s,
+        user_stored_bytes=settings.quota_stored_bytes,
         all_jobs=settings.system_jobs,
         merge=merge,
         commit_interval_ns=round(settings.commit_interval_s * SECOND_NS),

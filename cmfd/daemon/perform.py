@@ -38,6 +38,7 @@ from cmfd.daemon.stimuli import (
     ProcessExited,
     RunsSeen,
     StopAsked,
+    StoredSeen,
     Unwatchable,
     Vanished,
 )
@@ -267,17 +268,16 @@ class Performer:
         return unusable
 
     def _purge(self, effect: e.Purge) -> list[Stimulus]:
-        del effect
         before_ns = time.time_ns() - round(self.settings.retention_s * 1e9)
         try:
-            runs = self._store.purge(before_ns)
+            runs = self._store.purge(before_ns, effect.full)
             self._store.commit()
         except StoreError as error:
             log.warning("old runs were not dropped: %s", error)
             return []
         if runs:
             log.info("dropped %d runs that were published long ago", len(runs))
-        return []
+        return [StoredSeen(self._store.bytes_by_uid())] if self.settings.system else []
 
     # -- packs -----------------------------------------------------------------------------
 

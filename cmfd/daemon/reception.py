@@ -117,7 +117,6 @@ class Reception:
 
     def introduced(self, stimulus: Introduced, now_ns: int) -> list[Effect]:
         """Welcome a client, now that its journal was looked at."""
-        del now_ns
         route, peer = stimulus.route, stimulus.peer
         if stimulus.owner not in (None, peer.uid):
             return self._refuse(route, "this instance is not yours")
@@ -127,7 +126,7 @@ class Reception:
             effects = self.instances.hello(stimulus)
         except TransitionError:
             return self._refuse(route, "nobody held this journal's lock, so it was taken over")
-        session = self.intake.open(route, peer, stimulus.instance, stimulus.journal)
+        session = self.intake.open(route, peer, stimulus.instance, stimulus.journal, now_ns)
         log.info("instance %s: pid %d says hello", session.instance.hex(), session.pid)
         welcome = Welcome(
             protocol=PROTOCOL_VERSION,
@@ -162,6 +161,10 @@ class Reception:
         known = self.instances.table.get(message.instance)
         if len(message.instance) != 16 or (known is not None and known.uid != stimulus.peer.uid):
             return self._refuse(stimulus.route, "this instance is not yours")
+        if message.instance not in self.intake.by_instance:
+            reason = self.intake.quotas.refusal(stimulus.peer.uid)
+            if reason:
+                return self._refuse(stimulus.route, reason)
         return [Introduce(stimulus.route, stimulus.peer, message.instance, message.journal)]
 
     def _flush(self, stimulus: Received, message: Flush, now_ns: int) -> list[Effect]:

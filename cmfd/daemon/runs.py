@@ -224,7 +224,9 @@ class Runs:
         else:
             owner = None
         over = self.jobs.is_over(run.run)
-        return Seal(run.run, Path(site or run.site), not run.is_open, outbox, owner, over)
+        # Of a user who may have no more here, journals wait that may have more of it.
+        final = not run.is_open and not self.intake.quotas.is_full(run.uid)
+        return Seal(run.run, Path(site or run.site), final, outbox, owner, over)
 
     def published(self, stimulus: Published, now_ns: int) -> list[Effect]:
         """Note it in the store, tell who asked, and have the site merged if nobody did."""
@@ -311,7 +313,7 @@ class Runs:
         wait to be read: after a crash there may be thousands, and it would be sealed many times.
         """
         if run.phase is RunPhase.ENDED:
-            return not self.instances.has_backlog
+            return not self.instances.has_backlog(run.uid)
         return run.phase is not RunPhase.OPEN or run.has_new
 
     def go_on(self, now_ns: int) -> list[Effect]:

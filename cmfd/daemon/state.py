@@ -50,6 +50,7 @@ from cmfd.daemon.stimuli import (
     RunsSeen,
     Started,
     StopAsked,
+    StoredSeen,
     Tick,
     Unwatchable,
     Vanished,
@@ -70,6 +71,8 @@ STUCK_PATIENCE_NS = 3600 * SECOND_NS
 """How much longer it stays for packs that their site does not take."""
 FIRST_PURGE_NS = 5 * SECOND_NS
 PURGE_INTERVAL_NS = 3600 * SECOND_NS
+FULL_PURGE_INTERVAL_NS = 10 * SECOND_NS
+"""While somebody has no room, of whom what is published goes at once."""
 FIND_INTERVAL_NS = 10 * SECOND_NS
 """How often to look for processes that died before they could say hello."""
 JOBS_INTERVAL_NS = SECOND_NS
@@ -102,6 +105,7 @@ class NodeState:
         self._find_ns = now_ns + FIND_INTERVAL_NS
         self._jobs_ns = now_ns + JOBS_INTERVAL_NS if options.system else None
         self._idle_since_ns: int | None = now_ns
+        self._now_ns = now_ns
         self._stop_ns: int | None = None  # when it will not wait any longer
         self._ended = False
         self.reception = Reception(options, epoch, self.runs, self.document)
@@ -119,6 +123,7 @@ class NodeState:
             JournalPiece: self.instances.piece,
             JournalGone: self.instances.gone,
             JournalUnreadable: self.instances.unreadable,
+            StoredSeen: self._stored_seen,
             Committed: self._committed,
             CommitFailed: self.intake.failed,
             RunsSeen: self.runs.seen,
@@ -147,6 +152,7 @@ class NodeState:
         list of Effect
             What is to be done, in this order.
         """
+        self._now_ns = now_ns
         if type(stimulus) is Received:
             if type(stimulus.message) is Slice:  # a million values a second come this way
                 return self.reception.slice(stimulus, stimulus.message, now_ns)
@@ -169,12 +175,19 @@ class NodeState:
             self.runs.job_over(job, now_ns)
         return []
 
+    def _stored_seen(self, stimulus: StoredSeen, now_ns: int) -> list[Effect]:
+        del now_ns
+        self.intake.quotas.seen(stimulus.bytes_by_uid)
+        return []
+
     def _committed(self, stimulus: Committed, now_ns: int) -> list[Effect]:
         for item, reason in stimulus.unusable:
             self.instances.damaged(item.instance, f"block {item.block} cannot be stored: {reason}")
         batch, effects = self.intake.committed(stimulus, now_ns)
         effects += self.instances.stored(batch)
         self.runs.stored(batch, now_ns)
+        if self.intake.quotas.full():
+            self._purge_ns = min(self._purge_ns, now_ns + FULL_PURGE_INTERVAL_NS)
         return effects
 
     # -- time, and the end -----------------------------------------------------------------
@@ -182,7 +195,8 @@ class NodeState:
     def _reloaded(self, stimulus: Reloaded, now_ns: int) -> list[Effect]:
         del now_ns
         self.options = stimulus.options
-        for part in (self.reception, self.intake, self.jobs, self.runs):
+        parts = (self.reception, self.intake, self.intake.quotas, self.jobs, self.runs)
+        for part in parts:
             part.options = stimulus.options
         log.info("settings were read again")
         return []
@@ -202,8 +216,9 @@ class NodeState:
         del stimulus
         effects = self.intake.commit_due(now_ns)
         if now_ns >= self._purge_ns:
-            self._purge_ns = now_ns + PURGE_INTERVAL_NS
-            effects.append(Purge())
+            full = self.intake.quotas.full()
+            self._purge_ns = now_ns + (FULL_PURGE_INTERVAL_NS if full else PURGE_INTERVAL_NS)
+            effects.append(Purge(full))
         if now_ns >= self._find_ns and self._stop_ns is None:
             self._find_ns = now_ns + FIND_INTERVAL_NS
             effects.append(FindJournals())
@@ -216,7 +231,7 @@ class NodeState:
         """Do what has become possible; cheap, since it is called for nearly every stimulus."""
         if self._ended:
             return []
-        effects = self.intake.grant_waiting()
+        effects = self.intake.grant_waiting(now_ns)
         effects += self.runs.go_on(now_ns)
         effects += self.instances.look_due(now_ns)
         return effects + self._end_if_done(now_ns)
@@ -254,8 +269,10 @@ class NodeState:
 
     def deadline_ns(self) -> int | None:
         """Return when a `Tick` is needed although nothing else happens; None: never."""
+        waiting = (*self.intake.waiting_uids, *self.instances.waiting_uids)
         parts = (
             self.intake.deadline_ns(),
+            self.intake.quotas.next_ns(waiting, self._now_ns),
             self.instances.deadline_ns(),
             self.runs.deadline_ns(),
             self._idle_end_ns(),

@@ -157,6 +157,12 @@ class CommitFailed(msgspec.Struct, frozen=True):
     reason: str
 
 
+class StoredSeen(msgspec.Struct, frozen=True):
+    """How much the store has of each user, once what may go is gone: the answer to `Purge`."""
+
+    bytes_by_uid: dict[int, int]
+
+
 class RunsSeen(msgspec.Struct, frozen=True):
     """The answer to `LookAtRuns`: every run of which not everything is published."""
 
@@ -214,5 +220,5 @@ Stimulus = Union[  # noqa: UP007 - as for effects
     Received, Malformed, Introduced, Vanished, Started, JournalsFound, JobsFound, ProcessExited,
     Unwatchable, JournalHeld, JournalPiece, JournalGone, JournalUnreadable, Committed,
     CommitFailed, RunsSeen, LookFailed, Published, PublishFailed, MergeEnded, Reloaded,
-    StopAsked, Tick,
+    StopAsked, StoredSeen, Tick,
 ]  # fmt: skip

@@ -31,7 +31,7 @@ from cmfd.wire import ranges
 from cmfd.wire.journal import EVENTS, POINT, POINTS, ROWS, events
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from cmfd.store.jobs import JobWord
@@ -353,9 +353,9 @@ class NodeStore:
                 {"run": run, "upto": upto, "final": final, "at_ns": at_ns},
             )
 
-    def purge(self, before_ns: int) -> list[bytes]:
+    def purge(self, before_ns: int, uids: Collection[int] = ()) -> list[bytes]:
         """
-        Drop runs that were published as a whole before a time.
+        Drop runs that were published as a whole before a time; of some users, at any time.
 
         Which units of a journal were committed is kept as long as the journal
         is there: it would be taken in anew.
@@ -366,7 +366,7 @@ class NodeStore:
             The runs that are no longer here.
         """
         with self._writing():
-            runs = purging.purge(self._db, before_ns)
+            runs = purging.purge(self._db, before_ns, uids)
             self._records.purged(runs)
             return runs
 
@@ -384,6 +384,10 @@ class NodeStore:
         """Return the user whose journal this is, if it is known here."""
         rows = self._read("instance", (instance,))
         return rows[0][0] if rows else None
+
+    def bytes_by_uid(self) -> dict[int, int]:
+        """Return how many bytes of metric values are kept of each user."""
+        return dict(self._read("bytes_by_uid"))
 
     def runs_of(self, instance: bytes) -> list[bytes]:
         """Return the runs that a process took part in."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,14 @@ from cmfd.store.connection import named
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Collection
 
 
-def purge(db: sqlite3.Connection, before_ns: int) -> list[bytes]:
+def purge(db: sqlite3.Connection, before_ns: int, uids: Collection[int] = ()) -> list[bytes]:
     """
     Drop runs that were published as a whole before a time, in the current transaction.
+
+    Those of some users are dropped whenever they were published.
 
     What was committed of a journal stays noted as long as the journal is there:
     it would be taken in anew otherwise.
@@ -24,7 +28,7 @@ def purge(db: sqlite3.Connection, before_ns: int) -> list[bytes]:
         The runs that are no longer there.
     """
     queries = named("node/purge")
-    before = {"before_ns": before_ns}
+    before = {"before_ns": before_ns, "uids": json.dumps(list(uids))}
     runs = [bytes(run) for (run,) in db.execute(queries["purgeable"], before)]
     for run in runs:
         drop_run(db, run)

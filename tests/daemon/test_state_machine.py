@@ -38,6 +38,7 @@ from cmfd.daemon.stimuli import (
     RunsSeen,
     Started,
     Stimulus,
+    StoredSeen,
     Vanished,
 )
 from cmfd.store.node import JournalSlice
@@ -102,10 +103,17 @@ class Node(RuleBasedStateMachine):
         self.committing: list[e.Commit] = []
         self.reading: list[e.ReadJournal] = []
 
+    def _bench(self) -> Bench:
+        return Bench(SMALL)
+
+    def _uid(self, number: int) -> int:
+        del number
+        return OWN_UID
+
     @initialize()
     def start(self) -> None:
         """Start the first daemon."""
-        self.bench = Bench(SMALL)
+        self.bench = self._bench()
         self._give(Started(()))
 
     # -- the world carries out effects -----------------------------------------------------
@@ -123,6 +131,7 @@ class Node(RuleBasedStateMachine):
             e.LeaveJournal: self._leave,
             e.FindJournals: lambda _: self._give(JournalsFound(self._files())),
             e.LookAtRuns: lambda _: self._give(RunsSeen(())),
+            e.Purge: lambda _: self._give(StoredSeen({})),
         }
         if type(effect) in acts:
             acts[type(effect)](effect)
@@ -183,7 +192,8 @@ class Node(RuleBasedStateMachine):
         if len(self.clients) < 6:
             number = len(self.clients) + 1
             instance = number.to_bytes(16, "big")
-            self.clients[instance] = Client(instance, Peer(OWN_UID, OWN_UID, number))
+            uid = self._uid(number)
+            self.clients[instance] = Client(instance, Peer(uid, uid, number))
 
     def _pick(self, data: strategies.DataObject, *, connected: bool = False) -> Client | None:
         fit = [c for c in self.clients.values() if c.alive and (c.connected or not connected)]
@@ -320,7 +330,7 @@ class Node(RuleBasedStateMachine):
             end = min(first + n_units, client.logged)
             self.locked[instance] = end
             piece = JournalSlice(
-                instance, OWN_UID, "/j", "node1", 1, 2, POINT_BYTES, 0, first, end,
+                instance, client.peer.uid, "/j", "node1", 1, 2, POINT_BYTES, 0, first, end,
                 bytes((end - first) * POINT_BYTES),
             )  # fmt: skip
             slices = (piece,) if end > first else ()
@@ -333,14 +343,14 @@ class Node(RuleBasedStateMachine):
         self.reading.clear()
         self.inbox.clear()
         self.locked.clear()
-        self.bench = Bench(SMALL)
+        self.bench = self._bench()
         for client in self.clients.values():
             client.connected = False
         self._give(Started(self._files()))
 
     def _files(self) -> tuple[FoundJournal, ...]:
         files = (client for client in self.clients.values() if client.file)
-        return tuple(FoundJournal(client.instance, OWN_UID, "/j") for client in files)
+        return tuple(FoundJournal(client.instance, client.peer.uid, "/j") for client in files)
 
     # -- laws --------------------------------------------------------------------------------
 
@@ -397,5 +407,23 @@ class Node(RuleBasedStateMachine):
         self.wait(40.0)
 
 
+class SharedNode(Node):
+    """The same with a daemon for several users, each of whom may only have so much."""
+
+    def _bench(self) -> Bench:
+        return Bench(
+            SMALL,
+            system=True,
+            user_clients=6,
+            user_bytes_per_s=40 * POINT_BYTES,
+            user_stored_bytes=100 * POINT_BYTES,
+        )
+
+    def _uid(self, number: int) -> int:
+        return 2000 + number % 3
+
+
 TestNode = Node.TestCase
 TestNode.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestSharedNode = SharedNode.TestCase
+TestSharedNode.settings = TestNode.settings

@@ -1,6 +1,9 @@
 -- name: purgeable
 SELECT s.run FROM standing AS s
-WHERE s.finished AND s.seq <= s.sealed_seq AND s.sealed_ns < :before_ns AND NOT EXISTS (
+LEFT JOIN owner AS o ON o.subject = s.run
+WHERE s.finished AND s.seq <= s.sealed_seq AND (
+    s.sealed_ns < :before_ns OR o.uid IN (SELECT value FROM json_each(:uids))
+) AND NOT EXISTS (
     SELECT 1 FROM instance AS i WHERE i.ended_ns IS NULL AND i.instance IN (
         SELECT m.instance FROM mention AS m WHERE m.subject = s.run
         UNION ALL
@@ -76,7 +79,8 @@ DELETE FROM environment WHERE digest NOT IN (SELECT digest FROM execution_enviro
 
 -- name: idle
 SELECT instance, journal FROM instance
-WHERE ended_ns < :before_ns AND instance NOT IN (SELECT instance FROM mention);
+WHERE (ended_ns < :before_ns OR (ended_ns IS NOT NULL AND uid IN (SELECT value FROM json_each(:uids))))
+    AND instance NOT IN (SELECT instance FROM mention);
 
 -- name: empty_slice
 DELETE FROM slice WHERE instance = :instance;

@@ -10,6 +10,9 @@ UPDATE instance SET ended_ns = ? WHERE instance = ? AND ended_ns IS NULL;
 -- name: open_instances
 SELECT instance, uid, journal FROM instance WHERE ended_ns IS NULL ORDER BY first_ns, instance;
 
+-- name: bytes_by_uid
+SELECT i.uid, sum(length(s.data)) FROM slice AS s JOIN instance AS i USING (instance) GROUP BY i.uid;
+
 -- name: committed
 SELECT block, first, end FROM committed WHERE instance = ? ORDER BY block, first;
 
