@@ -110,7 +110,7 @@ def test_a_job_on_many_nodes_is_one_run(fixture: str, request: pytest.FixtureReq
         f"srun {sys.executable} {program}", f"-N{n_nodes}", f"-n{n_nodes}",
         env=recorded.settings(site),
     )  # fmt: skip
-    assert alice.wait(job, 500).state == "COMPLETED"
+    assert alice.wait(job, 500).state == "COMPLETED", alice.output(job)
     print(f"{n_nodes} nodes: {time.monotonic() - began_s:.1f} s")
     recorded.deliver(alice, site)
 

@@ -103,8 +103,7 @@ class Cluster:
         """End it, and remove its directory."""
         self.head.crash()
         self.release()
-        numbers.remove_control_groups(self.number)
-        shutil.rmtree(self.root)
+        numbers.give_back(self.number, self.root)
 
     def release(self) -> None:
         """Do without it from now on: it ends with the last process that has not said so."""
@@ -312,6 +311,8 @@ class Cluster:
             lines.append(f"link set {link} master br0 up")
         command = ["nsenter", f"--target={self.head.pid}", "--net", "--", "ip", "-batch", "-"]
         subprocess.run(command, input="\n".join(lines), text=True, check=True)
+        for name in nodes:
+            self.machines[name].go_on()
 
 
 def remove(path: Path) -> None:

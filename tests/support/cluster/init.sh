@@ -89,7 +89,8 @@ be_head() {
 }
 
 be_node() {
-    until ip address add "$address/16" dev eth0 2>/dev/null; do sleep 0.05; done
+    read -r _ <"$dir/gate" || true # it has eth0 now
+    ip address add "$address/16" dev eth0
     ip link set eth0 up
     if [ -n "${WATTS:-}" ]; then count_energy & fi
     env -i "${environment[@]}" slurmd -D -N "$name" &

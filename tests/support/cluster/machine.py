@@ -21,7 +21,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,6 +107,7 @@ class Machine:
         for name in ("disk", "work", "new", "spool", "tmpfs"):
             (self.dir / name).mkdir(parents=True)
         (self.dir / "tmpfs").chmod(0o1777)
+        os.mkfifo(self.dir / "gate", 0o600)
         for path in private:
             directory_in(self.disk, Path(path), 0o1777, opaque=True)
         for path in HIDDEN:
@@ -145,6 +146,19 @@ class Machine:
 
         wait_for(is_there, f"{self.name} starts")
         Known.of(processes.first_process(begun) or 0).write(self.pid_file)
+
+    def go_on(self) -> None:
+        """Tell a node that is starting that its network is there."""
+
+        def told() -> bool:
+            if self.init is None:
+                raise ChildProcessError(f"{self.name} has ended: {self.log()}")
+            with suppress(OSError):  # until it listens
+                os.close(os.open(self.dir / "gate", os.O_WRONLY | os.O_NONBLOCK))
+                return True
+            return False
+
+        wait_for(told, f"{self.name} has a file system")
 
     def log(self) -> str:
         """Return what its first process printed."""

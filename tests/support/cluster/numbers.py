@@ -11,7 +11,10 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
+
+from support.cluster.processes import wait_for
 
 PLACE = Path("/run/cmfd-test-clusters")
 MOST = 100
@@ -51,15 +54,34 @@ def take(root: Path, *, kept: bool) -> tuple[int, int]:
 def _remove_what_is_left(number: int, said: str, root: Path) -> None:
     if said and not said.startswith(KEPT) and Path(said) != root:
         shutil.rmtree(said, ignore_errors=True)
-    remove_control_groups(number)
+    _remove_control_groups(number)
 
 
-def remove_control_groups(number: int) -> None:
-    """Remove the empty control groups that slurmd leaves behind."""
-    for place in Path("/sys/fs/cgroup").glob("*"):
-        for top in place.glob(f"slurm_{node_name(number, 0)[:-1]}*"):
-            for directory, _, _ in os.walk(top, topdown=False):
+def give_back(number: int, root: Path) -> None:
+    """Remove what a cluster had, after its end, unless the next one of this number does it."""
+    held = os.open(PLACE / str(number), os.O_RDWR)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _remove_control_groups(number)
+    except BlockingIOError:
+        pass
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+        os.close(held)
+
+
+def _remove_control_groups(number: int) -> None:
+    """Remove the control groups that slurmd leaves behind; they are empty, or soon will be."""
+    name = f"slurm_{node_name(number, 0)[:-1]}*"
+
+    def are_gone() -> bool:
+        left = [top for place in Path("/sys/fs/cgroup").glob("*") for top in place.glob(name)]
+        for directory in (path for top in left for path, _, _ in os.walk(top, topdown=False)):
+            with suppress(OSError):
                 Path(directory).rmdir()
+        return not left
+
+    wait_for(are_gone, f"{name} are gone", every_s=0.1)
 
 
 def node_name(number: int, index: int) -> str:

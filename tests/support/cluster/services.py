@@ -117,7 +117,8 @@ class Services:
             "mariadbd", "mysql", "mariadbd", "--no-defaults", f"--datadir={DATA}",
             f"--socket={DATA}/mysqld.sock", f"--pid-file={DATA}/mysqld.pid",
             "--bind-address=127.0.0.1", f"--port={conf.MARIADB_PORT}", "--skip-name-resolve",
-            "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=64M", "--innodb-lock-wait-timeout=900",
+            "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=64M",
+            "--innodb-lock-wait-timeout=900",
             "--innodb-flush-log-at-trx-commit=0", f"--init-file={self.root}/etc/accounting.sql",
         )  # fmt: skip
         self._await("mariadbd", lambda: can_connect(self.head.path(f"{DATA}/mysqld.sock")))
