@@ -176,10 +176,14 @@ class Records:
             owner = None
         if owner is None:
             self._db.execute(self._sql["own"], (run, uid))
+            self._owners[run] = uid
         elif owner != uid:
-            self._db.execute(self._sql["reown"], (uid, run))
-        self._owners[run] = uid
+            self._reown(run, uid)
         self._announced[run] = uid
+
+    def _reown(self, subject: bytes, uid: int) -> None:
+        self._db.execute(self._sql["reown"], (uid, subject))
+        self._owners[subject] = uid
 
     def purged(self, runs: Iterable[bytes]) -> None:
         """Forget runs that were dropped."""
@@ -192,7 +196,9 @@ class Records:
         owner = self._owner(execution)
         if owner in (None, source.uid) or self._announced.get(run) != source.uid:
             return
-        if self._announced.get(self.run_of(execution) or b"") != owner:
+        if owner == 0:  # root speaks for everybody, and owns nothing by it
+            self._reown(execution, source.uid)
+        elif self._announced.get(self.run_of(execution) or b"") != owner:
             evict_execution(self._db, execution, source.uid)
             self._forget_known()
 
