@@ -437,6 +437,8 @@ class Task:
     def forget(self) -> None:
         """Record nothing more, and leave what there is to the next who looks."""
         if self._journal >= 0:
+            # Said, for what was forked to start the daemon may not have closed it yet.
+            fcntl.flock(self._journal, fcntl.LOCK_UN)
             os.close(self._journal)
         self._journal = -1
 

@@ -113,10 +113,9 @@ def test_the_program_has_no_other_files_open(step: Step) -> None:
     read, write = os.pipe()
     with os.fdopen(read), os.fdopen(write, "wb"):
         command = (sys.executable, "-S", "-c", program)
-        given = {"pass_fds": (write,)}
-        bare = subprocess.run(command, capture_output=True, check=True, **given)  # type: ignore[call-overload]
+        bare = subprocess.run(command, capture_output=True, check=True, pass_fds=(write,))
 
-        assert step.run(*command, **given).stdout == bare.stdout
+        assert step.run(*command, pass_fds=(write,)).stdout == bare.stdout
 
 
 def test_the_environment_is_the_same_and_says_what_it_is_part_of(step: Step) -> None:
@@ -254,14 +253,10 @@ def test_wrong_options_start_nothing(step: Step, words: list[str]) -> None:
 
 def test_scripts_are_installed_with_the_package() -> None:
     """All that belongs together."""
-    import tomllib
-
     text = (WRAPPERS.parent / "pyproject.toml").read_text("utf-8")
-    scripts = tomllib.loads(text)["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-scripts"]
 
-    assert set(scripts) == {
-        f"wrappers/{path.name}" for path in WRAPPERS.iterdir() if path.is_file()
-    }
+    for path in WRAPPERS.iterdir():
+        assert path.is_dir() or f'"wrappers/{path.name}" = "{path.name}"' in text
 
 
 def test_help_says_what_there_is() -> None:
