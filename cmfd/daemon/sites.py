@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmfd.errors import StoreError
+from cmfd.store.pack import INBOX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,12 +71,10 @@ class Sites:
             "account": owner.account,
             "cluster": owner.cluster,
         }
-        parts = self._template.parts
-        fixed = list(takewhile(lambda part: not _FIELD.search(part), parts))
-        site = Path(*(_filled(part, fields) for part in parts))
+        site = site_of(self._template, fields)
         if not site.is_dir():
             groups = [_filled(name, fields) for name in self._readers]
-            self._make(site, len(fixed), self._users(owner), groups)
+            self._make(site, self._users(owner), groups)
         return site
 
     def _users(self, owner: Owner) -> list[int]:
@@ -92,21 +91,43 @@ class Sites:
                 return str(uid)
         return self._names[uid]
 
-    @staticmethod
-    def _make(site: Path, n_fixed: int, uids: list[int], groups: list[str]) -> None:
+    def _make(self, site: Path, uids: list[int], groups: list[str]) -> None:
         """Make a site and what is missing above it, but nothing of what the template fixes."""
+        n_fixed = len(fixed_part(self._template).parts)
         missing = [path for path in (site, *site.parents) if not path.exists()]
         try:
             for path in reversed(missing):
                 if len(path.parts) <= n_fixed:  # perhaps what should be mounted there is not
                     raise FileNotFoundError(f"{path} is not there")
                 path.mkdir(mode=0o700)
-                grant(path, uids if path == site else [], groups)
+                if path == site:
+                    grant(path, uids, groups)
+                else:
+                    path.chmod(0o711)  # others' sites are below it: it can be entered, not listed
         except OSError as error:
             raise StoreError(
                 f"the site {site} cannot be made: {error}. What is to be published is kept. Make "
                 "it, for the daemon's user to write to, or correct `system_site`"
             ) from error
+
+
+def site_of(template: Path, fields: dict[str, str]) -> Path:
+    """Return the site that a template says; `fields`: what is known, by name."""
+    return Path(*(_filled(part, fields) for part in template.parts))
+
+
+def fixed_part(template: Path) -> Path:
+    """Return the directory under which all sites of a template are: the site, if it is one."""
+    return Path(*takewhile(lambda part: not _FIELD.search(part), template.parts))
+
+
+def sites_of(template: Path) -> list[Path]:
+    """Return the sites of a template that there are."""
+    fixed = fixed_part(template)
+    if fixed == template:
+        return [template]
+    pattern = "/".join(_FIELD.sub("*", part) for part in template.relative_to(fixed).parts)
+    return [path for path in sorted(fixed.glob(pattern)) if (path / INBOX).is_dir()]
 
 
 def _filled(text: str, fields: dict[str, str]) -> str:

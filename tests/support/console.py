@@ -21,6 +21,7 @@ class Shown:
 
     command: str
     output: list[str] = field(default_factory=list)
+    prompt: str = "$"
 
     @property
     def pattern(self) -> re.Pattern[str]:
@@ -44,13 +45,14 @@ class Seen:
         return " ".join(self.output.split())
 
 
-def commands_of(document: Path) -> list[Shown]:
-    """Return the commands of a document's console blocks, in order."""
+def commands_of(document: Path, prompt: str = r"\$") -> list[Shown]:
+    """Return the commands of a document's console blocks, in order; `prompt` is a pattern."""
     found: list[Shown] = []
+    begin = re.compile(rf"({prompt}) (.*)")
     for block in _BLOCK.findall(document.read_text(encoding="utf-8")):
         for line in block.splitlines():
-            if line.startswith("$ "):
-                found.append(Shown(line[2:]))
+            if begun := begin.fullmatch(line):
+                found.append(Shown(begun[2], prompt=begun[1]))
             elif line.startswith(">") and not found[-1].output:
                 found[-1].command += "\n" + line[2:]
             else:

@@ -22,7 +22,6 @@ from pathlib import Path
 from support.cluster.processes import Known, wait_for
 
 UNITS = Path("/etc/systemd/system")
-READY_S = 60
 
 
 class Unit:
@@ -70,9 +69,13 @@ class Unit:
                 )  # fmt: skip
             Known.of(process.pid).write(self.pid_file)
             if "notify" in self.values("Type"):
-                ready.settimeout(READY_S)
-                while b"READY=1" not in ready.recv(4096):
-                    pass
+                ready.settimeout(0)
+                wait_for(
+                    lambda: process.poll() is not None or is_ready(ready), f"{self.name} starts"
+                )
+                if process.returncode is not None:
+                    log_text = Path("/var/log", f"{self.name}.log").read_text("utf-8")
+                    raise ChildProcessError(f"{self.name} did not start:\n{log_text}")
         process.returncode = 0  # it goes on; nobody waits for it
 
     def send(self, number: signal.Signals) -> None:
@@ -86,6 +89,14 @@ class Unit:
         if known:
             known.send(signal.SIGTERM)
             wait_for(lambda: not known.runs, f"{self.name} ends")
+
+
+def is_ready(channel: socket.socket) -> bool:
+    """Tell whether a service has said that it is ready."""
+    try:
+        return b"READY=1" in channel.recv(4096)
+    except BlockingIOError:
+        return False
 
 
 def main() -> int:

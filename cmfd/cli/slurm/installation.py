@@ -15,13 +15,13 @@ import shlex
 import sys
 from contextlib import suppress
 from importlib.metadata import files as files_of
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import cmfd
 from cmfd.cli.slurm.settings_file import settings_file
 from cmfd.config import SYSTEM_FILE
+from cmfd.daemon.sites import fixed_part
 from cmfd.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
@@ -55,13 +55,12 @@ class Choices(NamedTuple):
     @property
     def is_one_site(self) -> bool:
         """Tell whether all is published to one site, which one service merges."""
-        return "{" not in str(self.site)
+        return fixed_part(self.site) == self.site
 
     @property
     def queue(self) -> Path:
         """Return where jobs wait that have ended: beside what differs from site to site."""
-        parts = takewhile(lambda part: "{" not in part, self.site.parts)
-        return Path(*parts) / "queue"
+        return fixed_part(self.site) / "queue"
 
     @property
     def elsewhere(self) -> Path | None:
