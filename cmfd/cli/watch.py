@@ -22,7 +22,7 @@ from cmfd.merge import inbox
 from cmfd.merge.batch import merge_site
 from cmfd.merge.layout import init_site
 from cmfd.merge.lock import merge_lock
-from cmfd.query.delivery import standing
+from cmfd.query.delivery import nodes_of_run
 from cmfd.query.index import open_index
 from cmfd.report import units
 from cmfd.report.text import printable_lines
@@ -197,7 +197,8 @@ class Watch:
             return
         with open_index(site.path) as db:
             for name, job in list(self.jobs.items()):
-                self._note(job, standing(db, job.run))
+                found = nodes_of_run(db, job.run)
+                self._note(job, None if found is None else found.missing)
                 is_late = now_s - job.since_s >= PATIENCE_S
                 if (job.is_joined and not job.missing) or is_late:
                     self._let_go(site, name, job)

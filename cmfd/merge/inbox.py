@@ -7,9 +7,13 @@ never changed again, or something else, which is left alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, NamedTuple
 
-from cmfd.store.pack import is_pack_name
+import msgspec
+
+from cmfd.store.pack import is_pack_name, open_untrusted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +29,25 @@ def waiting(site: Site) -> list[Path]:
 def others(site: Site) -> list[Path]:
     """Return what is in the inbox and is no pack: files still being written, or left by a crash."""
     return [path for path in _entries(site) if not is_pack_name(path.name)]
+
+
+class Named(NamedTuple):
+    """The run that a pack says it is of."""
+
+    run: bytes
+    uid: int
+    job: str
+    restart: int
+
+
+def named_by(pack: Path) -> Named | None:
+    """Return which run an unchecked pack says it is of; None if that cannot be read."""
+    try:
+        with closing(open_untrusted(pack)) as db:
+            row = db.execute("SELECT run, uid, job, restart FROM run").fetchone()
+        return None if row is None else msgspec.convert(row, Named)
+    except (sqlite3.Error, OSError, msgspec.ValidationError):
+        return None
 
 
 def _entries(site: Site) -> list[Path]:

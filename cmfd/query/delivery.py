@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd.errors import SlurmError
 from cmfd.query.index import fetch
@@ -52,17 +52,34 @@ class _Run:
             self.unfinished.add(row["nodes"])
         self.job_over = self.job_over or bool(row["job_over"])
 
-    def missing(self) -> list[str]:
+    def nodes(self) -> Nodes:
         late = {
             name for name, due_ns in self.due_ns.items() if self.delivered_ns.get(name, -1) < due_ns
         }
         silent = set(self.job_nodes) - set(self.delivered_ns) if self.job_over else set()
-        return sorted(late | silent | self.unfinished)
+        missing = late | silent | self.unfinished
+        return Nodes(sorted(set(self.delivered_ns) - missing), sorted(missing))
 
 
-def missing_nodes(db: sqlite3.Connection, run_ids: Iterable[int]) -> dict[int, list[str]]:
+class Nodes(NamedTuple):
     """
-    Return the nodes that have not delivered all they had of runs.
+    The nodes of a run, by name.
+
+    Attributes
+    ----------
+    delivered : list of str
+        Those that have delivered all they had.
+    missing : list of str
+        Those that have not, as far as it is known that they took part.
+    """
+
+    delivered: list[str]
+    missing: list[str]
+
+
+def nodes_of(db: sqlite3.Connection, run_ids: Iterable[int]) -> dict[int, Nodes]:
+    """
+    Return which nodes have delivered all they had of runs, and which have not.
 
     Parameters
     ----------
@@ -73,14 +90,13 @@ def missing_nodes(db: sqlite3.Connection, run_ids: Iterable[int]) -> dict[int, l
 
     Returns
     -------
-    dict of int to list of str
-        By run, the names of nodes; runs that lack nothing are not in it.
+    dict of int to Nodes
+        By run; those of which no node is known are not in it.
     """
     known: defaultdict[int, _Run] = defaultdict(_Run)
     for row in fetch(db, "deliveries", run_ids=json.dumps(list(run_ids))):
         known[row["run_id"]].add(row)
-    found = {run_id: run.missing() for run_id, run in known.items()}
-    return {run_id: names for run_id, names in found.items() if names}
+    return {run_id: run.nodes() for run_id, run in known.items()}
 
 
 def _names(text: str) -> list[str]:
@@ -91,21 +107,7 @@ def _names(text: str) -> list[str]:
         return []
 
 
-def standing(db: sqlite3.Connection, run: bytes) -> list[str] | None:
-    """
-    Return the nodes that have not delivered all they had of one run.
-
-    Parameters
-    ----------
-    db : sqlite3.Connection
-        A site's index, from `open_index`.
-    run : bytes
-        The run's id.
-
-    Returns
-    -------
-    list of str or None
-        None while nothing of the run is in the site.
-    """
+def nodes_of_run(db: sqlite3.Connection, run: bytes) -> Nodes | None:
+    """Return the nodes of the run of this id; None while nothing of it is in the site."""
     row = db.execute("SELECT id FROM run WHERE run = ?", (run,)).fetchone()
-    return None if row is None else missing_nodes(db, row).get(row[0], [])
+    return None if row is None else nodes_of(db, row).get(row[0], Nodes([], []))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cmfd import identity
 from cmfd.errors import NotFoundError
 from cmfd.query.cost import Usage, cpu_ns
-from cmfd.query.delivery import missing_nodes
+from cmfd.query.delivery import nodes_of
 from cmfd.query.index import fetch, object_of, results, value_of
 from cmfd.query.metrics import summaries
 from cmfd.query.results import (
@@ -67,12 +67,13 @@ def recent(  # noqa: PLR0913 - filters, each by name
 
 
 def _runs(db: sqlite3.Connection, rows: list[dict[str, Any]]) -> list[Run]:
-    missing = missing_nodes(db, [row["run_id"] for row in rows])
+    nodes = nodes_of(db, [row["run_id"] for row in rows])
     found = []
     for row in rows:
-        nodes = missing.get(row.pop("run_id"), [])
+        known = nodes.get(row.pop("run_id"))
+        missing = known.missing if known else []
         stages = sorted(json.loads(row["stages"]))
-        found.append(Run(**{**row, "stages": stages, "missing_nodes": nodes}))
+        found.append(Run(**{**row, "stages": stages, "missing_nodes": missing}))
     return found
 
 

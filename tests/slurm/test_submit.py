@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.cluster.processes import wait_for
 
 if TYPE_CHECKING:
     import subprocess
@@ -43,10 +44,14 @@ def submit(user: Account, *words: str) -> str:
     return done.stdout.strip()
 
 
-def shown(user: Account, job: str) -> Any:
-    done = cmfd(user, "show", job, "--json")
+def json_of(user: Account, *words: str) -> Any:
+    done = cmfd(user, *words, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def shown(user: Account, job: str) -> Any:
+    return json_of(user, "show", job)
 
 
 @pytest.fixture
@@ -79,3 +84,86 @@ def test_a_job_of_several_nodes_is_in_its_site_when_it_has_ended(
     assert [a["path"] for a in found["artifacts"]] == ["field.txt"]
     assert list((site / "inbox").iterdir()) == []
     assert [left for left in alice.cluster.leftovers("alice") if "/var/tmp/cmfd-" not in left] == []
+
+
+STEP = "srun --ntasks-per-node=1 cmfd-srun --pipeline heat --stage solve -- sleep 0.1"
+UNDELIVERED = {"CMFD_AUTOSTART": "false", "CMFD_DELIVER": "job"}
+"""What leaves journals on the nodes, as if the job had been killed with all of its processes."""
+
+
+def submit_plainly(user: Account, script: str, *options: str, env: dict[str, str]) -> str:
+    return user.submit(script, *options, env={"PATH": f"{WRAPPERS}:{PATH}", **env})
+
+
+@pytest.mark.usefixtures("site")
+def test_what_nodes_still_have_is_fetched_after_a_job(alice: Account) -> None:
+    """A small job follows it, and one on each node that has not delivered; status tells of each."""
+    job = submit_plainly(alice, STEP, "--nodes=2", env=UNDELIVERED)
+    alice.wait(job)
+    (before,) = json_of(alice, "slurm", "status", job)["jobs"]
+    assert (before["queue_state"], before["run"]) == ("COMPLETED", "")
+    after = cmfd(alice, "slurm", "merge-after", job).stdout.strip()
+    alice.wait(after)
+    wait_for(lambda: not alice.run("squeue", "--noheader", "--me").stdout, "nodes have delivered")
+    (found,) = json_of(alice, "slurm", "status", job)["jobs"]
+    assert found["status"] == "completed"
+    assert (len(found["delivered_nodes"]), found["missing_nodes"]) == (2, [])
+    assert found["waiting_packs"] == 0
+    again = cmfd(alice, "slurm", "merge-after", job).stdout.strip()
+    alice.wait(again)
+    facts = {fact["key"]: fact["value"] for fact in shown(alice, job)["facts"]}
+    assert facts["slurm.state"] == "COMPLETED"
+    assert shown(alice, job)["run"]["missing_nodes"] == []
+
+
+def test_status_tells_of_what_runs_and_of_what_waits(alice: Account, site: Path) -> None:
+    """Jobs in the queue, nodes that have not delivered, and packs that nobody merged."""
+    script = f"{STEP}; cmfd merge --quiet; touch step-1; until test -e go-on; do sleep 0.1; done"
+    job = submit_plainly(alice, script, "--nodes=2", env={})
+    wait_for((alice.shared / "step-1").exists, "the first step has ended")
+    (found,) = json_of(alice, "slurm", "status")["jobs"]
+    assert (found["job"], found["queue_state"]) == (job, "RUNNING")
+    assert (len(found["delivered_nodes"]), found["missing_nodes"]) == (2, [])
+    text = cmfd(alice, "slurm", "status").stdout
+    assert "2 of 2" in text
+    alice.write("go-on", "")
+    alice.wait(job)
+    other = submit_plainly(alice, STEP, "--nodes=2", env={"CMFD_AUTO_MERGE": "false"})
+    alice.wait(other)
+    assert json_of(alice, "slurm", "status", other)["jobs"][0]["waiting_packs"] == 2
+    assert "2 packs" in cmfd(alice, "slurm", "status").stdout
+    assert len(list((site / "inbox").iterdir())) == 2
+    assert cmfd(alice, "slurm", "status", "999999").returncode == 4
+    without = alice.run("cmfd", "slurm", "status", "--json", env={"SLURM_CONF": "/nowhere"})
+    assert job in {one["job"] for one in json.loads(without.stdout)["jobs"]}
+    assert json.loads(without.stdout)["slurm"]
+
+
+def test_sbatch_says_what_is_wrong_itself(alice: Account) -> None:
+    """Its words, its exit code, of the file that the user knows; directives are checked before."""
+    alice.write("text", "echo no script\n")
+    for words in (["no-such-file"], ["text"], ["--nodes=many", "text"]):
+        own = alice.run("sbatch", "--parsable", *words, check=False)
+        ours = cmfd(alice, "slurm", "submit", *words)
+        assert (ours.returncode, ours.stdout) == (own.returncode, own.stdout) != (0, "")
+        assert ours.stderr == own.stderr
+    alice.write("job.sh", "#!/bin/sh\n#CMFD --frobnicate\ntrue\n")
+    wrong = cmfd(alice, "slurm", "submit", "job.sh")
+    assert wrong.returncode == 2
+    assert "--frobnicate" in wrong.stderr
+    assert not alice.run("squeue", "--noheader", "--me").stdout
+
+
+@pytest.mark.usefixtures("site")
+def test_a_job_without_a_file_is_submitted_as_sbatch_does(alice: Account) -> None:
+    """A command to be wrapped, a script from standard input, another interpreter."""
+    wrapped = submit(alice, "--wrap=echo $0 ran; exit 5", "--job-name", "w")
+    piped = alice.run(
+        "cmfd", "slurm", "submit", "--", stdin="#!/usr/bin/env python3\nprint(6 * 7)\n"
+    ).stdout.strip()
+    assert alice.wait(wrapped).exit_code == "5:0"
+    assert "ran" in alice.output(wrapped)
+    assert alice.wait(piped).state == "COMPLETED"
+    assert alice.output(piped) == "42\n"
+    assert shown(alice, wrapped)["run"]["exit_code"] == 5
+    assert shown(alice, piped)["run"]["status"] == "completed"

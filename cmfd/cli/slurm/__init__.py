@@ -8,7 +8,8 @@ from cmfd.cli.help import example
 from cmfd.cli.lazy import LazyGroup
 
 COMMANDS: tuple[str, ...] = (
-    "submit", "batch", "deliver", "enrich", "install", "uninstall",
+    "submit", "batch", "status", "deliver", "merge-after", "collect", "enrich", "install",
+    "uninstall",
 )  # fmt: skip
 """In the order of a job's life."""
 
