@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -408,3 +409,68 @@ def test_a_daemon_that_anybody_could_have_put_there_is_not_believed(make: MakeSe
     )
 
     assert "nothing was sent" in service.run_as(ALICE, program).stderr
+
+
+# -- quotas -----------------------------------------------------------------------------------
+
+
+def test_who_has_too_many_processes_is_told_and_loses_nothing(make: MakeService) -> None:
+    """The one too many goes on with its journal, which is taken when it has ended."""
+    service = make(quota_clients="1")
+    service.start()
+    mine, his = note(), note("101", BOB, "bob")
+    for told in (mine, his):
+        service.prolog(told)
+    first = service.start_as(ALICE, LOG_AND_WAIT, "10", "a", note=mine)
+    assert first.stdout is not None
+    assert first.stdout.readline() == "logged\n"
+    service.wait_for(lambda status: status["clients"], "connected")
+
+    program = LOG + "\nimport time\nrun.flush(2)\n"
+    second = service.run_as(ALICE, program, "20", "a", note=mine)
+    others = service.run_as(BOB, program, "30", "b", note=his)
+    first.communicate("\n", timeout=60)
+    for told in (mine, his):
+        service.epilog(told)
+    wait_delivered(service)
+
+    assert (second.returncode, second.stderr.count("quota_clients")) == (0, 1)
+    assert (others.returncode, others.stderr) == (0, "")
+    assert n_values(service.packs("sites/alice")) == 30
+    assert n_values(service.packs("sites/bob")) == 30
+
+
+def test_who_has_stored_too_much_is_told_and_gets_all_of_it_published(make: MakeService) -> None:
+    """What is published makes room for what waits; nobody else notices."""
+    service = make(quota_stored_bytes="100000", checkpoint_interval_s="1")
+    service.start()
+    mine, late = note(), note("102")
+    service.prolog(mine)
+    done = service.run_as(ALICE, LOG, "20000", "a", note=mine)
+    service.epilog(mine)
+    service.prolog(late)
+    again = service.run_as(ALICE, LOG, "500", "a", note=late)
+    service.epilog(late)
+    wait_until(lambda: n_values(service.packs("sites/alice")) == 20_500, "all is there", 90)
+
+    assert (done.returncode, again.returncode) == (0, 0)
+    assert "quota_stored_bytes" in done.stderr + again.stderr
+
+
+def test_a_user_asks_how_the_service_is(service: Service) -> None:
+    """And what of his own waits here."""
+    service.make_journals(ALICE)
+    service.make_journals(BOB).rmdir()
+    command = "from cmfd.cli.main import main; import sys; main()"
+
+    alice, bob = (
+        service.run_as(uid, command, "doctor", "--json", CMFD_SITE="/nonexistent/site")
+        for uid in (ALICE, BOB)
+    )
+    said = [{one["check"]: one for one in json.loads(done.stdout)} for done in (alice, bob)]
+
+    assert [found["journal directory"]["level"] for found in said] == ["ok", "warn"]
+    for found in said:
+        assert {found[name]["level"] for name in ("socket", "daemon", "journals")} == {"ok"}
+    status = service.run_as(ALICE, command, "status", CMFD_SITE="/nonexistent/site")
+    assert (status.returncode, status.stderr) == (0, "")

@@ -12,7 +12,7 @@ from cmfd.cli.checks.finding import Finding
 from cmfd.client.launch import daemon_runs
 from cmfd.errors import CmfdError
 from cmfd.report import units
-from cmfd.wire.endpoint import listener, socket_path
+from cmfd.wire.endpoint import is_trusted, listener, socket_path
 from cmfd.wire.journal import SUFFIX
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ _LEAST_FREE_BYTES = 64 << 20
 
 def check_node(settings: Settings) -> Iterator[Finding]:
     """Look at what this user has on this node."""
-    yield _directory(settings.node_dir)
+    yield _own_journals(settings) if settings.system else _directory(settings.node_dir)
     for name, path in _places(settings).items():
         yield _file_system(name, path)
         yield _space(name, path, settings.journal_limit_bytes)
-    yield _socket(settings.node_dir)
+    yield _socket(settings)
     yield _daemon(settings)
     yield _journals(settings)
 
@@ -50,6 +50,19 @@ def _directory(path: Path) -> Finding:
     except CmfdError as error:
         return Finding("node directory", "fail", str(error), _LOCAL_ADVICE)
     return Finding("node directory", "ok", f"{path} is yours alone")
+
+
+def _own_journals(settings: Settings) -> Finding:
+    """Look whether root has made what a node's service takes this user's journals from."""
+    path = settings.own_journal_dir
+    try:
+        if path.stat().st_uid == os.getuid():
+            return Finding("journal directory", "ok", f"{path} is yours, and the service's to read")
+        what = f"{path} is not yours"
+    except OSError as error:
+        what = f"{path} cannot be used: {error}"
+    advice = "It is made when your first job begins on this node; inside a job, tell who runs it."
+    return Finding("journal directory", "warn", what, advice)
 
 
 def _file_system(name: str, path: Path) -> Finding:
@@ -78,14 +91,14 @@ def _space(name: str, path: Path, journal_limit_bytes: int) -> Finding:
     return Finding(check, "ok", what)
 
 
-def _socket(node_dir: Path) -> Finding:
-    path = socket_path(node_dir)
-    found = listener(node_dir)
+def _socket(settings: Settings) -> Finding:
+    path = socket_path(settings.node_dir)
+    found = listener(settings.node_dir)
     if found is None:
         left = path.exists()
         what = f"{path} was left by a daemon that is gone" if left else f"nobody listens at {path}"
         return Finding("socket", "ok", f"{what}; the next daemon makes it anew")
-    if found.uid not in (os.geteuid(), 0):
+    if not is_trusted(found, settings.node_dir if settings.system else None):
         what = f"{path} belongs to user {found.uid}, who may want to read along"
         return Finding("socket", "fail", what, _LOCAL_ADVICE)
     return Finding("socket", "ok", f"process {found.pid} listens at {path}")
@@ -98,6 +111,9 @@ def _daemon(settings: Settings) -> Finding:
         return Finding("daemon", "warn", "one runs and does not listen (yet)", advice)
     if listens:
         return Finding("daemon", "ok", "one runs; see `cmfd status`")
+    if settings.system:
+        what = "the service of this node does not run; journals keep what is logged"
+        return Finding("daemon", "warn", what, "Tell who runs this machine.")
     if settings.autostart:
         return Finding("daemon", "ok", "none runs; `cmfd run` and `cmfd.start()` start one")
     advice = "Start one with `cmfd daemon --detach`, or unset CMFD_AUTOSTART."
@@ -106,15 +122,15 @@ def _daemon(settings: Settings) -> Finding:
 
 def _journals(settings: Settings) -> Finding:
     try:
-        found = sorted(settings.journal_dir.glob(f"*{SUFFIX}"))
+        found = sorted(settings.own_journal_dir.glob(f"*{SUFFIX}"))
         dead = [path for path in found if not is_written(path)]
         waiting = units.size(sum(path.stat().st_size for path in dead))
     except OSError as error:  # one may go at any moment: say so, and be asked again
         advice = "Check its permissions, and ask again."
         return Finding("journals", "warn", f"cannot look at them: {error}", advice)
     what = f"{len(found) - len(dead)} of running processes, {len(dead)} of ended ones ({waiting})"
-    if dead and not daemon_runs(settings.node_dir):
-        advice = f"Start `cmfd daemon`, or merge them: cmfd merge {settings.journal_dir}"
+    if dead and not (daemon_runs(settings.node_dir) or listener(settings.node_dir)):
+        advice = f"Start `cmfd daemon`, or merge them: cmfd merge {settings.own_journal_dir}"
         return Finding("journals", "warn", f"{what}, which no daemon takes", advice)
     return Finding("journals", "ok", what)
 
