@@ -62,7 +62,8 @@ def make_cluster() -> Iterator[Callable[[Options], Cluster]]:
     with ExitStack() as stack:
 
         def make(options: Options) -> Cluster:
-            root = Path(tempfile.mkdtemp(prefix="cmfd-cluster-"), "root")
+            # Not in /tmp: some clusters give each job a /tmp of its own.
+            root = Path(tempfile.mkdtemp(prefix="cmfd-cluster-", dir="/var/tmp"), "root")
             stack.callback(root.parent.rmdir)
             made = Cluster.up(root, options)
             stack.callback(made.down)

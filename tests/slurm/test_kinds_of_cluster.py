@@ -78,22 +78,37 @@ def test_a_cluster_without_accounting(make_cluster: Callable[[Options], Cluster]
     assert alice.run("sacct", check=False).returncode != 0
 
 
+HOOK = """#!/bin/sh
+echo $SLURM_SCRIPT_CONTEXT $(/usr/bin/id -un) >>/run/hooks
+"""
+
+
 def test_hooks_run(make_cluster: Callable[[Options], Cluster]) -> None:
     """Prolog and Epilog as root, on each node, before and after."""
-    hook = "/etc/hook"
-    cluster = make_cluster(
-        Options(n_nodes=2, hooks={"Prolog": hook, "Epilog": hook, "PrologFlags": "Alloc"})
-    )
-    for machine in cluster.machines.values():
-        path = machine.path(hook)
-        path.write_text("#!/bin/sh\necho $SLURM_SCRIPT_CONTEXT $(/usr/bin/id -un) >>/run/hooks\n")
-        path.chmod(0o755)
+    hooks = {"Prolog": "{root}/etc/hook", "Epilog": "{root}/etc/hook", "PrologFlags": "Alloc"}
+    cluster = make_cluster(Options(n_nodes=2, hooks=hooks, files={"hook": HOOK}))
     alice = cluster.users["alice"]
     alice.wait(alice.submit("true", "-N2"))
 
     wanted = "prolog_slurmd root\nepilog_slurmd root\n"
     said = [machine.path("/run/hooks") for machine in cluster.machines.values()]
     wait_for(lambda: all(path.read_text() == wanted for path in said), "both hooks ran")
+
+
+def test_jobs_have_directories_of_their_own(make_cluster: Callable[[Options], Cluster]) -> None:
+    """SLURM can give each job a /tmp and a /dev/shm that only it sees."""
+    cluster = make_cluster(
+        Options(
+            n_nodes=1, lines=("JobContainerType=job_container/tmpfs", "PrologFlags=Contain"),
+            files={"job_container.conf": "AutoBasePath=true\nBasePath=/var/jobs\n"},
+        )
+    )  # fmt: skip
+    alice = cluster.users["alice"]
+    job = alice.submit("touch /tmp/here /dev/shm/here; ls /tmp /dev/shm")
+
+    assert alice.wait(job).state == "COMPLETED"
+    assert alice.output(job).split() == ["/dev/shm:", "here", "/tmp:", "here"]
+    assert not [line for line in cluster.leftovers("alice") if line.endswith("here")]
 
 
 @pytest.mark.timeout(1800)

@@ -240,6 +240,9 @@ class Cluster:
             ("passwd", "group"), conf.accounts(self.options, self.root), strict=True
         ):
             (etc / name).write_text(text, "utf-8")
+        for name, text in self.options.files.items():
+            (etc / name).write_text(text.replace("{root}", str(self.root)), "utf-8")
+            (etc / name).chmod(0o755 if text.startswith("#!") else 0o644)
         database = etc / "slurmdbd.conf"
         database.write_text(conf.slurmdbd_conf(self.root, self.head.name), "utf-8")
         database.chmod(0o600)

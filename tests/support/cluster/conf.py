@@ -36,7 +36,7 @@ SlurmdPort={node_port}
 SlurmUser=slurm
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={root}/munge/munge.socket,cred_expire=10
+AuthInfo=socket={root}/munge/munge.socket,cred_expire={credential_s}
 CredType=cred/munge
 StateSaveLocation={root}/state
 SlurmdSpoolDir={root}/machines/%n/spool
@@ -75,7 +75,8 @@ JobAcctGatherFrequency=task=1,energy=1
 AcctGatherEnergyType=acct_gather_energy/{energy}
 AcctGatherNodeFreq={energy_s}
 """
-# cred_expire: a requeued job waits that long before it may start again; SLURM's own is 121 s.
+# cred_expire: a requeued job waits that long before it may start again, and all nodes must have
+# started a step by then; SLURM's own is 121 s.
 # TmpFS is each node's own: mpi/pmix makes a directory there, and fails if there is one already.
 
 _ACCOUNTING = """\
@@ -122,7 +123,7 @@ def slurm_conf(options: Options, root: Path, cluster: str, head: str, nodes: lis
     """Return the text of slurm.conf."""
     text = _SLURM_CONF.format(
         cluster=cluster, head=head, address=HEAD_ADDRESS, control=CONTROL_PORT,
-        node_port=NODE_PORT, root=root,
+        node_port=NODE_PORT, root=root, credential_s=max(10, options.n_nodes),
         select="CR_Core_Memory" if options.constrain_memory else "CR_Core",
         proctrack=options.proctrack, gather=options.gather,
         task="cgroup" if options.constrain_memory else options.task,
@@ -133,7 +134,7 @@ def slurm_conf(options: Options, root: Path, cluster: str, head: str, nodes: lis
     else:
         text += "AccountingStorageType=accounting_storage/none\n"
     lines = [f"{key}={value}" for key, value in options.hooks.items()]
-    lines += options.lines
+    lines = [line.replace("{root}", str(root)) for line in [*lines, *options.lines]]
     lines += [
         f"NodeName={name} NodeAddr={node_address(index)} CPUs={options.cpus}"
         f" RealMemory={options.memory_mib} State=UNKNOWN {options.node_words}".rstrip()

@@ -38,7 +38,10 @@ class Options:
     hooks : dict[str, str]
         Prolog, Epilog, TaskProlog, PrologFlags and others: lines of slurm.conf.
     lines : tuple[str, ...]
-        Further lines of slurm.conf.
+        Further lines of slurm.conf. Here, and in `hooks` and `files`, {root} is the cluster's
+        directory.
+    files : dict[str, str]
+        Further files beside slurm.conf, in {root}/etc: name and text. Scripts may be executed.
     node_words : str
         Further words of the nodes' line.
     """
@@ -56,4 +59,5 @@ class Options:
     watts: int = 0
     hooks: dict[str, str] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
+    files: dict[str, str] = field(default_factory=dict)
     node_words: str = ""

@@ -70,7 +70,7 @@ def _leave(cluster: Cluster, users: int) -> None:
 @contextmanager
 def alone(cluster: Cluster) -> Iterator[Cluster]:
     """Have the cluster for a test: in order, and with nothing of an earlier one."""
-    with locked(cluster.root.with_suffix(".turn")):
+    with locked(cluster.root / "run" / "turn"):
         cluster.tidy()
         try:
             yield cluster
