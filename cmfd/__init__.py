@@ -30,9 +30,15 @@ __all__ = [
 ]  # fmt: skip
 
 
-def metric(name: str, value: SupportsFloat, step: SupportsIndex | None = None) -> None:
+def metric(
+    name: str,
+    value: SupportsFloat,
+    step: SupportsIndex | None = None,
+    *,
+    slice: Any = None,  # noqa: A002 - the word of the model
+) -> None:
     """Log one value of a metric to the current execution; see `Execution.metric`."""
-    current().metric(name, value, step)
+    current().metric(name, value, step, slice=slice)
 
 
 def metrics(values: Mapping[str, SupportsFloat], step: SupportsIndex | None = None) -> None:

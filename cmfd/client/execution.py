@@ -14,14 +14,14 @@ import math
 import os
 import resource
 import time
-from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsFloat, SupportsIndex
 
-from cmfd.client import slow
+from cmfd.client import artifacts, slow
 from cmfd.client.values import as_number, typed
 from cmfd.client.warn import harmless, tell
-from cmfd.model import ArtifactKind, Direction, Status
+from cmfd.model import Direction, Status
 from cmfd.wire.journal import POINT
-from cmfd.wire.messages import Environment, ExecutionEnd, Fact, Hashed, Param, Record, Touch
+from cmfd.wire.messages import Environment, ExecutionEnd, Fact, Param, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -35,6 +35,16 @@ _pack_point = POINT.pack_into
 
 REDUCTIONS = ("min", "mean", "max", "std", "argmin", "argmax")
 """What `Execution.metric_reduced` can log of a value over all ranks."""
+
+
+class Slice(NamedTuple):
+    """A part of a data set, by the name that an execution gave it."""
+
+    name: str
+
+    def __str__(self) -> str:
+        """Return the name."""
+        return self.name
 
 
 class Execution:
@@ -70,7 +80,7 @@ class Execution:
         self.rank = rank
         self.ended = False
         self.strict = session.settings.strict
-        self._session = session
+        self.session = session
         self._begin = begin
         self._comm = comm
         self._began = False
@@ -81,7 +91,7 @@ class Execution:
     def _clear(self) -> None:
         used = resource.getrusage(resource.RUSAGE_SELF)
         self.used_before_s = (used.ru_utime, used.ru_stime)  # of the CPU, by this process
-        self._points = self._session.points
+        self._points = self.session.points
         self._series: dict[str, int] = {}
         self._int_series: dict[str, int] = {}
         self._steps: dict[str, Iterator[int]] = {}
@@ -99,17 +109,20 @@ class Execution:
         """Write what this execution is; once a journal, before anything else."""
         if not self._began:
             for record in self._begin:
-                self._session.append(record)
+                self.session.append(record)
             self._began = True  # not before: on a full disk, all of it is said again
 
     def append(self, record: Record) -> None:
         """Write an event record of this execution."""
         self.begin()
-        self._session.append(record)
+        self.session.append(record)
 
     # -- metrics ---------------------------------------------------------------------------
 
-    def metric(self, name: str, value: SupportsFloat, step: SupportsIndex | None = None) -> None:
+    def metric(
+        self, name: str, value: SupportsFloat, step: SupportsIndex | None = None,
+        *, slice: Slice | str | None = None,  # noqa: A002 - the word of the model
+    ) -> None:  # fmt: skip
         """
         Log one value of a metric.
 
@@ -123,7 +136,11 @@ class Execution:
         step : int, optional
             Iteration, epoch or the like; by default how many values of `name` this process has
             logged without one.
+        slice : Slice or str, optional
+            Which part of the data it is of, as `slice` named it: kept as ``name[slice]``.
         """
+        if slice is not None:
+            name = f"{name}[{getattr(slice, 'name', slice)}]"
         offset = -1
         try:
             if type(value) is float:
@@ -272,19 +289,23 @@ class Execution:
         kind, stored = typed(value)
         self.append(
             Fact(
-                at_ns=self._session.now_ns(), subject=subject or self.id, key=str(key),
+                at_ns=self.session.now_ns(), subject=subject or self.id, key=str(key),
                 type=kind.value, value=stored,
             )
         )  # fmt: skip
 
     # -- artifacts -------------------------------------------------------------------------
 
-    def input(self, path: str | os.PathLike[str], kind: str = "dataset", **properties: Any) -> str:
+    def input(
+        self, path: str | os.PathLike[str], kind: str = "dataset", *,
+        datasets: Iterable[str] | None = None, digest: str = "full", **properties: Any,
+    ) -> str:  # fmt: skip
         """
         Record that this execution reads a file or directory.
 
-        The content's digest (DVC's) is computed on a thread of its own; the call
-        returns at once. Content that is changed before it was read is recorded without one.
+        The content's digest (DVC's) is computed on a thread of its own, once on a node for all its
+        processes; the call returns at once. Content that is changed before it was read is recorded
+        without one.
 
         Parameters
         ----------
@@ -292,6 +313,12 @@ class Execution:
             File or directory, as it is now.
         kind : str
             ``dataset``, ``model``, ``label`` or another `cmfd.model.ArtifactKind`.
+        datasets : iterable of str, optional
+            Of an HDF5 file, which data sets are read (or groups: all that is below them); each is
+            an artifact of its own, and the others of the file are not. Needs ``cmfd[hdf5]``.
+        digest : str
+            ``full``, or ``quick`` for very large files: of the size and samples only, and marked
+            so until `cmfd artifacts rehash` reads all of it.
         **properties
             Kept with the event, as JSON.
 
@@ -300,54 +327,70 @@ class Execution:
         str
             `path`, to open: ``np.load(ex.input("mesh.npy"))``.
         """
-        self._touch(Direction.INPUT, path, kind, properties)
+        self._touch(Direction.INPUT, path, kind, properties, datasets, digest)
         return _openable(path)
 
-    def output(self, path: str | os.PathLike[str], kind: str = "dataset", **properties: Any) -> str:
+    def output(
+        self, path: str | os.PathLike[str], kind: str = "dataset", *,
+        datasets: Iterable[str] | None = None, digest: str = "full", **properties: Any,
+    ) -> str:  # fmt: skip
         """
         Record that this execution wrote a file or directory; call it when that is complete.
 
         Parameters and return value are those of `input`.
         """
-        self._touch(Direction.OUTPUT, path, kind, properties)
+        self._touch(Direction.OUTPUT, path, kind, properties, datasets, digest)
         return _openable(path)
 
     def model(self, path: str | os.PathLike[str], **properties: Any) -> str:
         """Record that this execution wrote a model: `output` with ``kind="model"``."""
         return self.output(path, "model", **properties)
 
+    def slice(
+        self, name: str, of: str | os.PathLike[str] | None = None, *,
+        rows: Iterable[int | tuple[int, int]] | None = None,
+        files: Iterable[str | os.PathLike[str]] | None = None,
+        direction: str = "input", **properties: Any,
+    ) -> Slice:  # fmt: skip
+        """
+        Name a part of a data set that this execution uses, to log metrics for.
+
+        A slice is identified by its members: the same rows of the same content are the same slice,
+        under whatever name, in whatever run.
+
+        Parameters
+        ----------
+        name : str
+            What it is called here.
+        of : path-like, optional
+            The file or directory that it is part of; ``hits.h5::/train/x`` is a data set inside an
+            HDF5 file.
+        rows : iterable of int or (int, int), optional
+            Row numbers of `of`, and ranges ``(first, end)`` of them.
+        files : iterable of path-like, optional
+            Whole files instead of rows.
+        direction : str
+            ``input``, or ``output`` if the choice itself is a result of this execution.
+        **properties
+            Kept with it, as JSON: the query that chose them, say.
+
+        Returns
+        -------
+        Slice
+            For `metric`: ``ex.metric("accuracy", 0.9, slice=barrel)``.
+        """
+        self._touch_slice(name, of, rows, files, direction, properties)
+        return Slice(str(name))
+
     @harmless()
-    def _touch(
-        self, direction: Direction, path: str | os.PathLike[str], kind: str,
-        properties: Mapping[str, Any],
-    ) -> None:  # fmt: skip
-        named = os.fsdecode(path)
-        absolute = os.path.abspath(named)  # noqa: PTH100 - links are not resolved: the name is the user's
-        size_bytes, mtime_ns = _size_and_time(absolute)
-        token = self._session.token()
-        self.append(
-            Touch(
-                at_ns=_time_ns(), token=token, execution=self.id, direction=direction.value,
-                kind=ArtifactKind(kind).value, path=named, absolute=absolute,
-                size_bytes=size_bytes, mtime_ns=mtime_ns,
-                properties=slow.as_json(properties) if properties else "",
-            )
-        )  # fmt: skip
-        self._session.hashing.submit(lambda: self._hash(token, absolute, (size_bytes, mtime_ns)))
+    def _touch(self, direction: Direction, *said: Any) -> None:
+        artifacts.touch(self, direction, *said)
 
-    def _hash(self, token: int, absolute: str, touched: tuple[int, int]) -> None:
-        from cmfd.content.cache import identify  # noqa: PLC0415 - off the caller's path
-        from cmfd.content.files import Hash  # noqa: PLC0415 - as above
-
-        found = identify(absolute, self._session.settings.own_journal_dir / "hashes")
-        if found.digest and _size_and_time(absolute) != touched:
-            found = Hash(problem=f"it was changed before it was read: {absolute}")
-        self._session.append(
-            Hashed(
-                at_ns=_time_ns(), token=token, digest=found.digest, strong=found.strong,
-                size_bytes=found.size_bytes, n_files=found.n_files, problem=found.problem,
-            )
-        )  # fmt: skip
+    @harmless()
+    def _touch_slice(  # noqa: PLR0913, PLR0917 - as above
+        self, name: str, of: Any, rows: Any, files: Any, direction: str, properties: Any
+    ) -> None:
+        artifacts.touch_slice(self, Direction(direction), str(name), of, rows, files, properties)
 
     @harmless()
     def describe(self, document: str, at_ns: int | None = None) -> None:
@@ -359,7 +402,7 @@ class Execution:
     @harmless(lambda *_args, **_kwargs: False)
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Wait until the daemon has committed what was logged; tell whether it has."""
-        return self._session.flush(timeout_s)
+        return self.session.flush(timeout_s)
 
     @harmless()
     def end(
@@ -376,7 +419,7 @@ class Execution:
             How the process ended, where that is known.
         """
         self.close(Status(status), exit_code, signal)
-        self._session.settle()
+        self.session.settle()
 
     def close(
         self, status: Status, exit_code: int | None = None, signal: int | None = None,
@@ -398,15 +441,15 @@ class Execution:
             return
         self.begin()
         self.ended = True
-        self._session.running.discard(self)
+        self.session.running.discard(self)
         if whole:
             self.append(
                 ExecutionEnd(
-                    at_ns=self._session.now_ns(), execution=self.id, status=status.value,
+                    at_ns=self.session.now_ns(), execution=self.id, status=status.value,
                     exit_code=exit_code, signal=signal,
                 )
             )  # fmt: skip
-        self._session.report(self, status, exit_code, signal, usage)
+        self.session.report(self, status, exit_code, signal, usage)
 
     def __enter__(self) -> Execution:  # noqa: PYI034 - Self is in no Python before 3.11
         """Return the execution itself."""
@@ -431,12 +474,3 @@ class Execution:
 def _openable(path: str | os.PathLike[str]) -> str:
     """Return the path; what is none is handed back as well, for whoever opens it to complain."""
     return os.fspath(path) if isinstance(path, os.PathLike) else path
-
-
-def _size_and_time(path: str) -> tuple[int, int]:
-    """Return what a path's content can be told from another's by; hashing says why it cannot."""
-    try:
-        found = os.stat(path)  # noqa: PTH116 - no path object is needed for it
-    except OSError:
-        return -1, -1
-    return found.st_size, found.st_mtime_ns

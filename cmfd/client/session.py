@@ -27,6 +27,7 @@ from cmfd.client.journal import JournalFullError, JournalWriter, Stream
 from cmfd.client.sender import Sender
 from cmfd.client.warn import tell, warn_once
 from cmfd.errors import CmfdError, JournalError
+from cmfd.filesystems import filesystem_of
 from cmfd.model import Status
 from cmfd.wire import journal as form
 from cmfd.wire.endpoint import endpoint, socket_path
@@ -344,7 +345,7 @@ def _journal_directory(settings: config.Settings) -> Path:
 
 
 def _warn_of_network_storage(directory: Path) -> None:
-    found = config.filesystem_of(directory)
+    found = filesystem_of(directory)
     if found.is_network:
         warn_once(
             "network",

@@ -103,7 +103,7 @@ def _write(
     *fields: float,
 ) -> None:  # fmt: skip
     """Pack fields and mark into the stream's next slot, turning to a new block as needed."""
-    session = execution._session  # noqa: SLF001 - the other half of Execution
+    session = execution.session
     cursor = stream.cursor
     while (offset := next(cursor[1], -1)) < 0:
         try:
@@ -119,9 +119,9 @@ def _series(execution: Execution, name: str, kind: str) -> int:
     known = execution._series if kind == "float" else execution._int_series  # noqa: SLF001 - as above
     if name not in known:
         execution.begin()
-        with execution._session.defining:  # noqa: SLF001 - as above
+        with execution.session.defining:
             if name not in known:
-                number = execution._session.series(execution.id, name, kind)  # noqa: SLF001 - as above
+                number = execution.session.series(execution.id, name, kind)
                 execution._steps.setdefault(name, count())  # noqa: SLF001 - as above
                 known[name] = number
     return known[name]
@@ -130,7 +130,7 @@ def _series(execution: Execution, name: str, kind: str) -> int:
 def _group(execution: Execution, names: tuple[str, ...]) -> Group | None:
     """Return the group of these names, defining it at first use; none if they get no rows."""
     groups = execution._groups  # noqa: SLF001 - as above
-    session = execution._session  # noqa: SLF001 - as above
+    session = execution.session
     if names not in groups:
         if len(names) > _MAX_ROW_VALUES or session.n_groups >= session.max_groups:
             return None

@@ -82,12 +82,12 @@ def hash_path(path: str | os.PathLike[str]) -> Hash:
             return _hash_directory(root.rstrip("/") or "/")
         file = _hash_file(root)
     except OSError as error:
-        return Hash(problem=_why(error, root))
+        return Hash(problem=why(error, root))
     return Hash(f"md5:{file.md5}", f"sha256:{file.sha256}", file.size_bytes)
 
 
-def _why(error: OSError, path: str) -> str:
-    """Say in a line what is wrong with which file."""
+def why(error: OSError, path: str) -> str:
+    """Say in a line what is wrong with which file; `path`: where the error names none."""
     name = os.fsencode(error.filename or path).decode("utf-8", "replace")
     return f"{error.strerror}: {name}"
 

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd.errors import ContentError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 ALGORITHM = "hdf5"
 """What comes before the colon of such a digest."""
@@ -35,19 +36,19 @@ _BOOKKEEPING = frozenset(("REFERENCE_LIST",))
 
 
 class DatasetHash(NamedTuple):
-    """What a data set of a file holds."""
+    """What a data set, or all below a group, holds."""
 
     name: str
     """Its full name, as ``/train/x``."""
     digest: str
-    """``hdf5:<hex>``."""
+    """``hdf5:<hex>``; of a group ``hdf5:<hex>.group``."""
     size_bytes: int
     """Of its values in memory, without attributes; of text and lists, their content."""
+    members: tuple[DatasetHash, ...] = ()
+    """Of a group, its data sets, by name."""
 
 
-def hash_datasets(
-    path: str | os.PathLike[str], names: Iterable[str] | None = None
-) -> list[DatasetHash]:
+def hash_datasets(path: str | os.PathLike[str], names: Iterable[str]) -> list[DatasetHash]:
     """
     Identify data sets of an HDF5 file.
 
@@ -55,13 +56,13 @@ def hash_datasets(
     ----------
     path : path-like
         The file.
-    names : iterable of str, optional
-        Data sets, or groups, which stand for all data sets below them. Default: all of the file.
+    names : iterable of str
+        Data sets, or groups, which stand for all data sets below them; ``/`` for all of the file.
 
     Returns
     -------
     list of DatasetHash
-        In the order of names, each once.
+        One for each name.
 
     Raises
     ------
@@ -77,33 +78,35 @@ def hash_datasets(
         ) from None
     try:
         with h5py.File(path, "r") as file:
-            chosen = {
-                name: item for wanted in names or ("/",) for name, item in _find(file, wanted)
-            }
-            return [_hash(name, chosen[name]) for name in sorted(chosen)]
+            return [_found(file, "/" + name.strip("/")) for name in names]
     except (OSError, RuntimeError) as error:  # h5py raises both
         raise ContentError(f"{path} cannot be read as HDF5: {error}") from error
 
 
-def _find(file: Any, wanted: str) -> Iterator[tuple[str, Any]]:
-    """Yield the data set of that name, or those below the group of that name."""
+def _found(file: Any, name: str) -> DatasetHash:
+    """Identify the data set of that name, or all below the group of that name."""
     import h5py  # noqa: PLC0415 - as above
 
-    name = "/" + wanted.strip("/")
     if name not in file:
-        raise ContentError(f"{file.filename} has no data set or group {wanted!r}")
+        raise ContentError(f"{file.filename} has no data set or group {name!r}")
     item = file[name]
     if isinstance(item, h5py.Dataset):
-        yield name, item
-        return
-    inside: list[tuple[str, Any]] = []
+        return _hash(name, item)
+    inside: dict[str, Any] = {}
 
     def note(below: str, found: Any) -> None:  # each object once, under the first of its names
         if isinstance(found, h5py.Dataset):
-            inside.append((f"{name.rstrip('/')}/{below}", found))
+            inside[below] = found
 
     item.visititems(note)
-    yield from inside
+    prefix = name.rstrip("/")
+    members = tuple(_hash(f"{prefix}/{below}", inside[below]) for below in sorted(inside))
+    listing = [
+        [below, member.digest] for below, member in zip(sorted(inside), members, strict=True)
+    ]
+    content = json.dumps(listing, separators=(",", ":")).encode()
+    digest = f"{ALGORITHM}:{hashlib.sha256(content).hexdigest()}.group"
+    return DatasetHash(name, digest, sum(member.size_bytes for member in members), members)
 
 
 def _hash(name: str, dataset: Any) -> DatasetHash:
@@ -258,3 +261,23 @@ def _add_object(digest: _Digest, item: Any, file: Any) -> int:
     values = np.asarray(item)
     digest.stream(len(values).to_bytes(8, "little"))
     return _add_values(digest, values, file)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print as JSON what data sets of a file hold: for a process that must not load HDF5."""
+    path, *names = arguments
+    try:
+        found = hash_datasets(path, names)
+    except ContentError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    json.dump([_as_dict(item) for item in found], sys.stdout)
+    return 0
+
+
+def _as_dict(item: DatasetHash) -> dict[str, Any]:
+    return {**item._asdict(), "members": [_as_dict(member) for member in item.members]}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

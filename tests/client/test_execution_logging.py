@@ -24,7 +24,6 @@ from support.daemons import wait_until
 import cmfd
 from cmfd.client import session as session_module
 from cmfd.client import start as start_module
-from cmfd.client import warn
 from cmfd.errors import CmfdError
 from cmfd.model import Status
 from cmfd.wire import journal as form
@@ -50,27 +49,6 @@ if TYPE_CHECKING:
     from cmfd.client.execution import Execution
 
 Value = tuple[int, float | int]
-
-
-@pytest.fixture
-def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give the test a node directory, and a process that has not logged yet."""
-    for name in [*start_module._HANDED_DOWN, *os.environ]:
-        if name.startswith(("CMFD_", "SLURM_", "OMPI_")):
-            monkeypatch.setenv(name, "")  # so that what start() sets is undone
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("CMFD_NODE_DIR", str(tmp_path / "node"))
-    monkeypatch.setenv("CMFD_AUTOSTART", "false")
-    monkeypatch.setenv("CMFD_RUN", "0" * 31 + "1")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(session_module, "_session", None)
-    monkeypatch.setattr(start_module, "_current", None)
-    monkeypatch.setattr(start_module, "_ordinals", {})
-    monkeypatch.setattr(start_module, "_surroundings", [])
-    monkeypatch.setattr(warn, "_said", set())
-    yield tmp_path / "node"
-    if session_module._session is not None:
-        session_module._session.close()
 
 
 @pytest.fixture
@@ -306,7 +284,7 @@ def test_how_the_block_ended_is_how_the_process_ended(node: Path) -> None:
 
 def test_the_environment_is_described(ex: Execution, node: Path) -> None:
     """Once, by rank 0, off the caller's path."""
-    ex._session.close()
+    ex.session.close()
 
     (document,) = [r for r in records(journals(node)[0]) if isinstance(r, Environment)]
     assert '"python"' in document.document
@@ -333,7 +311,7 @@ def test_a_process_that_ends_does_not_wait_for_a_git_that_never_answers(
     with cmfd.start("pipe", "stage") as ex:
         ex.input("f")
         wait_until(slow_git.with_suffix(".asked").exists, "git is asked")
-    ex._session.close()
+    ex.session.close()
 
     (blocks,) = journals(node)
     (document,) = (json.loads(r.document) for r in records(blocks) if isinstance(r, Environment))
@@ -349,9 +327,9 @@ def test_a_process_ends_although_its_environment_cannot_be_read(
     go_on = threading.Event()
     monkeypatch.setattr(session_module, "_DESCRIBE_S", 0.0)
     monkeypatch.setattr(session_module, "_OVERTIME_S", 0.0)
-    ex._session.background.submit(go_on.wait)
+    ex.session.background.submit(go_on.wait)
     ex.metric("loss", 1.0)
-    ex._session.close()
+    ex.session.close()
     go_on.set()
 
     assert logged(node)["loss"] == [(0, 1.0)]
@@ -759,7 +737,7 @@ def test_a_value_that_raises_leaves_no_hole(ex: Execution, error: type[BaseExcep
     with suppress(KeyboardInterrupt):
         ex.metrics({"a": Picky(error)})
 
-    blocks = ex._session.journal._blocks.values()
+    blocks = ex.session.journal._blocks.values()
     assert all(block.complete([]) == [(0, block.reserved)] for block in blocks)
 
 
@@ -805,7 +783,7 @@ def test_a_job_without_a_journal_does_not_grow(node: Path) -> None:
     for i in range(100):
         ex.metric("m", 1.0, step=i)
 
-    failure = ex._session._failure
+    failure = ex.session._failure
     assert failure is not None
     assert len(traceback.extract_tb(failure.__traceback__)) < 50
     assert ex.flush() is False
@@ -816,7 +794,7 @@ def test_content_that_is_gone_before_it_is_read_is_not_taken_for_what_came_after
 ) -> None:
     """A checkpoint written again at each epoch, say: the first touch was not of the last one."""
     go_on = threading.Event()
-    ex._session.hashing.submit(go_on.wait)
+    ex.session.hashing.submit(go_on.wait)
     path = Path("model.pt")
     for content in ("first", "second one"):
         path.write_text(content)
@@ -849,7 +827,7 @@ def test_the_last_word_stays_the_last_when_the_clock_is_set_back(
 ) -> None:
     """Of a tag or of how a process stands, the one with the latest time is kept."""
     ex.tag("state", "old")
-    ex._session.report(ex, Status.RUNNING)
+    ex.session.report(ex, Status.RUNNING)
     monkeypatch.setattr("time.time_ns", lambda: 1_000)
     ex.tag("state", "new")
     ex.end()

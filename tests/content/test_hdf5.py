@@ -29,6 +29,12 @@ def digest_of(path: Path, fill: Callable[[h5py.File], Any], name: str = "x") -> 
     return found.digest
 
 
+def below(path: Path) -> dict[str, str]:
+    """Return the digests of all data sets of a file."""
+    (root,) = hash_datasets(path, ["/"])
+    return {item.name: item.digest for item in root.members}
+
+
 def plain(file: h5py.File) -> None:
     file["x"] = HITS
 
@@ -84,10 +90,10 @@ def test_one_data_set_changes_and_the_others_stay(tmp_path: Path) -> None:
     path = tmp_path / "hits.h5"
     with h5py.File(path, "w") as file:
         file["train/x"], file["train/y"], file["test/x"] = HITS, HITS[:, 0], HITS[:9]
-    before = {item.name: item.digest for item in hash_datasets(path)}
+    before = below(path)
     with h5py.File(path, "r+") as file:
         file["train/y"][0] = 17
-    after = {item.name: item.digest for item in hash_datasets(path)}
+    after = below(path)
     assert list(after) == ["/test/x", "/train/x", "/train/y"]
     assert [name for name in after if after[name] != before[name]] == ["/train/y"]
 
@@ -96,10 +102,18 @@ def test_a_group_stands_for_what_is_below_it(tmp_path: Path) -> None:
     path = tmp_path / "hits.h5"
     with h5py.File(path, "w") as file:
         file["train/x"], file["train/deep/y"], file["test/x"] = HITS, HITS, HITS
-    found = hash_datasets(path, ["train", "/train/x"])
-    assert [item.name for item in found] == ["/train/deep/y", "/train/x"]
-    assert found[0].digest == found[1].digest, "the name does not count"
-    assert found[0].size_bytes == HITS.nbytes
+    group, single = hash_datasets(path, ["train", "/train/x"])
+    deep, flat = group.members
+    assert [deep.name, flat.name] == ["/train/deep/y", "/train/x"]
+    assert deep.digest == flat.digest == single.digest, "the name does not count"
+    assert (group.size_bytes, single.size_bytes) == (2 * HITS.nbytes, HITS.nbytes)
+    assert group.digest.endswith(".group")
+    with h5py.File(path, "r+") as file:
+        file["test/x"][0] = 1
+    assert hash_datasets(path, ["train"]) == [group]
+    with h5py.File(path, "r+") as file:
+        file["train"].move("x", "z")
+    assert hash_datasets(path, ["train"])[0].digest != group.digest
 
 
 def test_text_lists_enums_compounds_and_references(tmp_path: Path) -> None:
@@ -127,7 +141,7 @@ def test_text_lists_enums_compounds_and_references(tmp_path: Path) -> None:
         with h5py.File(path, "w") as file:
             fill(file)
             change(file)
-        return {item.name: item.digest for item in hash_datasets(path)}
+        return below(path)
 
     before = read(tmp_path / "a.h5", lambda _: None)
     assert len(set(before.values())) == len(before)
@@ -200,7 +214,7 @@ def test_what_is_none_is_said(tmp_path: Path) -> None:
     path = tmp_path / "no.h5"
     path.write_text("no HDF5")
     with pytest.raises(ContentError, match="cannot be read as HDF5"):
-        hash_datasets(path)
+        hash_datasets(path, ["/"])
     with h5py.File(path, "w") as file:
         plain(file)
     with pytest.raises(ContentError, match="no data set or group '/y'"):

@@ -1,0 +1,248 @@
+"""
+What an execution reads and writes: told at once, identified on a thread of its own.
+
+The caller waits for one record and a look at the file's size and time. Reading the content is the
+thread's (`Session.hashing`); data sets of HDF5 files are read by another process, since the HDF5
+library of this one is the program's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cmfd.client.values import as_json
+from cmfd.model import ArtifactKind, Direction, Relation
+from cmfd.wire.messages import Hashed, Link, SliceMembers, Touch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from cmfd.client.execution import Execution
+    from cmfd.content.files import Hash
+
+INSIDE = "::"
+"""Between the path of a file and the name of what is inside of it."""
+
+
+class Place(NamedTuple):
+    """A file or directory as it was when it was named."""
+
+    named: str
+    absolute: str
+    size_bytes: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str]) -> Place:
+        """Look at a path; what cannot be looked at has neither size nor time."""
+        named = os.fsdecode(path)
+        absolute = os.path.abspath(named)  # noqa: PTH100 - links are not resolved: the name is the user's
+        return cls(named, absolute, *_size_and_time(absolute))
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether it is another content now."""
+        return _size_and_time(self.absolute) != (self.size_bytes, self.mtime_ns)
+
+
+def touch(  # noqa: PLR0913, PLR0917 - what is said of it
+    execution: Execution, direction: Direction, path: str | os.PathLike[str], kind: str,
+    properties: Mapping[str, Any], datasets: Iterable[str] | None, digest: str,
+) -> None:  # fmt: skip
+    """Record that an execution reads or writes a file or directory, or data sets inside a file."""
+    if digest not in ("full", "quick"):
+        raise ValueError(f"a digest is 'full' or 'quick', not {digest!r}")
+    place = Place.of(path)
+    if datasets is not None:
+        names = [datasets] if isinstance(datasets, str) else [str(name) for name in datasets]
+        _touch_datasets(execution, direction, place, names, properties)
+        return
+    token = _begin(execution, direction, place, kind, properties)
+    execution.session.hashing.submit(
+        lambda: _end(execution, token, _identity(execution, place, digest))
+    )
+
+
+def touch_slice(  # noqa: PLR0913, PLR0917 - as above
+    execution: Execution, direction: Direction, name: str, of: str | os.PathLike[str] | None,
+    rows: Iterable[int | tuple[int, int]] | None, files: Iterable[str | os.PathLike[str]] | None,
+    properties: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Record that an execution uses or makes a named part of a data set."""
+    if (rows is None) == (files is None) or (rows is not None and of is None):
+        raise ValueError("a slice is either rows of a data set, or files")
+    chosen = None if rows is None else list(rows)
+    members = [Place.of(path) for path in files or ()]
+    whole = None if of is None else Place.of(of)
+    place = Place(name, f"{whole.absolute}{INSIDE}{name}" if whole else name, -1, -1)
+    token = _begin(execution, direction, place, ArtifactKind.DATASLICE.value, properties)
+
+    def finish() -> None:
+        found = None if whole is None else _whole(execution, whole)
+        inside = {at.named: _identity(execution, at) for at in members}
+        _end_slice(execution, token, name, chosen, found, inside)
+
+    execution.session.hashing.submit(finish)
+
+
+def _end_slice(  # noqa: PLR0913, PLR0917 - as above
+    execution: Execution, token: int, name: str, rows: list[int | tuple[int, int]] | None,
+    whole: Hash | None, files: Mapping[str, Hash],
+) -> None:  # fmt: skip
+    """Say what the members of a slice are, now that it is known what they are parts of."""
+    from cmfd.content import slices  # noqa: PLC0415 - off the caller's path
+    from cmfd.content.files import Hash  # noqa: PLC0415 - as above
+
+    unread = [item for item in (*files.values(), whole) if item and item.problem]
+    if unread:
+        _end(execution, token, unread[0])
+        return
+    if rows is None:
+        document = slices.files_document({path: item.digest for path, item in files.items()})
+    else:
+        assert whole is not None, "rows are of something"
+        document = slices.rows_document(whole.digest, rows)
+    digest = slices.slice_digest(document)
+    execution.append(
+        SliceMembers(at_ns=time.time_ns(), execution=execution.id, digest=digest, document=document)
+    )
+    size_bytes = sum(item.size_bytes for item in files.values()) if files else -1
+    _end(execution, token, Hash(digest, "", size_bytes, len(files) or 1))
+    if whole is not None:
+        _link(execution, whole.digest, digest, name)
+    for path, item in files.items():
+        _link(execution, digest, item.digest, path)
+
+
+def _begin(
+    execution: Execution, direction: Direction, place: Place, kind: str,
+    properties: Mapping[str, Any],
+) -> int:  # fmt: skip
+    """Say that content was touched; return the token by which its identity will be told."""
+    token = execution.session.token()
+    execution.append(
+        Touch(
+            at_ns=time.time_ns(), token=token, execution=execution.id, direction=direction.value,
+            kind=ArtifactKind(kind).value, path=place.named, absolute=place.absolute,
+            size_bytes=place.size_bytes, mtime_ns=place.mtime_ns,
+            properties=as_json(properties) if properties else "",
+        )
+    )  # fmt: skip
+    return token
+
+
+def _end(execution: Execution, token: int, found: Hash) -> None:
+    """Say what the content was."""
+    execution.session.append(
+        Hashed(
+            at_ns=time.time_ns(), token=token, digest=found.digest, strong=found.strong,
+            size_bytes=found.size_bytes, n_files=found.n_files, problem=found.problem,
+        )
+    )  # fmt: skip
+
+
+def _link(execution: Execution, subject: str, item: str, name: str) -> None:
+    """Say that content is part of other content."""
+    execution.append(
+        Link(
+            at_ns=time.time_ns(), execution=execution.id, subject=subject,
+            relation=Relation.CONTAINS.value, object=item, name=name,
+        )
+    )  # fmt: skip
+
+
+def _identity(execution: Execution, place: Place, digest: str = "full") -> Hash:
+    """Identify content; what changed since it was named is not what was named."""
+    from cmfd.content.cache import identify  # noqa: PLC0415 - off the caller's path
+    from cmfd.content.files import Hash  # noqa: PLC0415 - as above
+    from cmfd.content.quick import quick_hash  # noqa: PLC0415 - as above
+
+    if digest == "quick":
+        found = quick_hash(place.absolute)
+    else:
+        found = identify(place.absolute, execution.session.settings.own_journal_dir / "hashes")
+    if found.digest and place.is_changed:
+        return Hash(problem=f"it was changed before it was read: {place.absolute}")
+    return found
+
+
+def _whole(execution: Execution, place: Place) -> Hash:
+    """Identify a file, or a data set inside of one."""
+    from cmfd.content.files import Hash  # noqa: PLC0415 - as above
+
+    path, inside, name = place.absolute.partition(INSIDE)
+    if not inside:
+        return _identity(execution, place)
+    found = _datasets_in(path, [name])
+    if isinstance(found, str):
+        return Hash(problem=found)
+    return Hash(found[0]["digest"], "", found[0]["size_bytes"])
+
+
+def _touch_datasets(
+    execution: Execution, direction: Direction, place: Place, names: Sequence[str],
+    properties: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Record data sets of a file one by one; that they are parts of the file is said later."""
+    kind = ArtifactKind.HDF5_DATASET.value
+    tokens = []
+    for name in names:
+        inside = f"{INSIDE}/{name.strip('/')}"
+        at = place._replace(named=place.named + inside, absolute=place.absolute + inside)
+        tokens.append(_begin(execution, direction, at, kind, properties))
+
+    def finish() -> None:
+        from cmfd.content.files import Hash  # noqa: PLC0415 - off the caller's path
+
+        found = _datasets_in(place.absolute, names)
+        if place.is_changed:
+            found = f"it was changed before it was read: {place.absolute}"
+        if isinstance(found, str):
+            for token in tokens:
+                _end(execution, token, Hash(problem=found))
+            return
+        for token, item in zip(tokens, found, strict=True):
+            _end(execution, token, Hash(item["digest"], "", item["size_bytes"]))
+            for part in item["members"]:
+                _link(execution, item["digest"], part["digest"], part["name"])
+        whole = _identity(execution, place)
+        for item in found if whole.digest else ():
+            _link(execution, whole.digest, item["digest"], item["name"])
+
+    execution.session.hashing.submit(finish)
+
+
+def _datasets_in(path: str, names: Sequence[str]) -> list[dict[str, Any]] | str:
+    """Have data sets identified by another process; or return why they cannot be."""
+    import json  # noqa: PLC0415 - off the caller's path
+    import subprocess  # noqa: PLC0415 - as above
+
+    # The program's own preloads, and its MPI launch, are none of that process's business.
+    environ = {
+        key: value for key, value in os.environ.items()
+        if not key.startswith(("LD_PRELOAD", "OMPI_", "PMIX_", "PMI_", "SLURM_"))
+    }  # fmt: skip
+    command = [sys.executable, "-m", "cmfd.content.hdf5", path, *names]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own module
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environ,
+            check=False,
+        )  # fmt: skip
+    except OSError as error:
+        return f"data sets cannot be read: {error}"
+    if done.returncode:
+        return done.stderr.strip().rpartition("\n")[2] or f"exit code {done.returncode}"
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def _size_and_time(path: str) -> tuple[int, int]:
+    """Return what a path's content can be told from another's by; hashing says why it cannot."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - no path object is needed for it
+    except OSError:
+        return -1, -1
+    return found.st_size, found.st_mtime_ns
