@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SYSTEM_FILE = Path("/etc/cmfd/cmfd.toml")
-MOUNT_TABLE = Path("/proc/self/mountinfo")
 SITE_DIRECTORY = ".cmfd"
 """A directory of this name, in the working directory or above it, is the default site."""
 
@@ -146,6 +145,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.journal_dir / str(os.getuid()) if self.system else self.journal_dir
 
 
+_OF_THE_SERVICE = ("system", "node_dir", "journal_dir")
 _LISTS = frozenset(("env_allow", "system_readers"))
 
 
@@ -247,6 +247,7 @@ def load_usable(
         What was passed over.
     """
     chosen: dict[str, Any] = {}
+    ours: dict[str, Any] = {}
     wrong: list[ConfigError] = []
 
     def choose(key: str, value: object, where: str, *, strict: bool) -> None:
@@ -263,10 +264,14 @@ def load_usable(
             continue
         for key, value in found.items():
             choose(key, value, f"{key} in {path}", strict=True)
+        if path == SYSTEM_FILE:
+            ours = {key: chosen[key] for key in _OF_THE_SERVICE if key in chosen}
     for key in Settings.__struct_fields__:
         variable = variable_of(key)
         if text := environ.get(variable):
             choose(key, _split(text) if key in _LISTS else text, variable, strict=False)
+    if ours.get("system") and not chosen["system"]:  # who wants no service, wants not its place
+        chosen = {key: value for key, value in chosen.items() if ours.get(key) != value}
     return Settings(**chosen), wrong
 
 
@@ -344,8 +349,9 @@ def find_site(cwd: str | Path, environ: Mapping[str, str] = os.environ) -> Path:
     Find the site repository that runs started in `cwd` belong to.
 
     It is the nearest `.cmfd` directory in `cwd` or above it, as git finds `.git`; else
-    ``$CMFD_SITE``; else `cmfd` under ``$XDG_DATA_HOME`` or `~/.local/share`. A `.cmfd` of
-    somebody else in a directory where anyone may create one (as /tmp) is passed over.
+    ``$CMFD_SITE``; else, on a machine whose service publishes for all users, this user's site
+    there; else `cmfd` under ``$XDG_DATA_HOME`` or `~/.local/share`. A `.cmfd` of somebody else
+    in a directory where anyone may create one (as /tmp) is passed over.
 
     Parameters
     ----------
@@ -370,12 +376,24 @@ def find_site(cwd: str | Path, environ: Mapping[str, str] = os.environ) -> Path:
             return directory / SITE_DIRECTORY
     if named := environ.get("CMFD_SITE"):
         return Path(os.path.abspath(start / named))  # noqa: PTH100 - as above
+    if served := _service_site(environ):
+        return served
     if data := _xdg(environ, "XDG_DATA_HOME", ".local/share"):
         return data / "cmfd"
     raise ConfigError(
         "No site to keep runs in: no .cmfd directory here or above, and neither CMFD_SITE, "
         "XDG_DATA_HOME nor HOME is set. Run `cmfd site init` here, or set CMFD_SITE."
     )
+
+
+def _service_site(environ: Mapping[str, str]) -> Path | None:
+    """Return where a service for all users publishes what is this user's, if there is one."""
+    settings, _ = load_usable(environ)
+    if not settings.system or settings.system_site == Path():
+        return None
+    from cmfd.service import own_site  # noqa: PLC0415 - most machines have no such service
+
+    return own_site(settings.system_site, environ)
 
 
 def _is_site(path: Path) -> bool:
@@ -424,70 +442,3 @@ def _unsafe(found: os.stat_result) -> str:
     if found.st_mode & 0o022:
         return f"may be written by others (mode {stat.S_IMODE(found.st_mode):04o})"
     return ""
-
-
-NETWORK_TYPES = frozenset((
-    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "cvfs", "daos", "dvs", "fhgfs", "gfs", "gfs2",
-    "glusterfs", "gpfs", "lustre", "mmfs", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "panfs",
-    "pvfs2", "scoutfs", "smb3", "smbfs", "vboxsf", "virtiofs", "wekafs",
-))  # fmt: skip
-"""Types of file system that other machines see too, or that a server holds."""
-
-LOCAL_FUSE_TYPES = frozenset(("fuseblk", "fuse.fuse-overlayfs", "fuse.squashfuse", "fuse.ntfs"))
-MEMORY_TYPES = frozenset(("tmpfs", "ramfs"))
-
-
-class Filesystem(NamedTuple):
-    """What a path lies on."""
-
-    type: str
-    mount_point: str
-    is_network: bool
-    """Shared with, or served by, other machines: no place for journals or the node store."""
-    is_memory: bool
-    """Gone when the node restarts."""
-
-
-def filesystem_of(path: str | Path) -> Filesystem:
-    """
-    Tell which kind of file system a path lies on, from the kernel's table of mounts.
-
-    Parameters
-    ----------
-    path : str or Path
-        Need not exist: then its nearest existing ancestor decides, as it would at creation.
-
-    Returns
-    -------
-    Filesystem
-        Type ``unknown`` where /proc cannot be read.
-    """
-    target = os.path.realpath(path)
-    found = Filesystem("unknown", "/", is_network=False, is_memory=False)
-    for mount_point, kind in _mounts():
-        within = mount_point in ("/", target) or target.startswith(mount_point + "/")
-        if within and len(mount_point) >= len(found.mount_point):  # of equals the last covers
-            found = Filesystem(kind, mount_point, _is_network(kind), kind in MEMORY_TYPES)
-    return found
-
-
-def _mounts() -> Iterator[tuple[str, str]]:
-    """Yield (mount point, type) of every mount this process sees."""
-    try:
-        lines = MOUNT_TABLE.read_bytes().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        before, _, after = os.fsdecode(line).partition(" - ")
-        yield _unescape(before.split(" ")[4]), after.split(" ")[0]
-
-
-def _unescape(text: str) -> str:
-    r"""Undo what the kernel writes for blanks and the like in a mount point: ``\040``."""
-    head, *parts = text.split("\\")
-    return head + "".join(chr(int(part[:3], 8)) + part[3:] for part in parts)
-
-
-def _is_network(kind: str) -> bool:
-    """Tell whether a file system type is served; of FUSE all but the known local ones."""
-    return kind in NETWORK_TYPES or (kind.startswith("fuse") and kind not in LOCAL_FUSE_TYPES)

@@ -11,7 +11,6 @@ import grp
 import logging
 import os
 import pwd
-import re
 import struct
 from contextlib import suppress
 from itertools import takewhile
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmfd.errors import StoreError
+from cmfd.service import FIELD, filled
 from cmfd.store.pack import INBOX
 
 if TYPE_CHECKING:
@@ -27,11 +27,6 @@ if TYPE_CHECKING:
     from cmfd.daemon.effects import Owner
 
 log = logging.getLogger(__name__)
-
-_FIELD = re.compile(r"\{(user|uid|account|cluster)\}")
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]*")
-NOBODY_S = "none"
-"""Stands for what is not known, or is no name for a directory: users choose some of these."""
 
 _USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 _ENTRY = struct.Struct("<HHI")
@@ -73,7 +68,7 @@ class Sites:
         }
         site = site_of(self._template, fields)
         if not site.is_dir():
-            groups = [_filled(name, fields) for name in self._readers]
+            groups = [filled(name, fields) for name in self._readers]
             self._make(site, self._users(owner), groups)
         return site
 
@@ -113,12 +108,12 @@ class Sites:
 
 def site_of(template: Path, fields: dict[str, str]) -> Path:
     """Return the site that a template says; `fields`: what is known, by name."""
-    return Path(*(_filled(part, fields) for part in template.parts))
+    return Path(*(filled(part, fields) for part in template.parts))
 
 
 def fixed_part(template: Path) -> Path:
     """Return the directory under which all sites of a template are: the site, if it is one."""
-    return Path(*takewhile(lambda part: not _FIELD.search(part), template.parts))
+    return Path(*takewhile(lambda part: not FIELD.search(part), template.parts))
 
 
 def sites_of(template: Path) -> list[Path]:
@@ -126,18 +121,8 @@ def sites_of(template: Path) -> list[Path]:
     fixed = fixed_part(template)
     if fixed == template:
         return [template]
-    pattern = "/".join(_FIELD.sub("*", part) for part in template.relative_to(fixed).parts)
+    pattern = "/".join(FIELD.sub("*", part) for part in template.relative_to(fixed).parts)
     return [path for path in sorted(fixed.glob(pattern)) if (path / INBOX).is_dir()]
-
-
-def _filled(text: str, fields: dict[str, str]) -> str:
-    """Fill in a template's fields."""
-
-    def value(match: re.Match[str]) -> str:
-        known = fields[match[1]]
-        return known if _NAME.fullmatch(known) else NOBODY_S
-
-    return _FIELD.sub(value, text)
 
 
 def grant(path: Path, uids: Iterable[int], groups: Iterable[str]) -> None:

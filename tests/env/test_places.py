@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cmfd import config
+from cmfd import config, filesystems
 from cmfd.errors import ConfigError
+from cmfd.filesystems import filesystem_of
 
 root_only = pytest.mark.skipif(os.getuid() != 0, reason="gives files to another user")
 
@@ -109,9 +110,9 @@ def test_a_node_directory_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -
 
 def test_the_kernels_own_file_systems_are_told_apart() -> None:
     """Against mounts that every Linux has; a path need not exist."""
-    assert config.filesystem_of("/proc/self") == ("proc", "/proc", False, False)
-    assert config.filesystem_of("/proc/no/such/file").type == "proc"
-    memory = config.filesystem_of("/dev/shm")
+    assert filesystem_of("/proc/self") == ("proc", "/proc", False, False)
+    assert filesystem_of("/proc/no/such/file").type == "proc"
+    memory = filesystem_of("/dev/shm")
     assert (memory.type, memory.is_memory, memory.is_network) == ("tmpfs", True, False)
 
 
@@ -142,13 +143,51 @@ def test_the_last_mount_over_a_path_decides(
 ) -> None:
     """Whole names only, escapes undone, and a mount hides the one it covers."""
     (tmp_path / "mountinfo").write_bytes(MOUNTS)
-    monkeypatch.setattr(config, "MOUNT_TABLE", tmp_path / "mountinfo")
-    assert config.filesystem_of(path) == expected
+    monkeypatch.setattr(filesystems, "MOUNT_TABLE", tmp_path / "mountinfo")
+    assert filesystem_of(path) == expected
 
 
 def test_without_a_table_of_mounts_nothing_is_claimed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some sandboxes hide /proc."""
-    monkeypatch.setattr(config, "MOUNT_TABLE", tmp_path / "none")
-    assert config.filesystem_of("/home") == ("unknown", "/", False, False)
+    monkeypatch.setattr(filesystems, "MOUNT_TABLE", tmp_path / "none")
+    assert filesystem_of("/home") == ("unknown", "/", False, False)
+
+
+# -- a node whose service serves all users -----------------------------------------------------
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the settings of a machine's administrator, who has such a service."""
+    path = tmp_path / "etc.toml"
+    path.write_text('system = true\nnode_dir = "/srv/cmfd"\nsystem_site = "/project/{uid}"\n')
+    monkeypatch.setattr(config, "SYSTEM_FILE", path)
+    return path
+
+
+def test_where_a_service_publishes_is_its_users_default_site(served: Path, tmp_path: Path) -> None:
+    """They need not be told; a site of their own comes first."""
+    environ = {"HOME": "/home/a"}
+    assert config.find_site(tmp_path, environ) == Path(f"/project/{os.getuid()}")
+    assert config.find_site(tmp_path, {**environ, "CMFD_SITE": "/mine"}) == Path("/mine")
+
+    served.write_text('system = true\nsystem_site = "/project/{account}"\n')
+    assert config.find_site(tmp_path, environ) == Path("/home/a/.local/share/cmfd")
+    in_job = {**environ, "SLURM_JOB_ACCOUNT": "chem"}
+    assert config.find_site(tmp_path, in_job) == Path("/project/chem")
+    elsewhere = {**environ, "SLURM_JOB_ACCOUNT": "../../home/b"}
+    assert config.find_site(tmp_path, elsewhere) == Path("/project/none")
+
+
+@pytest.mark.usefixtures("served")
+def test_who_wants_no_service_has_a_directory_of_his_own() -> None:
+    """Not the service's, which is not his to write to."""
+    assert config.load({}).node_dir == Path("/srv/cmfd")
+    assert config.load({}).own_journal_dir == Path(f"/srv/cmfd/journals/{os.getuid()}")
+
+    alone = config.load({"CMFD_SYSTEM": "false"})
+    assert (alone.system, alone.node_dir) == (False, config.Settings().node_dir)
+    chosen = config.load({"CMFD_SYSTEM": "false", "CMFD_NODE_DIR": "/scratch/a"})
+    assert chosen.node_dir == Path("/scratch/a")

@@ -11,6 +11,7 @@ from cmfd import config
 from cmfd.cli.checks.finding import Finding
 from cmfd.client.launch import daemon_runs
 from cmfd.errors import CmfdError
+from cmfd.filesystems import filesystem_of
 from cmfd.report import units
 from cmfd.wire.endpoint import is_trusted, listener, socket_path
 from cmfd.wire.journal import SUFFIX
@@ -67,7 +68,7 @@ def _own_journals(settings: Settings) -> Finding:
 
 def _file_system(name: str, path: Path) -> Finding:
     check = f"{name}: file system"
-    found = config.filesystem_of(path)
+    found = filesystem_of(path)
     where = f"{path} lies on {found.type} (mounted at {found.mount_point})"
     if found.is_network:
         return Finding(check, "fail", f"{where}, which other machines share", _LOCAL_ADVICE)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cmfd import config
 from cmfd.cli.checks.finding import Finding
 from cmfd.errors import CmfdError, NotFoundError, SiteBusyError
+from cmfd.filesystems import filesystem_of
 from cmfd.merge import inbox
 from cmfd.merge.layout import open_site
 from cmfd.merge.lock import merge_lock
@@ -32,7 +32,7 @@ def check_site(path: Path) -> Iterator[Finding]:
     except CmfdError as error:
         yield Finding("site", "fail", str(error))
         return
-    kind = config.filesystem_of(path).type
+    kind = filesystem_of(path).type
     yield Finding("site", "ok", f"{site.id} at {path}, on {kind}")
     yield _writable(path)
     yield _lock(site)
