@@ -175,10 +175,13 @@ def start_of(
 
 
 def _names(record: Record) -> tuple[str, ...]:
-    """Return what a record's job is called: a task of an array never by its number alone."""
+    """Return what a record's job is called: of an array's task a Prolog knows only the number."""
+    names = [str(record.job)]
     if record.array_task is not None:
-        return (f"{record.array_job}_{record.array_task}",)
-    return (str(record.job), str(record.het_job)) if record.het_job else (str(record.job),)
+        names.append(f"{record.array_job}_{record.array_task}")
+    if record.het_job:
+        names.append(str(record.het_job))
+    return tuple(names)
 
 
 def _one_start(starts: Sequence[Record], restart: int, began_s: float | None) -> Record | None:

@@ -74,6 +74,8 @@ def facts_of(records: Sequence[Record], source: str) -> list[JobFact]:
         # As SLURM's own seff: steps mostly come one after the other.
         "used_memory_bytes": _most(step.used_memory_bytes for step in steps),
     }
+    if leader.array_task is not None:
+        known["job"] = f"{leader.array_job}_{leader.array_task}"
     if len(records) > 1:
         known["het_components"] = len(records)
     found = [_fact(key, value) for key, value in known.items() if value not in (None, "")]

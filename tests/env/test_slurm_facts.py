@@ -60,6 +60,15 @@ def test_a_hooks_variables_give_what_they_have(around: Around) -> None:
     assert slurm.facts(again)["slurm.restart"] == 3
 
 
+def test_a_jobs_dependency_and_limit_are_facts(around: Around) -> None:
+    """Accounting forgets the one; the other is no end yet."""
+    environ = {"SLURM_JOB_DEPENDENCY": "afterok:4710", "SLURM_JOB_END_TIME": "1700003600"}
+    known = slurm.facts(around("srun task") | environ)
+    assert known["slurm.dependency"] == "afterok:4710"
+    assert known["slurm.limit_end_time_s"] == 1700003600
+    assert "slurm.end_time_s" not in known
+
+
 @pytest.mark.parametrize("text", ["many", "4(x", "4(xy)", "", "(x2)"])
 def test_what_cannot_be_read_is_no_fact(around: Around, text: str) -> None:
     """A newer SLURM may write something else: no fact is better than a wrong one."""

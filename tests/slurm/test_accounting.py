@@ -269,12 +269,13 @@ def test_a_number_that_was_given_again_is_told_apart_by_time() -> None:
     assert start_of(records, "7", 0, 500_000) == []
 
 
-def test_a_task_of_an_array_is_not_the_job_with_its_number() -> None:
-    """Each task has a number of its own as well, which users do not call it."""
+def test_a_task_of_an_array_goes_by_two_names() -> None:
+    """Users call it 2_1; its own number is all that a Prolog knows. 2 is the number of 2_2."""
     records = told_in_text("22.05")
     assert [record.job for record in start_of(records, "2_1", 0, None)] == [9]
+    assert [record.job for record in start_of(records, "9", 0, None)] == [9]
     assert [record.job for record in start_of(records, "2_2", 0, None)] == [2]
-    assert start_of(records, "9", 0, None) == []
+    assert [record.array_task for record in start_of(records, "2", 0, None)] == [2]
 
 
 @pytest.mark.parametrize(

@@ -242,6 +242,17 @@ def test_a_task_of_an_array_and_the_whole_array(
     assert facts(invoke, "401") == {}
 
 
+def test_a_task_that_was_recorded_by_its_own_number(
+    site: ASite, invoke: Invoke, slurm: FakeSlurm
+) -> None:
+    """As a service does, which knows no other; from then on the array's number stands for it."""
+    site.take(a_job(0, "41"), a_job(1, "40"))
+    slurm.account(job(41, BEGIN_S, JobID="40_1"), job(40, BEGIN_S, JobID="40_2"))
+    assert invoke("slurm", "enrich").stdout == "2 runs joined\n"
+    assert facts(invoke, "41")["job"] == "40_1"
+    assert invoke("slurm", "enrich", "40").stdout == "0 runs joined, 2 unchanged\n"
+
+
 def test_a_jobs_script_is_known_by_its_digest(
     site: ASite, invoke: Invoke, slurm: FakeSlurm
 ) -> None:

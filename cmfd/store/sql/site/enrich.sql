@@ -12,8 +12,14 @@ WHERE r.job <> ''
 ORDER BY r.at_ns DESC, r.run;
 
 -- name: of_job
--- Every start of a job; of an array also those of its tasks.
-SELECT run FROM run WHERE job = :job OR job LIKE :task ESCAPE '\' ORDER BY at_ns, run;
+-- Every start of a job; of an array also those of its tasks, some of which may be recorded by their
+-- own numbers, and known by the array's from a fact.
+SELECT r.run
+FROM run AS r
+LEFT JOIN fact AS f ON f.subject = r.run AND f.key = 'slurm.job'
+WHERE r.job = :job OR r.job LIKE :task ESCAPE '\'
+    OR f.value = :job OR f.value LIKE :task ESCAPE '\'
+ORDER BY r.at_ns, r.run;
 
 -- name: facts
 SELECT key, value_type, value FROM fact WHERE subject = :run AND key BETWEEN 'slurm.' AND 'slurm/';
