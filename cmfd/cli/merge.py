@@ -63,7 +63,8 @@ def command(  # noqa: PLR0913 - options
 
     With --watch it is a service. It merges whatever comes in; of jobs that SLURM's controller puts
     into the site's directory `queue`, it tells on standard error which nodes have not delivered,
-    and joins what SLURM's accounting says.
+    and joins what SLURM's accounting says. The site may then have {user}, {uid}, {account} and
+    {cluster} in it, which stand for anything; the queue is beside what differs.
     """
     target = site or config.find_site(Path.cwd())
     if watch:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cmfd import config, identity
+from cmfd.daemon.sites import fixed_part
 from cmfd.errors import CmfdError, ConfigError, SiteBusyError
 from cmfd.merge import inbox
 from cmfd.merge.batch import merge_site
@@ -106,13 +107,13 @@ class Watch:
         """Look again and again until it is told to end."""
         hindrance = ""
         while True:
-            before, hindrance = hindrance, self._attempt()
+            before, hindrance = hindrance, self.attempt()
             if hindrance and hindrance != before:
                 tell(hindrance)
             if self.is_ended(interval_s):
                 return
 
-    def _attempt(self) -> str:
+    def attempt(self) -> str:
         """Look once; return what hindered it: a site that is away comes back."""
         try:
             self.look(time.monotonic())
@@ -229,7 +230,7 @@ def watch(path: Path, interval_s: float) -> None:
     Parameters
     ----------
     path : Path
-        The site.
+        The site, or what says many, as `Settings.system_site`.
     interval_s : float
         How long to wait between two looks.
 
@@ -238,6 +239,8 @@ def watch(path: Path, interval_s: float) -> None:
     SiteBusyError
         Another process watches the site.
     """
+    from cmfd.cli.watch_sites import WatchSites  # noqa: PLC0415 - which is made of `Watch`
+
     ending = (signal.SIGTERM, signal.SIGINT)
     told_to_end = False
 
@@ -246,12 +249,14 @@ def watch(path: Path, interval_s: float) -> None:
         told_to_end = told_to_end or signal.sigtimedwait(ending, wait_s) is not None
         return told_to_end
 
-    with _alone(init_site(path).path):
+    fixed = fixed_part(path)
+    with _alone(fixed if fixed != path else init_site(path).path):
         # Taken between two packs only, where a merge can stop.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
         try:
             tell(f"watching {path}")
-            Watch(path, is_ended).run(interval_s)
+            service = Watch(path, is_ended) if fixed == path else WatchSites(path, is_ended)
+            service.run(interval_s)
             tell("told to end; what comes in waits in the inbox")
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)

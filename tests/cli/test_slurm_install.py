@@ -144,15 +144,6 @@ def test_a_path_that_not_every_file_can_hold_is_refused(
     assert not prefix.exists()
 
 
-def test_a_site_of_each_user_has_no_merger_of_the_operators(
-    invoke: Invoke, prefix: Path
-) -> None:  # fmt: skip
-    """Nobody knows which there will be."""
-    said = install(invoke, prefix, site="/project/{account}/cmfd")
-    assert "cmfd-merge.service" not in said
-    assert "cmfd merge --watch" in said
-
-
 def test_jobs_wait_beside_what_differs_from_site_to_site(invoke: Invoke, prefix: Path) -> None:
     """The controller needs one place that it may write to."""
     conf = prefix / "etc" / "cmfd" / "hooks" / "hooks.conf"
@@ -163,6 +154,8 @@ def test_jobs_wait_beside_what_differs_from_site_to_site(invoke: Invoke, prefix:
     ):
         install(invoke, prefix, site=site)
         assert f"\nqueue={queue}\n" in conf.read_text("utf-8")
+        unit = (prefix / "etc" / "systemd" / "system" / "cmfd-merge.service").read_text("utf-8")
+        assert f" merge --watch --site {site}\n" in unit
 
 
 def test_systemd_understands_its_files(invoke: Invoke, prefix: Path) -> None:

@@ -75,12 +75,6 @@ def _rest(choices: Choices) -> str:
     """Say what an installation does not do."""
     etc = choices.prefix / "etc"
     units = etc / "systemd" / "system"
-    merger = ["a merger for each site that comes to be: `cmfd merge --watch --site DIR`"]
-    if choices.is_one_site:
-        merger = [
-            "on one machine that has the site:",
-            f"  systemctl enable --now {units / 'cmfd-merge.service'}",
-        ]
     return "\n".join(
         (
             "",
@@ -88,7 +82,8 @@ def _rest(choices: Choices) -> str:
             f"  systemd-sysusers {etc / 'sysusers.d' / 'cmfd.conf'}",
             f"  systemd-tmpfiles --create {etc / 'tmpfiles.d' / 'cmfd.conf'}",
             f"  systemctl enable --now {units / 'cmfd.service'}",
-            *merger,
+            "on one machine that has the site:",
+            f"  systemctl enable --now {units / 'cmfd-merge.service'}",
             "and in slurm.conf, then `scontrol reconfigure`, and restart slurmctld:",
             f"  Include {choices.settings.parent / 'slurm.conf'}",
         )

@@ -53,11 +53,6 @@ class Choices(NamedTuple):
         return self.prefix / SYSTEM_FILE.relative_to("/")
 
     @property
-    def is_one_site(self) -> bool:
-        """Tell whether all is published to one site, which one service merges."""
-        return fixed_part(self.site) == self.site
-
-    @property
     def queue(self) -> Path:
         """Return where jobs wait that have ended: beside what differs from site to site."""
         return fixed_part(self.site) / "queue"
@@ -120,7 +115,6 @@ def all_files(choices: Choices) -> list[File]:
                 ("cmfd.service", etc / "systemd" / "system" / "cmfd.service"),
                 ("cmfd-merge.service", etc / "systemd" / "system" / "cmfd-merge.service"),
             )
-            if name != "cmfd-merge.service" or choices.is_one_site
         ),
     ]
 
@@ -233,6 +227,7 @@ def _filled(template: Path, choices: Choices) -> str:
         "@NODE_DIR@": str(choices.node_dir),
         "@CONTROLLER_DIR@": str(choices.controller_dir),
         "@SITE@": str(choices.site),
+        "@SITES@": str(choices.queue.parent),
         "@USER@": choices.user,
         "@SLURM_USER@": choices.slurm_user,
         "@COMMAND@": str(Path(sys.executable).with_name("cmfd")),
