@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cmfd import config, identity, slurm
+from cmfd.daemon.clearing import clear
 from cmfd.daemon.lock import Lock
 from cmfd.daemon.options import Limits, Options, options_from
 from cmfd.daemon.service import check_service
@@ -83,6 +84,8 @@ def run_daemon(settings: Settings, *, idle_s: float | None = None, detach: bool 
         cleanup.callback(lock.close)
         if detach and not _go_to_background(settings.node_dir):
             return 0
+        if _in_job() and not settings.system:
+            cleanup.callback(clear, settings.node_dir)  # where jobs come and go, nothing stays
         _set_up_logging(settings.node_dir if detach else None)
         lock.name_holder()
         reason = _serve(settings, idle_s, lock, cleanup)
@@ -231,6 +234,10 @@ def _cluster() -> str:
     return job.cluster if job is not None else ""
 
 
+def _in_job() -> bool:
+    return slurm.job_from(os.environ) is not None
+
+
 def _options(settings: Settings, idle_s: float | None) -> Options:
     try:
         default_site = str(config.find_site("/"))
@@ -240,14 +247,13 @@ def _options(settings: Settings, idle_s: float | None) -> Options:
         settings = msgspec.structs.replace(settings, idle_s=idle_s)
     if settings.system:
         settings = msgspec.structs.replace(settings, idle_s=0.0)
-    in_job = slurm.job_from(os.environ) is not None
     return options_from(
         settings,
         own_uid=os.geteuid(),
         host=sockets.gethostname(),
         default_site=default_site,
         # In a job, what ends it merges: a thousand nodes need not try at once.
-        merge=settings.auto_merge and not settings.system and not in_job,
+        merge=settings.auto_merge and not settings.system and not _in_job(),
     )
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import signal
-import sqlite3
 import time
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -14,9 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cmfd.client.launch import daemon_runs
-from cmfd.daemon.lock import LOCK_NAME, Lock
+from cmfd.daemon.clearing import clear
+from cmfd.daemon.lock import Lock
 from cmfd.errors import CmfdError, IncompleteError
-from cmfd.store.connection import connect, named
 from cmfd.wire.control import request
 from cmfd.wire.endpoint import listener
 from cmfd.wire.messages import StatusReply, StatusRequest
@@ -35,11 +33,6 @@ _SETTLES_S = 1.0
 
 _TURN_NAME = "deliver.lock"
 _STEPS_NAME = "steps"
-_CLEARED = (
-    *(f"node.db{end}" for end in ("", "-wal", "-shm")), "packs-tmp", "python",
-    "daemon.log", "daemon.log.1", _TURN_NAME, LOCK_NAME,
-)  # fmt: skip
-"""What is in a node directory beside journals and steps."""
 
 
 @contextmanager
@@ -121,7 +114,8 @@ def dismiss(settings: Settings) -> None:
     deadline_s = time.monotonic() + _ENDS_S
     while daemon_runs(settings.node_dir) and time.monotonic() < deadline_s:
         time.sleep(0.02)
-    _clear(settings.node_dir)
+    with suppress(CmfdError, OSError), closing(Lock(settings.node_dir)):
+        clear(settings.node_dir)
 
 
 def _has_done(settings: Settings) -> bool | None:
@@ -137,28 +131,3 @@ def _has_done(settings: Settings) -> bool | None:
         return False
     busy = document["clients"] or document["instances"] or document["runs"]
     return None if busy else True
-
-
-def _clear(node_dir: Path) -> None:
-    """
-    Remove a node directory in which there is nothing that is not published.
-
-    As the daemon of the directory, so that none begins meanwhile. A process that is just making its
-    journal keeps the directory, or makes it again.
-    """
-    try:
-        lock = Lock(node_dir)
-    except (CmfdError, OSError):
-        return
-    with closing(lock), suppress(OSError, sqlite3.Error, CmfdError):
-        with closing(connect(node_dir / "node.db", readonly=True)) as db:
-            if db.execute(named("node/queries")["unsealed_runs"]).fetchall():
-                return
-        for name in ("journals", _STEPS_NAME):  # not if there is something in them
-            (node_dir / name).rmdir()
-        for path in (node_dir / name for name in _CLEARED):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-        node_dir.rmdir()

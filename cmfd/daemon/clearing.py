@@ -1,0 +1,49 @@
+"""Removing a node directory in which there is nothing that is not published."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING
+
+from cmfd.daemon.lock import LOCK_NAME
+from cmfd.errors import CmfdError
+from cmfd.store.connection import connect, named
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_DIRECTORIES = ("journals", "steps")
+_REST = (
+    *(f"node.db{end}" for end in ("", "-wal", "-shm")), "packs-tmp", "python",
+    "daemon.log", "daemon.log.1", "deliver.lock", LOCK_NAME,
+)  # fmt: skip
+"""What is in a node directory beside journals and steps."""
+
+
+def clear(node_dir: Path) -> None:
+    """
+    Remove a node directory, unless it holds something that is needed.
+
+    A process that is just making its journal keeps the directory, or makes it again.
+
+    Parameters
+    ----------
+    node_dir : Path
+        Whoever calls this holds its `Lock`, so that no daemon begins meanwhile.
+    """
+    with suppress(OSError, sqlite3.Error, CmfdError):
+        if (node_dir / "node.db").exists():
+            with closing(connect(node_dir / "node.db", readonly=True)) as db:
+                if db.execute(named("node/queries")["unsealed_runs"]).fetchall():
+                    return
+        for name in _DIRECTORIES:  # not if there is something in them
+            with suppress(FileNotFoundError):
+                (node_dir / name).rmdir()
+        for path in (node_dir / name for name in _REST):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        node_dir.rmdir()
