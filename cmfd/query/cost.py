@@ -9,22 +9,25 @@ host, of what wrappers and ranks below one outermost execution report, the large
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+K = TypeVar("K", str, bytes)
+"""How executions are named: as text, or by their ids as they are."""
 
 
 class Usage(NamedTuple):
     """CPU time of processes of an execution on a host."""
 
-    execution: str
+    execution: str | bytes
     host: str
     wrapper_ns: int
     other_ns: int
 
 
-def outermost(parents: Mapping[str, str | None]) -> dict[str, str]:
+def outermost(parents: Mapping[K, K | None]) -> dict[K, K]:
     """
     Return, for each execution, its farthest ancestor among them (itself, if it has none).
 
@@ -33,10 +36,13 @@ def outermost(parents: Mapping[str, str | None]) -> dict[str, str]:
     parents : mapping
         Of each execution; a parent that is no key is outside.
     """
-    return {execution: _top(execution, parents) for execution in parents}
+    return {
+        execution: _top(execution, parents) if parent in parents else execution
+        for execution, parent in parents.items()
+    }
 
 
-def _top(execution: str, parents: Mapping[str, str | None]) -> str:
+def _top(execution: K, parents: Mapping[K, K | None]) -> K:
     seen = {execution}
     while (parent := parents[execution]) in parents and parent not in seen:
         assert parent is not None  # None is no key of `parents`
@@ -45,7 +51,7 @@ def _top(execution: str, parents: Mapping[str, str | None]) -> str:
     return execution
 
 
-def cpu_ns(parents: Mapping[str, str | None], usages: Iterable[Usage]) -> int:
+def cpu_ns(parents: Mapping[K, K | None], usages: Iterable[Usage]) -> int:
     """
     Return the CPU time of executions, nested ones included once.
 
@@ -56,9 +62,9 @@ def cpu_ns(parents: Mapping[str, str | None], usages: Iterable[Usage]) -> int:
     usages : iterable of Usage
         Of their processes.
     """
-    top = outermost(parents)
-    wrappers: dict[tuple[str, str], int] = defaultdict(int)
-    others: dict[tuple[str, str], int] = defaultdict(int)
+    top: Mapping[Any, Any] = outermost(parents)
+    wrappers: dict[tuple[Any, str], int] = defaultdict(int)
+    others: dict[tuple[Any, str], int] = defaultdict(int)
     for execution, host, wrapper_ns, other_ns in usages:
         key = (top[execution], host)
         wrappers[key] += wrapper_ns

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd.query import jobs
 from cmfd.query.cost import Usage, cpu_ns, outermost
-from cmfd.query.index import run_query
+from cmfd.query.index import fetch, run_query
 from cmfd.query.results import JobUsage, Runtime, Straggler
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ _NAMES = ("run", "job", "user", "account", "partition", "pipeline", "stage")
 class _Execution(NamedTuple):
     """A row of the query `runtime_executions`."""
 
-    execution: str
-    parent: str | None
-    run: str
+    execution: bytes
+    parent: bytes | None
+    run_id: bytes
     job: str
     user: str
     account: str
@@ -52,6 +52,10 @@ class _Execution(NamedTuple):
     """Sum over its ranks."""
     worst_ns: int
     """Of its busiest rank."""
+
+    @property
+    def run(self) -> str:
+        return self.run_id.hex()
 
     @property
     def mean_ns(self) -> float:
@@ -98,10 +102,10 @@ def runtimes(  # noqa: PLR0913 - filters, each by name
     chosen = {"run_id": run_id, "user": user, "since_ns": since_ns, "limit": limit}
     key = attrgetter(*GROUPS[by])
     groups: dict[Any, list[_Execution]] = defaultdict(list)
-    for row in run_query(db, "runtime_executions", **chosen):
+    for row in run_query(db, "runtime_executions", by=by, **chosen):
         execution = _Execution._make(row)
         groups[key(execution)].append(execution)
-    usages: dict[str, list[Usage]] = defaultdict(list)
+    usages: dict[bytes, list[Usage]] = defaultdict(list)
     for row in run_query(db, "runtime_usage", **chosen):
         usages[row[0]].append(Usage._make(row))
     of_jobs = jobs.job_usages(db, by, **chosen)
@@ -124,7 +128,7 @@ def _runtime(
     db: sqlite3.Connection,
     by: str,
     group: Sequence[_Execution],
-    usages: dict[str, list[Usage]],
+    usages: dict[bytes, list[Usage]],
     of_jobs: JobUsage | None,
 ) -> Runtime:
     parents = {execution.execution: execution.parent for execution in group}
@@ -134,7 +138,7 @@ def _runtime(
     imbalance = max(execution.imbalance for execution in group)
     return Runtime(
         **{field: getattr(group[0], field) if field in GROUPS[by] else None for field in _NAMES},
-        n_runs=len({execution.run for execution in group}),
+        n_runs=len({execution.run_id for execution in group}),
         n_executions=len(group),
         n_ranks=max(execution.n_ranks for execution in group),
         wall_ns=sum(span for span, _ in spans),
@@ -154,9 +158,9 @@ def _span_ns(began_ns: int | None, ended_ns: int | None) -> int:
 
 def _run_spans(group: Iterable[_Execution]) -> list[tuple[int, int]]:
     """Return wall time and cores of each run: without cores allotted, of its largest execution."""
-    runs: dict[str, list[_Execution]] = defaultdict(list)
+    runs: dict[bytes, list[_Execution]] = defaultdict(list)
     for execution in group:
-        runs[execution.run].append(execution)
+        runs[execution.run_id].append(execution)
     return [
         (
             _span_ns(parts[0].run_began_ns, parts[0].run_ended_ns or _latest(parts)),
@@ -170,10 +174,12 @@ def _latest(parts: Iterable[_Execution]) -> int | None:
     return max((part.ended_ns for part in parts if part.ended_ns is not None), default=None)
 
 
-def _spans(group: Iterable[_Execution], parents: dict[str, str | None]) -> list[tuple[int, int]]:
+def _spans(
+    group: Iterable[_Execution], parents: dict[bytes, bytes | None]
+) -> list[tuple[int, int]]:
     """Return wall time and cores of each execution that is not nested in another of the group."""
     top = outermost(parents)
-    n_ranks: dict[str, int] = defaultdict(lambda: 1)
+    n_ranks: dict[bytes, int] = defaultdict(lambda: 1)
     for part in group:
         outer = top[part.execution]
         n_ranks[outer] = max(n_ranks[outer], part.n_ranks)
@@ -193,17 +199,7 @@ def _stragglers(db: sqlite3.Connection, group: Iterable[_Execution]) -> list[Str
 
 
 def _stragglers_of(db: sqlite3.Connection, execution: _Execution) -> Iterator[Straggler]:
-    key = bytes.fromhex(execution.execution)
-    for row in run_query(db, "rank_loads", execution=key, limit=_MOST_STRAGGLERS):
-        rank, host, busy_ns = row
-        if busy_ns > STRAGGLER_OVER_MEAN * execution.mean_ns:
-            yield Straggler(
-                run=execution.run,
-                execution=execution.execution,
-                pipeline=execution.pipeline,
-                stage=execution.stage,
-                rank=rank,
-                host=host,
-                busy_ns=busy_ns,
-                over_mean=busy_ns / execution.mean_ns,
-            )
+    chosen = {"execution": execution.execution, "limit": _MOST_STRAGGLERS}
+    for row in fetch(db, "rank_loads", **chosen):
+        if row["busy_ns"] > STRAGGLER_OVER_MEAN * execution.mean_ns:
+            yield Straggler(over_mean=row["busy_ns"] / execution.mean_ns, **row)

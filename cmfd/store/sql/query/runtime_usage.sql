@@ -10,7 +10,7 @@ WITH chosen AS (
     LIMIT :limit
 )
 SELECT
-    lower(hex(e.execution)) AS execution,
+    e.execution,
     p.host,
     CAST(total((p.role = 'wrapper') * (s.cpu_user_ns + s.cpu_system_ns)) AS INTEGER) AS wrapper_ns,
     CAST(total((p.role <> 'wrapper') * (s.cpu_user_ns + s.cpu_system_ns)) AS INTEGER) AS other_ns
