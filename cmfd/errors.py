@@ -97,3 +97,15 @@ class ContentError(CmfdError):
     """What is in a file cannot be identified in the way that was asked for; the file is as it was."""
 
     exit_code = 15
+
+
+class FilterError(CmfdError):
+    """A filter cannot be understood; it says where, and what would be."""
+
+    exit_code = 16
+
+
+class NotSeenError(CmfdError):
+    """No execution did exactly this before."""
+
+    exit_code = 17

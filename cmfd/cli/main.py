@@ -20,8 +20,8 @@ from cmfd.cli.lazy import LazyGroup
 from cmfd.errors import CmfdError
 
 COMMANDS = (
-    "run", "merge", "runs", "show", "metrics", "params", "compare", "lineage", "impact",
-    "report", "status", "doctor",
+    "run", "merge", "runs", "show", "metrics", "params", "compare", "search", "best",
+    "lineage", "impact", "report", "status", "doctor",
     "daemon", "site", "slurm", "completion",
 )  # fmt: skip
 """In the order of a run's life."""

@@ -1,0 +1,333 @@
+"""
+The fields of the filter language, and each one's condition in SQL.
+
+Conditions are on a row `e` of `execution` with its run `r`. Those on what an execution has many of
+(parameters, metrics, tags, artifacts, nodes) have two forms of the same meaning: EXISTS, to decide
+on one execution, and IN, to find all executions by an index of that table.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TEXTUAL = ("str", "json")
+
+
+class Kind(enum.Enum):
+    """What a field may be compared with."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    TIME = "time"
+    ANY = "any"
+    """Whatever was recorded: text, number, true, false, null."""
+
+
+@dataclass
+class Binder:
+    """Gathers what is bound, and says which form conditions take."""
+
+    by_index: bool
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def bind(self, value: Any) -> str:
+        """Return the parameter that stands for a value."""
+        name = f"f{len(self.parameters)}"
+        self.parameters[name] = value
+        return f":{name}"
+
+    def within(self, table: str, execution: str, condition: str) -> str:
+        """Return the condition that an execution has a row in a table."""
+        if self.by_index:
+            return f"e.id IN (SELECT {execution} FROM {table} WHERE {condition})"  # noqa: S608 - no text of a filter
+        return f"EXISTS (SELECT 1 FROM {table} WHERE {execution} = e.id AND {condition})"  # noqa: S608 - as above
+
+
+class Condition:
+    """A field, as a filter names it."""
+
+    is_param = False
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+
+    def compare(self, operator: str, value: Any, binder: Binder) -> str:
+        """Return the condition that one of its values compares so."""
+        raise NotImplementedError
+
+    def present(self, binder: Binder) -> str:
+        """Return the condition that there is such a thing."""
+        raise NotImplementedError
+
+
+class _Scalar(Condition):
+    """What an execution has one of."""
+
+    def __init__(self, kind: Kind, expression: str, meaning: str) -> None:
+        super().__init__(kind)
+        self.expression = expression
+        self.meaning = meaning
+
+    def compare(self, operator: str, value: Any, binder: Binder) -> str:
+        return _compared(self.expression, operator, value, binder)
+
+
+class _Rows(Condition):
+    """What an execution has any number of, each in a row of a table."""
+
+    def __init__(
+        self, kind: Kind, table: str, execution: str, columns: tuple[str, ...], meaning: str
+    ) -> None:
+        super().__init__(kind)
+        self.table, self.execution, self.columns, self.meaning = table, execution, columns, meaning
+
+    def compare(self, operator: str, value: Any, binder: Binder) -> str:
+        each = [_compared(column, operator, value, binder) for column in self.columns]
+        return binder.within(self.table, self.execution, f"({' OR '.join(each)})")
+
+
+class _Event(Condition):
+    """What an execution read or wrote, by digest or path."""
+
+    def __init__(self, direction: str) -> None:
+        super().__init__(Kind.TEXT)
+        self.direction = direction
+        word = "read" if direction == "input" else "wrote"
+        self.meaning = f"digest or path of something it {word}"
+
+    def compare(self, operator: str, value: Any, binder: Binder) -> str:
+        digest = _compared("a.digest", operator, value, binder)
+        path = _compared("v.path", operator, value, binder)
+        known = f"v.artifact_id IN (SELECT a.id FROM artifact AS a WHERE {digest})"  # noqa: S608 - no text of a filter
+        each = [
+            binder.within(
+                "event AS v", "v.execution_id", f"v.direction = '{self.direction}' AND {condition}"
+            )
+            for condition in (known, path)
+        ]
+        return f"({' OR '.join(each)})"
+
+
+class _Param(Condition):
+    is_param = True
+
+    def __init__(self, name: str) -> None:
+        super().__init__(Kind.ANY)
+        self.name = name
+
+    def compare(self, operator: str, value: Any, binder: Binder) -> str:
+        return self._with(_typed("p", operator, value, binder), binder)
+
+    def present(self, binder: Binder) -> str:
+        return self._with("true", binder)
+
+    def _with(self, condition: str, binder: Binder) -> str:
+        key = binder.bind(self.name)
+        return binder.within("param AS p", "p.execution_id", f"p.key = {key} AND {condition}")
+
+
+class _Fact(Condition):
+    """A tag or fact of an execution or of its run."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(Kind.ANY)
+        self.name = name
+
+    def compare(self, operator: str, value: Any, binder: Binder) -> str:
+        return self._with(_typed("f", operator, value, binder), binder)
+
+    def present(self, binder: Binder) -> str:
+        return self._with("NOT (f.value_type = 'bool' AND f.value = 0)", binder)
+
+    def _with(self, condition: str, binder: Binder) -> str:
+        return _has_fact(f"f.key = {binder.bind(self.name)} AND {condition}", binder)
+
+
+class _Metric(Condition):
+    """A metric: its last value, or its least or greatest one, over all ranks."""
+
+    def __init__(self, name: str, which: str) -> None:
+        super().__init__(Kind.NUMBER)
+        self.name = name
+        self.which = which
+
+    def compare(self, operator: str, value: Any, binder: Binder) -> str:
+        return self._with(_compared(_FIGURES[self.which], operator, value, binder), binder)
+
+    def present(self, binder: Binder) -> str:
+        return self._with("true", binder)
+
+    def _with(self, condition: str, binder: Binder) -> str:
+        name = binder.bind(self.name)
+        return binder.within("series AS s", "s.execution_id", f"s.name = {name} AND {condition}")
+
+
+_ALL_CHUNKS = """\
+(SELECT {figure} FROM series AS q CROSS JOIN chunk AS c ON c.series_id = q.id
+ WHERE q.execution_id = s.execution_id AND q.name = s.name)"""
+_FIGURES = {
+    "metric": """\
+(SELECT c.last_value FROM chunk AS c WHERE c.series_id = s.id
+ ORDER BY c.last_ns DESC, c.block DESC LIMIT 1)""",
+    "metric_min": _ALL_CHUNKS.format(figure="min(c.value_min)"),
+    "metric_max": _ALL_CHUNKS.format(figure="max(c.value_max)"),
+}
+
+NAME = """\
+coalesce(
+    (SELECT CAST(n.value AS TEXT) FROM fact AS n WHERE n.subject = r.run AND n.key = 'name'), r.name
+)"""
+_OF_VIEW = "(SELECT x.{0} FROM executions AS x WHERE x.execution_id = e.id)"
+
+CONDITIONS: dict[str, _Scalar | _Rows | _Event] = {
+    "execution": _Scalar(Kind.TEXT, "lower(hex(e.execution))", "its id, 32 digits"),
+    "run": _Scalar(Kind.TEXT, "lower(hex(r.run))", "id of its run, 32 digits"),
+    "name": _Scalar(Kind.TEXT, NAME, "its run's name"),
+    "pipeline": _Scalar(Kind.TEXT, "e.pipeline", "pipeline"),
+    "stage": _Scalar(Kind.TEXT, "e.stage", "stage"),
+    "step": _Scalar(Kind.TEXT, "e.step", "step of the job"),
+    "status": _Scalar(
+        Kind.TEXT, _OF_VIEW.format("status"), "running, completed, failed, cancelled, lost"
+    ),
+    "user": _Scalar(Kind.TEXT, "r.user", "whose run it is part of"),
+    "cluster": _Scalar(Kind.TEXT, "r.cluster", "cluster; empty without a batch system"),
+    "job": _Scalar(Kind.TEXT, "r.job", "job id, as a text"),
+    "command": _Scalar(Kind.TEXT, "r.command", "command line of its run"),
+    "node": _Rows(
+        Kind.TEXT, "process AS p", "p.execution_id", ("p.host",), "host of one of its processes"
+    ),
+    "input": _Event("input"),
+    "output": _Event("output"),
+    "began": _Scalar(Kind.TIME, "e.at_ns", "when it began"),
+    "ended": _Scalar(Kind.TIME, _OF_VIEW.format("ended_ns"), "when it ended"),
+    "wall_s": _Scalar(Kind.NUMBER, _OF_VIEW.format("wall_s"), "how long it took, in seconds"),
+    "ranks": _Scalar(Kind.NUMBER, _OF_VIEW.format("n_ranks"), "how many ranks it has"),
+    "exit_code": _Scalar(Kind.NUMBER, _OF_VIEW.format("exit_code"), "exit code"),
+}  # fmt: skip
+"""The fields that are always there, with what they mean."""
+
+GROUPS = {
+    "param": "a parameter; its name alone will do where it is none of these words",
+    "metric": "a metric's last value, on some rank",
+    "metric_min": "a metric's least value, over all ranks",
+    "metric_max": "a metric's greatest value, over all ranks",
+    "tag": "a tag or fact, of the execution or of its run",
+}
+"""Before a dot and a name; the name in double quotes where it has blanks and the like."""
+
+
+def condition_of(name: str) -> Condition:
+    """Return the field that a filter names."""
+    if name in CONDITIONS:
+        return CONDITIONS[name]
+    group, _, rest = name.partition(".")
+    if group not in GROUPS:
+        return _Param(_plain(name))
+    rest = _plain(rest)
+    if group == "param":
+        return _Param(rest)
+    return _Fact(rest) if group == "tag" else _Metric(rest, group)
+
+
+def _plain(name: str) -> str:
+    """Return a name without the quotes that parts of it may be written in."""
+    return name.replace('"', "")
+
+
+def _compared(column: str, operator: str, value: Any, binder: Binder) -> str:
+    """Compare a column with a value of its own type."""
+    if operator == "~":
+        return f"instr(lower({column}), {binder.bind(value.lower())}) > 0"
+    return f"{column} {operator} {binder.bind(value)}"
+
+
+def _typed(row: str, operator: str, value: Any, binder: Binder) -> str:
+    """Compare a recorded value, which has its type beside it, with a value."""
+    kind = f"{row}.value_type"
+    # With a plus, SQLite does not look for the value among those of all executions.
+    column = f"{row}.value" if binder.by_index else f"+{row}.value"
+    if operator == "~":
+        return f"{kind} IN ('str', 'json') AND {_compared(column, operator, value, binder)}"
+    if value is None or isinstance(value, bool):
+        word = "null" if value is None else "bool"
+        same = f"{kind} = '{word}'" + ("" if value is None else f" AND {column} = {int(value)}")
+        return f"NOT ({same})" if operator == "!=" else same
+    # NaN is kept as a text; nothing is less than, equal to or greater than it.
+    types = "IN ('str')" if isinstance(value, str) else f"IN ('int', 'float') AND {column} <> 'NaN'"
+    compared = _compared(column, operator, value, binder)
+    return f"{kind} {types} AND {compared}"
+
+
+def _has_fact(condition: str, binder: Binder) -> str:
+    if not binder.by_index:
+        own = f"f.subject IN (e.execution, r.run) AND {condition}"
+        return f"EXISTS (SELECT 1 FROM fact AS f WHERE {own})"  # noqa: S608 - no text of a filter
+    return f"""e.id IN (
+        SELECT x.id FROM fact AS f CROSS JOIN execution AS x ON x.execution = f.subject
+        WHERE {condition}
+        UNION ALL
+        SELECT x.id FROM fact AS f CROSS JOIN run AS q ON q.run = f.subject
+        CROSS JOIN execution AS x ON x.run_id = q.id
+        WHERE {condition})"""  # noqa: S608 - as above
+
+
+def words(text: str, binder: Binder) -> str:
+    """Return the condition that a text stands in a name, parameter or tag of an execution."""
+    name = binder.bind(text.lower())
+
+    def has(*columns: str) -> str:
+        return "(" + " OR ".join(f"instr(lower({column}), {name}) > 0" for column in columns) + ")"
+
+    if binder.by_index:
+        return _words_by_index(has)
+    texts = f"(p.value_type IN {_TEXTUAL} AND {has('p.value')} OR {has('p.key')})"
+    facts = f"(f.value_type IN {_TEXTUAL} AND {has('f.value')} OR {has('f.key')})"
+    parts = [
+        has("e.pipeline", "e.stage", "r.name", "r.user", "r.job", "r.command"),
+        binder.within("param AS p", "p.execution_id", texts),
+        _has_fact(facts, binder),
+    ]
+    return f"({' OR '.join(parts)})"
+
+
+_KEYS = """
+    WITH RECURSIVE k (key) AS (
+        SELECT min(key) FROM {0}
+        UNION ALL
+        SELECT (SELECT min(o.key) FROM {0} AS o WHERE o.key > k.key) FROM k WHERE k.key IS NOT NULL
+    )
+    SELECT key FROM k WHERE key IS NOT NULL"""
+"""The keys of a table, each once, by its index: they are few, and the rows are many."""
+
+
+def _words_by_index(has: Callable[..., str]) -> str:
+    """Return the condition by what is there at all: stages, runs, keys, values that are texts."""
+    of_run = has("r.name", "r.user", "r.job", "r.command")
+    rows = []
+    for table, execution in (
+        ("param", "t.execution_id"),
+        ("fact", "(SELECT x.id FROM execution AS x WHERE x.execution = t.subject)"),
+    ):
+        keys = f"SELECT key FROM ({_KEYS.format(table)})"  # noqa: S608 - no text of a filter
+        rows += [
+            f"e.id IN (SELECT {execution} FROM ({keys}) AS d CROSS JOIN {table} AS t"  # noqa: S608 - as above
+            f" ON t.key = d.key AND {condition})"
+            for condition in (has("d.key"), f"t.value >= '' AND {has('t.value')}")
+        ]
+    facts = _KEYS.format("fact")
+    return f"""(e.id IN (
+        SELECT x.id FROM (SELECT DISTINCT pipeline, stage FROM execution) AS d
+        CROSS JOIN execution AS x ON x.pipeline = d.pipeline AND x.stage = d.stage
+        WHERE {has("d.pipeline", "d.stage")}
+    ) OR e.run_id IN (
+        SELECT r.id FROM run AS r WHERE {of_run}
+    ) OR e.run_id IN (
+        SELECT r.id FROM ({facts}) AS d CROSS JOIN fact AS t ON t.key = d.key
+        CROSS JOIN run AS r ON r.run = t.subject
+        WHERE {has("d.key")} OR t.value >= '' AND {has("t.value")}
+    ) OR {" OR ".join(rows)})"""  # noqa: S608 - as above

@@ -1,0 +1,191 @@
+"""
+The filter language: what `cmfd search` and ``--where`` take, as a condition in SQL.
+
+    lr < 0.01 and stage = "train" and metric.accuracy > 0.9 and not tag.broken
+
+Nothing of a filter's text becomes SQL: fields choose among the texts of `cmfd.query.fields`, and
+names and values are bound parameters.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cmfd.errors import FilterError
+from cmfd.query.fields import CONDITIONS, GROUPS, Binder, Condition, Kind, condition_of, words
+from cmfd.query.times import time_ns
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from lark import Lark, Token, Tree
+
+_ORDERED = frozenset(("<", "<=", ">", ">="))
+_EXPECTED = {
+    "OPERATOR": "a comparison", "FIELD": "a field", "STRING": "a text in quotes",
+    "NUMBER": "a number", "IN": "in", "AND": "and", "OR": "or", "NOT": "not", "RPAR": ")",
+    "LPAR": "(", "COMMA": ",", "TRUE": "true", "FALSE": "false", "NULL": "null",
+}  # fmt: skip
+
+
+class Compiled(NamedTuple):
+    """A condition on an execution `e` and its run `r`, and what is bound in it."""
+
+    sql: str
+    parameters: dict[str, Any]
+
+
+@cache
+def _parser() -> Lark:
+    from lark import Lark  # noqa: PLC0415 - only where there is a filter
+
+    grammar = Path(__file__).with_suffix(".lark").read_text("utf-8")
+    return Lark(grammar, parser="lalr", lexer="contextual")
+
+
+class Filter:
+    """
+    A filter, read and checked; without a text, one that lets everything pass.
+
+    Parameters
+    ----------
+    text : str
+        In the filter language.
+    db : sqlite3.Connection
+        A site's index, to tell parameters from slips of the pen.
+
+    Raises
+    ------
+    FilterError
+        It says where the text cannot be understood, and what is wrong there.
+    """
+
+    def __init__(self, text: str, db: sqlite3.Connection) -> None:
+        self.text = text
+        self._db = db
+        self._tree = self._parsed() if text.strip() else None
+        self.compiled(by_index=False)  # every field and value is checked at once
+
+    def compiled(self, *, by_index: bool) -> Compiled:
+        """
+        Return the condition.
+
+        Parameters
+        ----------
+        by_index : bool
+            Whether it shall find the executions that fit among all, by what they have, or decide
+            on one after the other.
+        """
+        binder = Binder(by_index=by_index)
+        sql = "true" if self._tree is None else self._sql(self._tree, binder)
+        return Compiled(sql, binder.parameters)
+
+    def _parsed(self) -> Any:
+        from lark.exceptions import UnexpectedInput  # noqa: PLC0415 - as above
+
+        try:
+            return _parser().parse(self.text)
+        except UnexpectedInput as error:
+            at: int | None = error.pos_in_stream
+            if at is None or at < 0 or getattr(getattr(error, "token", None), "type", "") == "$END":
+                at = len(self.text)
+            # Which of the two it has depends on whether the characters made a word.
+            expected = getattr(error, "allowed", None) or getattr(error, "expected", None) or ()
+            said = sorted(_EXPECTED[name] for name in expected if name in _EXPECTED)
+            problem = f"expected {' or '.join(said)}" if said else "not understood"
+            raise self._error(at, problem) from None
+
+    def _sql(self, node: Tree[Token], binder: Binder) -> str:
+        parts: list[Any] = node.children
+        rule = node.data
+        if rule in ("any", "all"):
+            joint = " OR " if rule == "any" else " AND "
+            return f"({joint.join(self._sql(part, binder) for part in parts)})"
+        if rule == "negation":
+            return f"(NOT ifnull({self._sql(parts[0], binder)}, false))"
+        if rule == "words":
+            return words(_literal(parts[0]), binder)
+        if rule == "presence":
+            return self._presence(parts[0], binder)
+        if rule == "comparison":
+            return self._comparison(parts[0], str(parts[1]), parts[2], binder)
+        each = [self._comparison(parts[0], "=", value, binder) for value in parts[1:]]
+        return f"({' OR '.join(each)})"
+
+    def _presence(self, token: Token, binder: Binder) -> str:
+        group, _, rest = str(token).partition(".")
+        if group in GROUPS and rest:
+            return self._condition(token).present(binder)
+        if token in CONDITIONS or "." in token:
+            raise self._error(token, "compare it with something: " + f'{token} = "..."')
+        return words(str(token), binder)
+
+    def _comparison(self, field: Token, operator: str, value: Token, binder: Binder) -> str:
+        condition = self._condition(field)
+        operator = "=" if operator == "==" else operator
+        literal = _literal(value)
+        kind = condition.kind
+        if kind is Kind.TIME:
+            literal = self._time(value, literal)
+        problem = _mismatch(kind, operator, literal)
+        if problem:
+            raise self._error(value, f"{field} {problem}")
+        return condition.compare(operator, literal, binder)
+
+    def _condition(self, token: Token) -> Condition:
+        group, dot, _ = str(token).partition(".")
+        if group in GROUPS and not dot:
+            raise self._error(token, f"say which one: {group}.NAME")
+        found = condition_of(str(token))
+        if found.is_param and group not in GROUPS:
+            query = "SELECT 1 FROM param WHERE key = ? LIMIT 1"
+            if self._db.execute(query, (str(token),)).fetchone() is None:
+                near = difflib.get_close_matches(str(token), [*CONDITIONS, *GROUPS], 1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise self._error(token, f"no field, and no execution has such a parameter{hint}")
+        return found
+
+    def _time(self, token: Token, literal: Any) -> int:
+        try:
+            return time_ns(literal if isinstance(literal, str) else "")
+        except (ValueError, OverflowError):
+            raise self._error(token, 'no time: "2026-11-22", "2026-11-22T14:30", "...Z"') from None
+
+    def _error(self, at: Token | int, problem: str) -> FilterError:
+        begin = at if isinstance(at, int) else at.start_pos or 0
+        shown = "".join(char if char.isprintable() else " " for char in self.text)
+        return FilterError(
+            f"{problem}, at character {begin + 1} of the filter\n  {shown}\n  {' ' * begin}^"
+        )
+
+
+def _literal(token: Token) -> Any:
+    """Return the value that is written."""
+    if token.type == "STRING":
+        return ast.literal_eval(token.replace("\n", "\\n"))
+    if token.type == "NUMBER":
+        try:
+            return int(token)
+        except ValueError:
+            return float(token)
+    return {"TRUE": True, "FALSE": False, "NULL": None}[token.type]
+
+
+def _mismatch(kind: Kind, operator: str, value: Any) -> str:
+    """Say why a field cannot be compared like that; nothing if it can."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if operator == "~" and (kind in (Kind.NUMBER, Kind.TIME) or not isinstance(value, str)):
+        return "is no text to look for a text in"
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "has no numbers as large as that"
+    if kind is Kind.TEXT and not isinstance(value, str):
+        return "is a text: put what it is compared with in quotes"
+    if kind is Kind.NUMBER and not is_number:
+        return "is a number"
+    if operator in _ORDERED and not is_number:
+        return "has an order only for numbers and times"
+    return ""
