@@ -135,8 +135,9 @@ class Wrapped:
         self._preparing.start()
         if self.rank.rank == 0:
             execution, run = self._execution, self.plan.run.run
+            self.session.background.submit(lambda: start.tell_of_job(execution, run))
             self.session.background.submit(
-                lambda: start.describe(execution, run, self.session, self.order.command)
+                lambda: start.describe(execution, self.session, self.order.command)
             )
 
     @harmless()

@@ -274,21 +274,28 @@ def _open(here: Session, execution: Execution, plan: Plan) -> None:
     """Write the first records; start a daemon and describe the environment in the background."""
     execution.begin()
     settings = here.settings
+    if execution.rank.rank == 0:  # first: on a busy node, a daemon takes seconds to start
+        here.background.submit(lambda: tell_of_job(execution, plan.run.run))
     if settings.autostart:
         here.background.submit(lambda: ensure_daemon(settings))
     if execution.rank.rank == 0:
-        here.background.submit(lambda: describe(execution, plan.run.run, here))
+        here.background.submit(lambda: describe(execution, here))
 
 
-def describe(execution: Execution, run: bytes, here: Session, argv: Sequence[str] = ()) -> None:
-    """Record the environment of an execution and the batch system's facts about its job."""
+def tell_of_job(execution: Execution, run: bytes) -> None:
+    """Record the batch system's facts about a run's job."""
     from cmfd import slurm  # noqa: PLC0415 - off the caller's path
+
+    for key, value in slurm.facts(os.environ).items():
+        execution.fact(key, value, subject=run)
+
+
+def describe(execution: Execution, here: Session, argv: Sequence[str] = ()) -> None:
+    """Record the environment of an execution."""
     from cmfd.client.environment import PATIENCE_S, capture  # noqa: PLC0415 - as above
     from cmfd.client.values import as_json  # noqa: PLC0415 - as above
 
     at_ns = time.time_ns()
-    for key, value in slurm.facts(os.environ).items():
-        execution.fact(key, value, subject=run)
     document = capture(
         _cwd(), argv or _argv(), here.settings.env_allow,
         deadline=Deadline(PATIENCE_S, within=here.background.deadline),
