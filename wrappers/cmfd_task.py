@@ -481,12 +481,18 @@ class Task:
             )
         )  # fmt: skip
 
-    def leave(self) -> None:
-        """Let go of the journal; the last task of the step on this node has it all delivered."""
+    def leave(self, *, killed: bool) -> None:
+        """
+        Let go of the journal; the last task of the step on this node has it all delivered.
+
+        Where the job's end does that for all of its steps, it may not come to it if the job is
+        being ended: then the last task does it after all, if its program was `killed`.
+        """
         self.forget()
         if self._step_lock < 0 or not self.order.deliver or not self._is_last():
             return
-        if os.environ.get("CMFD_DELIVER") == "job":
+        by_job = os.environ.get("CMFD_DELIVER")
+        if by_job == "job" or (by_job == "job-unless-killed" and not killed):
             return
         said, ear = os.pipe()
         pid = os.fork()
@@ -574,7 +580,7 @@ def main() -> None:
     _, status, used = os.wait4(order.app, 0)
     try:
         task.end(status, used)
-        task.leave()
+        task.leave(killed=os.WIFSIGNALED(status))
     except Exception as error:  # noqa: BLE001 - it ends as the program ended
         warn("how the program ended is not recorded: " + str(error))
     leave_as(status)

@@ -167,3 +167,27 @@ def test_a_job_without_a_file_is_submitted_as_sbatch_does(alice: Account) -> Non
     assert alice.output(piped) == "42\n"
     assert shown(alice, wrapped)["run"]["exit_code"] == 5
     assert shown(alice, piped)["run"]["status"] == "completed"
+
+
+@pytest.mark.usefixtures("site")
+def test_a_job_that_is_cancelled_brings_in_what_it_has(alice: Account) -> None:
+    """Each node has a moment to deliver its part; what is too late for that is fetched."""
+    script = f"trap true TERM\n{STEP.replace('0.1', '1000')}\n"
+    alice.write("job.sh", f"#!/bin/bash\n{script}")
+    job = submit(alice, "--nodes=2", "job.sh")
+
+    def running() -> list[str]:
+        found = [seen.command for seen in alice.cluster.processes_of("alice")]
+        return [words for words in found if words.startswith("sleep")]
+
+    wait_for(lambda: len(running()) == 2, "both tasks run")
+    alice.cancel(job)
+    assert alice.wait(job).state == "CANCELLED"
+    # This cluster gives jobs that are ended five seconds, in which a busy machine may do little.
+    alice.wait(cmfd(alice, "slurm", "merge-after", job).stdout.strip())
+    wait_for(lambda: not alice.run("squeue", "--noheader", "--me").stdout, "nodes have delivered")
+    found = shown(alice, job)
+    assert found["run"]["missing_nodes"] == []
+    tasks = [p for p in found["processes"] if p["size"] == 2]
+    assert [(p["status"], p["signal"]) for p in tasks] == [("cancelled", 15)] * 2
+    assert len({p["host"] for p in tasks}) == 2

@@ -16,8 +16,9 @@ from cmfd.cli.help import example
 from cmfd.cli.run import order_options, run_and_wait
 from cmfd.cli.wrapped import Order, Wrapped
 from cmfd.client.warn import harmless
-from cmfd.errors import CmfdError
+from cmfd.errors import CmfdError, SlurmError
 from cmfd.slurm.commands import find
+from cmfd.slurm.queue import job_of_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -77,7 +78,7 @@ class JobScript(Wrapped):
 
     def environ(self) -> dict[str, str]:
         """Return the script's environment: steps leave their nodes' packs to the job's end."""
-        return {**super().environ(), "CMFD_DELIVER": "job"}
+        return {**super().environ(), "CMFD_DELIVER": "job-unless-killed"}
 
     @harmless()
     def deliver(self) -> None:
@@ -86,7 +87,9 @@ class JobScript(Wrapped):
             return  # the node's own service does it, once it is told that the job is over
         environ = super().environ()
         deliver = (sys.executable, "-m", "cmfd", "slurm", "deliver")
-        done = [_succeeds([*words, *deliver], environ) for words in _launches(os.environ)]
+        # A job that is being ended gets no more steps, and not much time.
+        launches = list(_launches(os.environ)) if _goes_on(os.environ) else []
+        done = [_succeeds([*words, *deliver], environ) for words in launches]
         if not done or not all(done):
             _succeeds(deliver, environ)
         self._merge(Path(self.plan.site))
@@ -100,6 +103,14 @@ class JobScript(Wrapped):
             left_out = [(site, str(error))]
         for path, reason in left_out or ():
             click.echo(f"cmfd: {path}: {reason}", err=True)
+
+
+def _goes_on(environ: Mapping[str, str]) -> bool:
+    """Tell whether this job still runs, as far as SLURM's controller says."""
+    try:
+        return any(one.state == "RUNNING" for one in job_of_id(environ.get("SLURM_JOB_ID", "0")))
+    except SlurmError:
+        return False
 
 
 def _launches(environ: Mapping[str, str]) -> Iterator[list[str]]:
