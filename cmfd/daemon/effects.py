@@ -159,6 +159,8 @@ class Seal(msgspec.Struct, frozen=True):
     """In a service for all users; then the operator says which site it is, not `site`."""
     job_over: bool = False
     """The batch system said that the run's job has left this node."""
+    apart: int | None = None
+    """The user, where root tells of jobs and told of none that the run is named after."""
 
 
 class StartMerge(msgspec.Struct, frozen=True):

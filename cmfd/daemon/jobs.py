@@ -93,6 +93,11 @@ class Jobs:
         """Tell whether root said that the job of a run has left the node."""
         return run in self.by_run and not self.goes_on(run)
 
+    def is_announced(self, run: bytes) -> bool:
+        """Tell whether root told of a run, or need not: jobs have ids that can be worked out."""
+        derived = run[6] >> 4 == 5  # a UUID's version
+        return run in self.by_run or not (derived and self.options.told_of_jobs)
+
     def owner(self, run: bytes, uid: int) -> Owner:
         """Say whose a run is, for the place where it is published."""
         job = next(iter(self.by_run.get(run, ())), None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cmfd.slurm.spool import DIRECTORY as JOBS
+
 if TYPE_CHECKING:
     from cmfd.config import Settings
 
@@ -55,6 +57,8 @@ class Options:
         Where runs go that name no site; in a service for all users: where all go.
     user_clients, user_bytes_per_s, user_stored_bytes : int
         In a service for all users: what one of them may have; 0: any number.
+    told_of_jobs : bool
+        Root tells of every job that begins on this node.
     all_jobs : bool
         Record every job that root tells of, also one that logs nothing.
     merge : bool
@@ -70,6 +74,7 @@ class Options:
     user_clients: int = 0
     user_bytes_per_s: int = 0
     user_stored_bytes: int = 0
+    told_of_jobs: bool = False
     all_jobs: bool = True
     merge: bool = False
     commit_interval_ns: int = SECOND_NS // 10
@@ -91,6 +96,7 @@ def options_from(
         user_clients=settings.quota_clients,
         user_bytes_per_s=settings.quota_bytes_per_s,
         user_stored_bytes=settings.quota_stored_bytes,
+        told_of_jobs=settings.system and (settings.node_dir / JOBS).exists(),
         all_jobs=settings.system_jobs,
         merge=merge,
         commit_interval_ns=round(settings.commit_interval_s * SECOND_NS),

@@ -226,7 +226,8 @@ class Runs:
         over = self.jobs.is_over(run.run)
         # Of a user who may have no more here, journals wait that may have more of it.
         final = not run.is_open and not self.intake.quotas.is_full(run.uid)
-        return Seal(run.run, Path(site or run.site), final, outbox, owner, over)
+        apart = None if self.jobs.is_announced(run.run) else run.uid
+        return Seal(run.run, Path(site or run.site), final, outbox, owner, over, apart)
 
     def published(self, stimulus: Published, now_ns: int) -> list[Effect]:
         """Note it in the store, tell who asked, and have the site merged if nobody did."""

@@ -96,6 +96,7 @@ class Worker:
                 cluster=self._cluster,
                 node=self._node,
                 job_over=effect.job_over,
+                apart=effect.apart,
             )
         if job.sealed is not None:
             if effect.owner is not None and self.sites is not None:

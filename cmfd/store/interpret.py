@@ -27,7 +27,7 @@ from cmfd.errors import NotFoundError, StoreError
 from cmfd.identity import uuid5
 from cmfd.store.columns import Points, encode
 from cmfd.store.connection import atomic, connect, named
-from cmfd.store.content import upsert
+from cmfd.store.content import tables, upsert
 from cmfd.store.migrations import migrate
 from cmfd.store.pack import FORMAT, PARTIAL_PREFIX, finish
 from cmfd.store.points import decode_slice, joined, summaries
@@ -38,6 +38,9 @@ from cmfd.wire.messages import Hashed, Touch, decode_record
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+_IDENTITIES = frozenset(("run", "execution", "parent", "subject"))
+"""Columns that hold ids of runs and executions."""
 
 NOT_HASHED = "not hashed"
 """
@@ -82,6 +85,7 @@ def seal(  # noqa: PLR0913 - what the pack says of itself
     node: str,
     whole: bool = True,
     job_over: bool = False,
+    apart: int | None = None,
 ) -> SealedPack | None:
     """
     Make a pack of what is new of a run.
@@ -106,6 +110,9 @@ def seal(  # noqa: PLR0913 - what the pack says of itself
         not say that the node delivered anything.
     job_over : bool
         Whether the batch system said that the job is over on this node.
+    apart : int, optional
+        A user who has no right to the run's id, which another may get: his is published under
+        ids of its own, the same on all nodes.
 
     Returns
     -------
@@ -132,6 +139,8 @@ def seal(  # noqa: PLR0913 - what the pack says of itself
                 upto = _fill(db, run, label, final=final)
                 if whole:
                     db.execute(named("node/seal")["deliver"], delivery)
+                if apart is not None:
+                    _set_apart(db, apart)
             return None if upto is None else SealedPack(finish(partial), run, upto, final)
         finally:
             partial.unlink(missing_ok=True)
@@ -178,6 +187,19 @@ def _fill(
     _add_chunks(db, sealed_seq)
     db.execute(queries["label"], label)
     return int(upto)
+
+
+def _set_apart(db: sqlite3.Connection, uid: int) -> None:
+    """Give a pack's run and executions other ids, which nobody but this user can have."""
+
+    def apart(identity: bytes | None) -> bytes | None:
+        return identity and uuid5(identity, f"user {uid}")
+
+    db.create_function("apart", 1, apart, deterministic=True)
+    for table in {*tables(), "delivery"}:
+        for _, column, *_ in db.execute(f"PRAGMA main.table_info({table})").fetchall():
+            if column in _IDENTITIES:
+                db.execute(f"UPDATE main.{table} SET {column} = apart({column})")  # noqa: S608 - names
 
 
 def _add_touches(db: sqlite3.Connection) -> None:

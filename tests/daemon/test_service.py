@@ -337,6 +337,29 @@ def test_a_job_s_run_is_its_user_s_whoever_speaks_of_it(service: Service, *, ear
     assert rows(service.packs("sites/alice"), "SELECT run, uid FROM run") == [(run_of(mine), ALICE)]
 
 
+def test_who_speaks_of_a_job_to_come_is_kept_apart_from_it(make: MakeService) -> None:
+    """Also at a site that all share, and though it was published before the job began."""
+    service = make(site="sites")
+    service.start()
+    mine = note()
+    service.make_journals(BOB)
+    assert service.run_as(BOB, LOG, "77", "bob", note=mine).returncode == 0
+    wait_until(lambda: list(service.packs("sites")), "published")
+    service.prolog(mine)
+    assert service.run_as(ALICE, LOG, "50", "alice", note=mine).returncode == 0
+    service.epilog(mine)
+    wait_delivered(service)
+
+    runs = dict(rows(service.packs("sites"), "SELECT uid, run FROM run"))
+    assert runs[ALICE] == run_of(mine)
+    assert runs[BOB] != runs[ALICE]
+    both = "SELECT p.value, e.run FROM param AS p JOIN execution AS e USING (execution)"
+    assert set(rows(service.packs("sites"), both)) == {("alice", runs[ALICE]), ("bob", runs[BOB])}
+    executions = rows(service.packs("sites"), "SELECT execution FROM execution")
+    assert len(executions) == 2
+    assert n_values(service.packs("sites")) == 127
+
+
 def test_the_service_tells_a_user_only_what_is_his(service: Service) -> None:
     """Also which jobs are on the node."""
     service.prolog(note())
