@@ -137,14 +137,14 @@ def test_a_job_that_was_cancelled(
 
 
 def test_a_running_job_is_not_joined(
-    cluster: Cluster, alice: Account, site: Path, env: dict[str, str], program: str
+    alice: Account, site: Path, env: dict[str, str], program: str
 ) -> None:
     """It says that it runs; once it is over, it is."""
     job = alice.submit(f"srun -n1 {program} 0; touch half; until [ -e go ]; do sleep 0.1; done",
                        env=env)  # fmt: skip
     wait_for((alice.shared / "half").exists, "half of it", 60)
-    merge = ("cmfd", "merge", "--wait", f"--site={site}", f"/var/tmp/cmfd-{alice.uid}")
-    alice.run(*merge, node=cluster.nodes[0])
+    wait_for(lambda: any(site.glob("inbox/*.db")), "the step is published", 60)
+    alice.run("cmfd", "merge", "--wait", "--site", str(site))
     left = enriched(alice, site, job, "--wait", "1", code=12)
     assert list(left["unfinished"]) == [run["run"] for run in recorded.runs(alice, site)]
     alice.write("go", "")
