@@ -13,6 +13,8 @@ from support.operator import UID, Operated
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from support.cluster import Account
+
 pytestmark = pytest.mark.slow
 
 
@@ -238,3 +240,38 @@ def test_a_node_that_loses_its_power_delivers_when_it_is_back(operated: Operated
     cluster.start(node)
     operated.systemctl(node, "start", "cmfd")
     operated.wait_delivered(job)
+
+
+def test_users_may_have_sites_that_nobody_else_reads(operated: Operated) -> None:
+    """The service makes them, one merger sees to all, and joins what SLURM's accounting says."""
+    cluster = operated.cluster
+    alice, bob = cluster.users["alice"], cluster.users["bob"]
+    operated.choose(f"{operated.site}/{{account}}/{{user}}")
+    operated.systemctl(None, "start", "cmfd-merge")
+    try:
+        jobs = {user.name: user.submit("srun true", "-N2") for user in (alice, bob)}
+        for user in (alice, bob):
+            user.wait(jobs[user.name])
+            site = f"--site={operated.site}/test/{user.name}"
+            run = joined(user, site)
+            assert (run["job"], run["user"]) == (jobs[user.name], user.name)
+            other = bob if user is alice else alice
+            assert other.run("cmfd", "runs", site, check=False).returncode != 0
+            assert other.run("ls", f"{operated.site}/test", check=False).returncode != 0
+        wait_for(lambda: not list((operated.site / "queue").glob("*")), "no job waits")
+    finally:
+        operated.systemctl(None, "stop", "cmfd-merge")
+        operated.choose(str(operated.site))
+
+
+def joined(user: Account, site: str) -> dict[str, str]:
+    """Wait until a user's only run is at a site, with how SLURM says that it ended."""
+    found: list[dict[str, str]] = []
+
+    def is_joined() -> bool:
+        done = user.run("cmfd", "runs", "--json", site, check=False)
+        found[:] = json.loads(done.stdout) if done.returncode == 0 else []
+        return [run["job_state"] for run in found] == ["COMPLETED"]
+
+    wait_for(is_joined, "SLURM's accounting is joined", every_s=0.5)
+    return found[0]

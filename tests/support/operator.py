@@ -12,6 +12,8 @@ from support import systemctl
 from support.cluster.processes import wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from support.cluster import Cluster
 
 NODE_DIR = "/var/lib/cmfd"
@@ -44,8 +46,10 @@ class Operated:
         self.root = cluster.root_user
         self.site = cluster.shared / "site"
         lend_systemctl(cluster)
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(self._install, (None, *cluster.nodes)))
+        # Where services, whose environment says nothing, look for it.
+        self.root.run("mkdir", "-p", "/etc/slurm")
+        self.root.run("ln", "-s", str(cluster.slurm_conf), "/etc/slurm/slurm.conf")
+        self._on_all(lambda node: self._install(node, str(self.site)))
         self._make_site()
         with cluster.slurm_conf.open("a", encoding="utf-8") as file:
             file.write("Include /etc/cmfd/slurm.conf\n")
@@ -56,10 +60,20 @@ class Operated:
         for node in cluster.nodes:
             self.systemctl(node, "enable", "--now", "cmfd")
 
-    def _install(self, node: str | None) -> None:
-        self.root.run("cmfd", "slurm", "install", f"--site={self.site}", f"--uid={UID}", node=node)
+    def _on_all(self, action: Callable[[str | None], object]) -> None:
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(action, (None, *self.cluster.nodes)))
+
+    def _install(self, node: str | None, site: str) -> None:
+        self.root.run("cmfd", "slurm", "install", f"--site={site}", f"--uid={UID}", node=node)
         self.root.run("systemd-sysusers", "/etc/sysusers.d/cmfd.conf", node=node)
         self.root.run("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/cmfd.conf", node=node)
+
+    def choose(self, site: str) -> None:
+        """Have all published elsewhere."""
+        self._on_all(lambda node: self._install(node, site))
+        for node in self.cluster.nodes:
+            self.systemctl(node, "restart", "cmfd")
 
     def _make_site(self) -> None:
         self.root.run("install", "-d", "-o", "cmfd", "-g", "cmfd", "-m", "2755", str(self.site))
