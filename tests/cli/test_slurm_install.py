@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import subprocess
 from typing import TYPE_CHECKING
@@ -102,6 +103,19 @@ def test_a_file_that_the_operator_changed_is_kept(invoke: Invoke, prefix: Path) 
     assert len(files_in(prefix)) > 10
     assert invoke("slurm", "uninstall", "--prefix", str(prefix)).stdout == gone
     assert files_in(prefix) == {"etc/cmfd/cmfd.toml": changed}
+
+
+def test_everybody_can_read_it_whatever_the_operators_umask(invoke: Invoke, prefix: Path) -> None:
+    """Users' processes read the settings; hooks are programs."""
+    before = os.umask(0o077)
+    try:
+        install(invoke, prefix)
+    finally:
+        os.umask(before)
+    for path in (prefix, *prefix.rglob("*")):
+        is_program = path.parent.name == "hooks" and not path.suffix
+        expected = 0o755 if path.is_dir() or is_program else 0o644
+        assert path.stat().st_mode & 0o777 == expected, path
 
 
 def test_only_what_was_installed_can_be_removed(invoke: Invoke, prefix: Path) -> None:

@@ -274,8 +274,10 @@ def _digest(text: str) -> str:
 
 
 def _write(path: Path, text: str, mode: int) -> None:
-    """Put a file in place, whole."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    """Put a file in place, whole, where everybody may read it, whatever the operator's umask."""
+    for directory in reversed([path for path in path.parents if not path.exists()]):
+        directory.mkdir()
+        directory.chmod(0o755)
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text, "utf-8")
     partial.chmod(mode)
