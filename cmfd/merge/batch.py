@@ -87,7 +87,7 @@ def merge_site(
                 report.busy_holder = str(busy)
                 break
             merger.drain()
-    report.left_in_inbox = len(inbox.waiting(site))
+    report.left_in_inbox = inbox.n_waiting(site)
     for other in sorted(others):
         _merge_other(other, report, progress, wait=wait)
     return report

@@ -7,6 +7,7 @@ never changed again, or something else, which is left alone.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 def waiting(site: Site) -> list[Path]:
     """Return the packs in the inbox, by name, so that every merger goes in the same order."""
     return [path for path in _entries(site) if is_pack_name(path.name)]
+
+
+def n_waiting(site: Site) -> int:
+    """Count the packs in the inbox; thousands of mergers that are refused may ask at once."""
+    try:
+        return sum(map(is_pack_name, os.listdir(site.inbox)))  # noqa: PTH208 - names will do
+    except FileNotFoundError:
+        return 0
 
 
 def others(site: Site) -> list[Path]:
