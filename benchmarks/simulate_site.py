@@ -6,7 +6,7 @@ A simulator of large sites: a job of thousands of nodes ending at once, and a da
 There are no real nodes: one machine plays them all, one after the other. The packs are real,
 made by the real store of what ranks log, and so are the inbox, the lock and the merger. What is
 told is therefore the site's side: what waits, what a merge takes, what the index grows by, and
-what a question takes afterwards. 100,000 jobs take an hour and 40 GB below DIR.
+what a question takes afterwards. 100,000 jobs take some hours and 30 GB below DIR.
 """
 
 from __future__ import annotations
