@@ -163,8 +163,11 @@ class _Metric(Condition):
         return self._with("true", binder)
 
     def _with(self, condition: str, binder: Binder) -> str:
-        name = binder.bind(self.name)
-        return binder.within("series AS s", "s.execution_id", f"s.name = {name} AND {condition}")
+        name = f"s.execution_id = e.id AND s.name = {binder.bind(self.name)}"
+        # Its values lie in chunks: they are read only of executions that pass all else.
+        figure = f"EXISTS (SELECT 1 FROM series AS s WHERE {name} AND {condition})"  # noqa: S608 - as above
+        has = binder.within("series AS s", "s.execution_id", name.partition(" AND ")[2])
+        return f"({has} AND {figure})" if binder.by_index else figure
 
 
 _ALL_CHUNKS = """\

@@ -50,7 +50,10 @@ LIMIT :limit;
 -- name: executions
 SELECT
     x.execution_id AS id, x.execution, x.run,
-    coalesce(r.name, '') AS name,
+    coalesce(
+        (SELECT CAST(f.value AS TEXT) FROM fact AS f WHERE f.subject = r.run AND f.key = 'name'),
+        r.name, ''
+    ) AS name,
     coalesce(x.pipeline, '') AS pipeline,
     coalesce(x.stage, '') AS stage,
     x.status, x.began_ns, x.ended_ns,
@@ -59,7 +62,7 @@ SELECT
     coalesce(r.job, '') AS job
 FROM json_each(:ids) AS j
 CROSS JOIN executions AS x ON x.execution_id = j.value
-LEFT JOIN runs AS r ON r.run_id = x.run_id
+LEFT JOIN run AS r ON r.id = x.run_id
 ORDER BY j.key;
 
 -- name: params
