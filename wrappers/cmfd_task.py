@@ -248,7 +248,7 @@ def facts(order: Order) -> bytes:
     for key, kind, *names in FACTS:
         text = next((environ[name] for name in names if environ.get(name)), "")
         known.append((order.run, key, readers[kind](text) if text else None))
-    if order.step.startswith("slurm:"):
+    if order.step.startswith("slurm:") and order.step[len("slurm:") :].isdecimal():
         tasks = environ.get("SLURM_STEP_NUM_TASKS", "")
         nodes = environ.get("SLURM_STEP_NODELIST")
         known.append((order.execution, "slurm.step_nodes", nodes))
