@@ -21,7 +21,7 @@ from cmfd.errors import CmfdError
 
 COMMANDS = (
     "run", "merge", "runs", "show", "metrics", "params", "compare", "search", "best",
-    "lineage", "impact", "report", "status", "doctor",
+    "lineage", "impact", "artifacts", "repro", "diff", "seen", "report", "status", "doctor",
     "daemon", "site", "slurm", "completion",
 )  # fmt: skip
 """In the order of a run's life."""

@@ -71,7 +71,7 @@ def capture(
         "container": lambda: _container(environ),
         "host": _host,
         "variables": lambda: _variables(environ, allow),
-        "code": lambda: _code(cwd, argv, deadline),  # last: git may take all the time there is
+        "code": lambda: code_of(cwd, argv, deadline),  # last: git may take all the time there is
     }
     return {name: _bounded(section) for name, section in sections.items()}
 
@@ -105,7 +105,7 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _code(cwd: str, argv: Sequence[str], deadline: Deadline) -> dict[str, Any]:
+def code_of(cwd: str, argv: Sequence[str], deadline: Deadline) -> dict[str, Any]:
     """Describe the repository that the program lies in, else that of the working directory."""
     found: dict[str, Any] = {}
     for argument in argv:
