@@ -13,7 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cmfd import config, identity
+from cmfd import config, identity, slurm
 from cmfd.client.deadline import Deadline
 from cmfd.client.execution import Execution
 from cmfd.client.launch import ensure_daemon
@@ -253,7 +253,7 @@ def first_records(
     )  # fmt: skip
     process = ProcessBegin(
         at_ns=now_ns, execution=plan.execution, rank=rank.rank, size=rank.size,
-        local_rank=rank.local_rank, host=os.uname().nodename, pid=os.getpid(), role=role,
+        local_rank=rank.local_rank, host=slurm.node_name(), pid=os.getpid(), role=role,
     )  # fmt: skip
     return [run, execution, process]
 
@@ -284,10 +284,10 @@ def _open(here: Session, execution: Execution, plan: Plan) -> None:
 
 def tell_of_job(execution: Execution, run: bytes) -> None:
     """Record the batch system's facts about a run's job."""
-    from cmfd import slurm  # noqa: PLC0415 - off the caller's path
-
     for key, value in slurm.facts(os.environ).items():
         execution.fact(key, value, subject=run)
+    if nodes := slurm.step_nodes(os.environ):
+        execution.fact("slurm.step_nodes", nodes)
 
 
 def describe(execution: Execution, here: Session, argv: Sequence[str] = ()) -> None:

@@ -13,7 +13,6 @@ import logging
 import os
 import resource
 import signal
-import socket as sockets
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -155,7 +154,7 @@ def _serve(settings: Settings, idle_s: float | None, lock: Lock, cleanup: ExitSt
         settings.node_dir / STORE_NAME,
         _empty_outbox(settings.node_dir),
         cluster=_cluster(),
-        node=sockets.gethostname(),
+        node=slurm.node_name(),
         wake=alarm.ring,
     )
     worker.sites = _sites(settings)
@@ -250,7 +249,7 @@ def _options(settings: Settings, idle_s: float | None) -> Options:
     return options_from(
         settings,
         own_uid=os.geteuid(),
-        host=sockets.gethostname(),
+        host=slurm.node_name(),
         default_site=default_site,
         # In a job, what ends it merges: a thousand nodes need not try at once.
         merge=settings.auto_merge and not settings.system and not _in_job(),

@@ -7,6 +7,7 @@ srun task, hooks) differs: a variable is used here only where it is known to be 
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -69,6 +70,17 @@ def step_of(environ: Mapping[str, str]) -> str:
     """
     step = environ.get("SLURM_STEP_ID", "")
     return SPECIAL_STEPS.get(step, step)
+
+
+def step_nodes(environ: Mapping[str, str]) -> str:
+    """Return the nodes of the srun step this process was started in, as SLURM writes them."""
+    is_srun = environ.get("SLURM_STEP_ID", "") not in ("", *SPECIAL_STEPS)
+    return environ.get("SLURM_STEP_NODELIST", "") if is_srun else ""
+
+
+def node_name(environ: Mapping[str, str] = os.environ) -> str:
+    """Return this node's name as SLURM has it; elsewhere the host's, without its domain."""
+    return environ.get("SLURMD_NODENAME") or os.uname().nodename.partition(".")[0]
 
 
 def is_batch(environ: Mapping[str, str]) -> bool:

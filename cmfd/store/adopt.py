@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from cmfd import slurm
 from cmfd.errors import JournalError
 from cmfd.store.node import JournalSlice
 from cmfd.wire import journal as form
@@ -131,7 +132,7 @@ class DeadJournal:
                         sealed[record.block].append(record)
                     elif isinstance(record, ProcessBegin) and not host:
                         host = record.host
-        host = host or os.uname().nodename
+        host = host or slurm.node_name()
         for number, at in sorted(places):
             again = self._block(at)
             if again is not None and again.number == number:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -83,3 +84,17 @@ def test_steps_that_are_not_sruns_have_names() -> None:
     assert slurm.step_of({"SLURM_STEP_ID": "4294967291"}) == "batch"
     assert slurm.step_of({"SLURM_STEP_ID": "0"}) == "0"
     assert slurm.step_of({}) == ""
+
+
+def test_the_nodes_of_a_step_are_those_of_srun() -> None:
+    """Those variables are set in a batch script as well, of what is no step."""
+    nodes = {"SLURM_STEP_NODELIST": "node[1-4]"}
+    assert slurm.step_nodes({"SLURM_STEP_ID": "0", **nodes}) == "node[1-4]"
+    assert slurm.step_nodes({"SLURM_STEP_ID": "4294967291", **nodes}) == ""
+    assert slurm.step_nodes(nodes) == ""
+
+
+def test_a_node_has_one_name() -> None:
+    """SLURM's, which node lists have; a host without SLURM goes without its domain."""
+    assert slurm.node_name({"SLURMD_NODENAME": "n7"}) == "n7"
+    assert slurm.node_name({}) == os.uname().nodename.partition(".")[0]
