@@ -85,24 +85,31 @@ def reach(
     """
     queries = named("query/walk")
     ignored: list[tuple[int]] = []
-    while True:
-        _prepare(db, start, ignored)
-        _walk(db, way, first=0 if start.is_execution else 1, depth=depth, until_ns=until_ns)
-        superseded = db.execute(queries["superseded"]).fetchall()
-        if not superseded:
-            break
-        ignored += superseded
-    return Reach(
-        list(map(Step._make, db.execute(queries["artifacts"]))),
-        list(map(Step._make, db.execute(queries["executions"]))),
-    )
+    # In one transaction, so that every level sees the same index, and locks it but once.
+    db.execute("BEGIN")
+    try:
+        while True:
+            _prepare(db, start, ignored)
+            _walk(db, way, first=0 if start.is_execution else 1, depth=depth, until_ns=until_ns)
+            superseded = db.execute(queries["superseded"]).fetchall()
+            if not superseded:
+                break
+            ignored += superseded
+        return Reach(
+            list(map(Step._make, db.execute(queries["artifacts"]))),
+            list(map(Step._make, db.execute(queries["executions"]))),
+        )
+    finally:
+        if db.in_transaction:  # SQLite ends it itself after some errors
+            db.execute("COMMIT")
 
 
 def _prepare(db: sqlite3.Connection, start: Start, ignored: list[tuple[int]]) -> None:
     """Make the tables, with the start in them and what is not to be reached."""
     queries = named("query/walk")
+    is_made = db.execute(queries["is_made"]).fetchone() is not None
     for table in ("artifacts", "executions", "outer"):
-        for action in ("make", "index", "clear"):
+        for action in ("clear",) if is_made else ("make", "index"):
             db.execute(queries[f"{action}_{table}"])
     kind = "execution" if start.is_execution else "artifact"
     db.execute(queries[f"begin_{kind}"], {"id": start.id})

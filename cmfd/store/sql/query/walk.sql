@@ -5,36 +5,39 @@
 -- wrote (`:out_of` is 'output'); up it is the other way round. The tables are of the connection, and
 -- lie in memory. CROSS JOIN keeps SQLite from reordering: what is new leads, each finding its events
 -- by one look-up.
-CREATE TEMP TABLE IF NOT EXISTS reached_artifact (
+CREATE TEMP TABLE reached_artifact (
     id INTEGER PRIMARY KEY,
     depth INTEGER NOT NULL,
     via INTEGER        -- the execution
 );
 
 -- name: index_artifacts
-CREATE INDEX IF NOT EXISTS temp.reached_artifact_by_depth ON reached_artifact (depth);
+CREATE INDEX temp.reached_artifact_by_depth ON reached_artifact (depth);
 
 -- name: make_executions
-CREATE TEMP TABLE IF NOT EXISTS reached_execution (
+CREATE TEMP TABLE reached_execution (
     id INTEGER PRIMARY KEY,
     depth INTEGER NOT NULL,
     via INTEGER        -- the artifact; negative: the execution, of which this is an inner one
 );
 
 -- name: index_executions
-CREATE INDEX IF NOT EXISTS temp.reached_execution_by_depth ON reached_execution (depth);
+CREATE INDEX temp.reached_execution_by_depth ON reached_execution (depth);
 
 -- name: make_outer
 -- Executions reached only because one within them was: what goes in and out of such a one belongs to
 -- those within, but other executions within it are not reached by that.
-CREATE TEMP TABLE IF NOT EXISTS reached_outer (
+CREATE TEMP TABLE reached_outer (
     id INTEGER PRIMARY KEY,
     depth INTEGER NOT NULL,
     via INTEGER NOT NULL  -- the execution within it
 );
 
 -- name: index_outer
-CREATE INDEX IF NOT EXISTS temp.reached_outer_by_depth ON reached_outer (depth);
+CREATE INDEX temp.reached_outer_by_depth ON reached_outer (depth);
+
+-- name: is_made
+SELECT 1 FROM temp.sqlite_schema WHERE name = 'reached_outer_by_depth';
 
 -- name: clear_artifacts
 DELETE FROM reached_artifact;

@@ -1,0 +1,175 @@
+"""
+Questions to a large site: lineage, impact, leader boards, searches.
+
+    python benchmarks/bench_lineage.py [--executions 100000] [--directory DIR]
+
+A site of a million executions takes 4 GB below DIR (default: where temporary files go) and some
+minutes to make.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import statistics
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import figures
+from synthetic import Project, make_site
+
+from cmfd.query import runs
+from cmfd.query.impact import impact
+from cmfd.query.index import open_index
+from cmfd.query.search import best, search
+from cmfd.query.subject import Subject
+from cmfd.query.walk import Start, Way, reach
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WANTED = {50: 2.0, 5_000: 60.0, 50_000: 600.0}
+"""Projects by how many executions they have (and as many artifacts), and their bounds in ms."""
+RUNS = 7
+BARE = {
+    Way.DOWN: """
+        WITH RECURSIVE reached (kind, id) AS (
+            VALUES (0, ?)
+            UNION
+            SELECT 1, e.execution FROM reached AS r CROSS JOIN edge AS e
+            WHERE r.kind = 0 AND e.artifact = r.id AND e.kind = 0
+            UNION
+            SELECT 0, e.artifact FROM reached AS r CROSS JOIN edge AS e
+            WHERE r.kind = 1 AND e.execution = r.id AND e.kind = 1
+        ) SELECT kind, id FROM reached""",
+    Way.UP: """
+        WITH RECURSIVE reached (kind, id) AS (
+            VALUES (0, ?)
+            UNION
+            SELECT 1, e.execution FROM reached AS r CROSS JOIN edge AS e
+            WHERE r.kind = 0 AND e.artifact = r.id AND e.kind = 1
+            UNION
+            SELECT 0, e.artifact FROM reached AS r CROSS JOIN edge AS e
+            WHERE r.kind = 1 AND e.execution = r.id AND e.kind = 0
+        ) SELECT kind, id FROM reached""",
+}
+SEARCHES = (
+    'lr < 0.01 and stage = "train" and metric.accuracy > 0.9',
+    'lr < 0.0002 and stage = "train" and user = "user3"',
+    'tag.baseline and user = "user3"',
+    'cluster = "c1" and optimizer = "adam" and not batch in (16, 32)',
+    "lamb",
+)
+
+
+def bare_copy(index: Path, path: Path) -> sqlite3.Connection:
+    """Copy the events into a table of three integers with two covering indexes."""
+    db = sqlite3.connect(path, isolation_level=None)
+    for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -65536"):
+        db.execute(f"PRAGMA {pragma}")
+    db.execute("PRAGMA temp_store = MEMORY")
+    db.execute("ATTACH ? AS site", (str(index),))
+    db.execute("CREATE TABLE edge (execution INTEGER, kind INTEGER, artifact INTEGER)")
+    db.execute(
+        "INSERT INTO edge SELECT execution_id, direction = 'output', artifact_id FROM site.event"
+    )
+    db.execute("CREATE INDEX edge_down ON edge (execution, kind, artifact)")
+    db.execute("CREATE INDEX edge_up ON edge (artifact, kind, execution)")
+    db.execute("DETACH site")
+    return db
+
+
+def took_ms(ask: Callable[[], object]) -> float:
+    """Return how long a question takes."""
+    begun = time.perf_counter()
+    ask()
+    return (time.perf_counter() - begun) * 1e3
+
+
+def bench_walk(
+    db: sqlite3.Connection, bare: sqlite3.Connection, project: Project, bound_ms: float
+) -> list[bool]:
+    """Compare both ways from the ends of a project with a bare query for the same nodes."""
+    kept = []
+    for way, number in ((Way.DOWN, project.first), (Way.UP, project.last)):
+        start = Start(is_execution=False, id=number)
+        found = reach(db, start, way)
+        n_nodes = len(found.artifacts) + len(found.executions)
+        assert n_nodes == len(bare.execute(BARE[way], (number,)).fetchall())
+        ours, theirs, _ = figures.in_turn(
+            lambda start=start, way=way: took_ms(lambda: reach(db, start, way)),  # type: ignore[misc]
+            lambda number=number, way=way: took_ms(  # type: ignore[misc]
+                lambda: bare.execute(BARE[way], (number,)).fetchall()
+            ),
+            RUNS,
+        )
+        name = f"lineage {way.name.lower()}, {n_nodes} nodes"
+        kept += [
+            figures.line(name, ours, "ms", theirs, "bare recursive CTE, ms", 1.5),
+            figures.line(name, ours, "ms", bound_ms, "the bound itself, ms", 1),
+        ]
+    return kept
+
+
+def bench_impact(db: sqlite3.Connection, project: Project, bound_ms: float) -> bool:
+    """Measure all that `cmfd impact` says, the 20 newest listed: users, runs, nodes, paths."""
+    start = Start(is_execution=False, id=project.first)
+    (digest,) = db.execute("SELECT digest FROM artifact WHERE id = ?", (start.id,)).fetchone()
+    ours = median_ms(lambda: impact(db, Subject(start, digest), limit=20))
+    name = f"impact in full, {2 * project.n_executions} nodes"
+    return figures.line(name, ours, "ms", bound_ms, "bound of lineage alone, ms", 1)
+
+
+def median_ms(ask: Callable[[], object]) -> float:
+    """Return the median of several askings, after a first one."""
+    ask()
+    return statistics.median(took_ms(ask) for _ in range(RUNS))
+
+
+def bench_searches(db: sqlite3.Connection) -> list[bool]:
+    """Measure the lists."""
+    largest = db.execute(
+        "SELECT pipeline FROM execution GROUP BY pipeline ORDER BY count(*) DESC LIMIT 1"
+    ).fetchone()[0]
+    asked: dict[str, Callable[[], object]] = {
+        "runs": lambda: runs.recent(db, limit=20),
+        "best, largest pipeline": lambda: best(db, largest, "accuracy"),
+        "best, with a filter": lambda: best(db, largest, "accuracy", where="lr < 0.01"),
+        **{
+            f"search {text[:36]}": lambda text=text: search(db, text, limit=20)  # type: ignore[misc]
+            for text in SEARCHES
+        },
+    }
+    return [
+        figures.line(name, median_ms(ask), "ms", 200, "the bound itself, ms", 1)
+        for name, ask in asked.items()
+    ]
+
+
+def main() -> None:
+    """Print the lines."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--executions", type=int, default=100_000)
+    parser.add_argument("--directory", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.directory) as directory:
+        root = Path(directory)
+        wanted = {n: bound for n, bound in WANTED.items() if 2 * n <= options.executions}
+        projects = make_site(root / "site", options.executions, list(wanted))
+        kept: list[bool] = []
+        with (
+            open_index(root / "site") as db,
+            closing(bare_copy(root / "site" / "index.db", root / "bare.db")) as bare,
+        ):
+            for project, bound_ms in zip(projects, wanted.values(), strict=True):
+                kept += bench_walk(db, bare, project, bound_ms)
+                kept.append(bench_impact(db, project, bound_ms))
+            kept += bench_searches(db)
+    figures.finish(kept)
+
+
+if __name__ == "__main__":
+    main()
