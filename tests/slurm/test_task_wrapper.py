@@ -15,11 +15,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slurm
 
-LOGS = """
-import cmfd
-with cmfd.start() as ex:
-    ex.metric("x", 1.0)
-"""
 WITH_COMM = """
 from mpi4py import MPI
 import cmfd
@@ -95,30 +90,6 @@ def test_srun_says_the_same_with_and_without(
 
 
 @pytest.mark.slow
-def test_steps_of_a_job_one_after_the_other_and_side_by_side(
-    cluster: Cluster, alice: Account
-) -> None:
-    """All of one run, each an execution."""
-    program = alice.write("logs.py", LOGS)
-    wrapped = f"srun --exact -n2 {CMFD_SRUN}"
-    script = f"""
-    {wrapped} --stage prepare -- sleep 0.2
-    {wrapped} --stage left -- sleep 2 &
-    {wrapped} --stage right -- {sys.executable} {program} &
-    wait
-    """
-    job = alice.submit(script, "-N2", "-n4", env=settings(alice))
-
-    assert alice.wait(job).state == "COMPLETED"
-    assert has_left(cluster, alice)
-    (run,) = merged(alice)
-    found = {item["stage"]: (item["n_ranks"], item["status"]) for item in run["executions"]}
-    assert found == dict.fromkeys(("prepare", "left", "right"), (2, "completed"))
-    roles = [process["role"] for process in run["processes"]]
-    assert (roles.count("wrapper"), roles.count("rank")) == (6, 2)
-
-
-@pytest.mark.slow
 def test_a_job_that_is_cancelled(cluster: Cluster, alice: Account) -> None:
     """Delivers within the time that SLURM gives it."""
     job = alice.submit(
@@ -147,21 +118,6 @@ def test_a_wrapper_that_is_killed(cluster: Cluster, alice: Account) -> None:
     states = {process["rank"]: process["status"] for process in run["processes"]}
     assert states[0] == "lost"
     assert len(states) == 3
-
-
-@pytest.mark.slow
-def test_two_users_on_one_node(cluster: Cluster, alice: Account, bob: Account) -> None:
-    """Each has a run, a site and a daemon of their own."""
-    words = (f"-w{cluster.nodes[0]}", "-n2", CMFD_SRUN, "--", "sleep", "1")
-    tasks = [user.popen("srun", *words, env=settings(user)) for user in (alice, bob)]
-
-    assert [task.wait(60) for task in tasks] == [0, 0]
-    for task in tasks:
-        task.communicate()
-    assert has_left(cluster, alice)
-    assert has_left(cluster, bob)
-    assert [run["run"]["user"] for run in merged(alice)] == ["alice"]
-    assert [run["run"]["user"] for run in merged(bob)] == ["bob"]
 
 
 @pytest.mark.slow

@@ -1,0 +1,161 @@
+"""Jobs of all kinds, each with programs that log and programs that know nothing of cmfd."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.cluster.processes import wait_for
+from support.steps import Steps, facts, logged, parts
+
+if TYPE_CHECKING:
+    from support.cluster import Account, Cluster
+
+pytestmark = pytest.mark.slurm
+
+
+@pytest.fixture
+def steps(alice: Account) -> Steps:
+    """Give a user's steps, and their site."""
+    return Steps(alice, alice.shared / "site")
+
+
+def check_idle(cluster: Cluster) -> None:
+    """Check that SLURM wants to use all nodes, which no job has."""
+    wait_for(lambda: set(cluster.node_states().values()) == {"idle"}, "all nodes are idle")
+
+
+def check_array(cluster: Cluster, steps: Steps, n_tasks: int) -> None:
+    """Run one of which every other task logs, and see that each is a run with all that it said."""
+    script = f"""
+    if ((SLURM_ARRAY_TASK_ID % 2)); then {steps.logs("logs")}; else {steps.does_not("not")}; fi
+    """
+    job = steps.submit(script, f"--array=1-{n_tasks}", "-n1")
+
+    assert steps.user.wait(job, 60 + 4 * n_tasks).state == "COMPLETED"
+    steps.wait_left()
+    runs = {shown["run"]["job"]: shown for shown in steps.merged()}
+    assert set(runs) == {f"{job}_{task}" for task in range(1, n_tasks + 1)}
+    for task in range(1, n_tasks + 1):
+        shown = runs[f"{job}_{task}"]
+        stage = "logs" if task % 2 else "not"
+        assert parts(shown) == {stage: (1, "completed")}
+        assert (shown["run"]["status"], shown["run"]["missing_nodes"]) == ("completed", [])
+        assert steps.values(shown) == (logged(logs=1) if task % 2 else {})
+        assert (facts(shown)["array_job"], facts(shown)["array_task"]) == (int(job), task)
+    check_idle(cluster)
+
+
+def test_an_array(cluster: Cluster, steps: Steps) -> None:
+    """Several tasks are on a node at once, and share a daemon that some end while others begin."""
+    check_array(cluster, steps, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_an_array_of_200(cluster: Cluster, steps: Steps) -> None:
+    """Sixteen at a time."""
+    check_array(cluster, steps, 200)
+
+
+def test_a_heterogeneous_job(cluster: Cluster, steps: Steps) -> None:
+    """Steps of a component, and one over all: one run, which waits for all nodes of it."""
+    script = f"""#!/bin/bash
+#SBATCH -N1 -n1
+#SBATCH hetjob
+#SBATCH -N2 -n2
+{steps.does_not("first", srun="--het-group=0")}
+{steps.logs("second", srun="--het-group=1")}
+{steps.logs("both", srun="--het-group=0,1")}
+"""
+    job = steps.submit(script)
+
+    assert steps.user.wait(job).state == "COMPLETED", steps.user.output(job)
+    steps.wait_left()
+    (shown,) = steps.merged()
+    found = {stage: (1 + (stage == "second") + 2 * (stage == "both"), "completed")
+             for stage in ("first", "second", "both")}  # fmt: skip
+    assert parts(shown) == found
+    assert steps.values(shown) == logged(second=2, both=3)
+    assert (shown["run"]["job"], shown["run"]["missing_nodes"]) == (job, [])
+    assert len({process["host"] for process in shown["processes"]}) == 3
+    check_idle(cluster)
+
+
+@pytest.mark.slow
+def test_steps_one_after_another_and_side_by_side(cluster: Cluster, steps: Steps) -> None:
+    """Each is an execution; of those on the same nodes, one delivers while another logs."""
+    exact = "--exact --overlap -N2 -n2"
+    script = f"""
+    {steps.does_not("before", srun=exact)}
+    {steps.logs("short", srun=exact)} &
+    {steps.logs("long", "long", srun=exact)} &
+    {steps.does_not("not", "not", srun=exact)} &
+    wait
+    {steps.logs("after", srun=exact)}
+    """
+    job = steps.submit(script, "-N2", "-n4")
+    for mark in ("long", "not"):
+        steps.wait_up(mark, 2)
+
+    def short_is_delivered() -> bool:
+        return any(parts(run).get("short") == (2, "completed") for run in steps.merged())
+
+    wait_for(short_is_delivered, "the short step is delivered", every_s=0.5)
+    (meanwhile,) = steps.merged()
+    assert steps.values(meanwhile)["short"] == logged(short=2)["short"]
+    assert meanwhile["run"]["status"] == "running"
+    for mark in ("long", "not"):
+        steps.go_on(mark)
+
+    assert steps.user.wait(job).state == "COMPLETED", steps.user.output(job)
+    steps.wait_left()
+    (shown,) = steps.merged()
+    names = ("before", "short", "long", "not", "after")
+    assert parts(shown) == dict.fromkeys(names, (2, "completed"))
+    assert steps.values(shown) == logged(short=2, long=2, after=2)
+    assert (shown["run"]["status"], shown["run"]["missing_nodes"]) == ("completed", [])
+    check_idle(cluster)
+
+
+def test_two_users_on_one_node(cluster: Cluster, alice: Account, bob: Account) -> None:
+    """At the same time, with jobs of one name: neither sees the other, on the node or at a site."""
+    node = cluster.nodes[0]
+    both = {user.name: Steps(user, user.home / "site") for user in (alice, bob)}
+    jobs = {}
+    for name, steps in both.items():
+        srun = "--exact -n1"
+        script = f"{steps.logs('logs', 'l', srun)} & {steps.does_not('not', 'n', srun)} & wait"
+        jobs[name] = steps.submit(script, f"-w{node}", "-n2", "--job-name=same")
+    for steps in both.values():
+        steps.wait_up("l", 1)
+        steps.wait_up("n", 1)
+    for user, other in ((alice, bob), (bob, alice)):
+        directory = f"/var/tmp/cmfd-{other.uid}"
+        wait_for(cluster.machines[node].path(f"{directory}/daemon.sock").exists, "a daemon runs")
+        for command in (
+            ("ls", directory), ("cat", f"{directory}/daemon.log"), ("touch", f"{directory}/x"),
+        ):  # fmt: skip
+            assert user.run(*command, node=node, check=False).returncode != 0, command
+        text = user.run("cmfd", "status", "--json", node=node).stdout
+        assert directory not in text
+        assert f"/var/tmp/cmfd-{user.uid}" in text
+        done = user.run("cmfd", "status", node=node, check=False, env={"CMFD_NODE_DIR": directory})
+        assert "journals of" not in done.stdout, done
+    for steps in both.values():
+        steps.go_on("l")
+        steps.go_on("n")
+
+    for user, other in ((alice, bob), (bob, alice)):
+        steps = both[user.name]
+        assert user.wait(jobs[user.name]).state == "COMPLETED"
+        steps.wait_left()
+        (shown,) = steps.merged()
+        run = shown["run"]
+        assert (run["user"], run["uid"], run["job"]) == (user.name, user.uid, jobs[user.name])
+        assert parts(shown) == {"logs": (1, "completed"), "not": (1, "completed")}
+        assert steps.values(shown) == logged(logs=1)
+        site = f"--site={steps.site}"
+        assert other.run("cmfd", "runs", site, check=False).returncode != 0
+        assert other.run("cmfd", "merge", site, check=False).returncode != 0
+    check_idle(cluster)
