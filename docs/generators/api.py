@@ -9,6 +9,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import cmfd
+from cmfd.query.site import Site
 from docs.generators.markdown import code, prose, table
 
 if TYPE_CHECKING:
@@ -83,4 +84,14 @@ def _item(title: str, head: str, below: str) -> str:
     return f"{described} (*{kind}*): {said}" if kind else f"{described}: {said}"
 
 
-SECTIONS = {"start": start, "execution": execution, "functions": functions}
+def site() -> str:
+    """Return the reference of `Site`, which answers questions."""
+    methods = [
+        _function(f"Site.{name}", member)
+        for name, member in vars(Site).items()
+        if inspect.isfunction(member) and name[0] != "_"
+    ]
+    return "\n\n".join(["### `Site`", _described(Site), *methods])
+
+
+SECTIONS = {"site": site, "start": start, "execution": execution, "functions": functions}
