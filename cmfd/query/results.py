@@ -198,10 +198,22 @@ class Environment(Result, frozen=True, kw_only=True):
     """As `cmfd.client.environment.capture` made it; empty if it is none that can be read."""
 
 
+class Start(Result, frozen=True, kw_only=True):
+    """Another start of a run's job: before or since it went back into the queue."""
+
+    run: str
+    restart: int
+    began_ns: int | None
+    status: str
+    job_state: str | None
+
+
 class RunDetail(Result, frozen=True, kw_only=True):
     """Everything about a run but its metrics' values."""
 
     run: Run
+    other_starts: list[Start]
+    """Of the same job, earliest first; empty unless that went back into the queue."""
     wall_ns: int | None
     cpu_ns: int
     executions: list[Execution]

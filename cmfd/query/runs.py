@@ -21,6 +21,7 @@ from cmfd.query.results import (
     Process,
     Run,
     RunDetail,
+    Start,
 )
 
 if TYPE_CHECKING:
@@ -86,9 +87,9 @@ def find(db: sqlite3.Connection, name: str) -> int:
     db : sqlite3.Connection
         A site's index.
     name : str
-        ``last``, ``@-1`` (the same), ``@-2`` (the last but one); a job id; the run's id or the
-        beginning of it; its name. A job id goes before the beginning of an id, which goes before
-        a name.
+        ``last``, ``@-1`` (the same), ``@-2`` (the last but one); a job id, which means the last
+        start of that job; the run's id or the beginning of it; its name. A job id goes before the
+        beginning of an id, which goes before a name.
 
     Returns
     -------
@@ -122,7 +123,7 @@ def _candidates(db: sqlite3.Connection, name: str) -> list[dict[str, Any]]:
     except NotFoundError:  # a job id need not be hexadecimal
         low = high = None
     rows = fetch(db, "find_run", name=name, low=low, high=high, limit=_MOST_CANDIDATES + 1)
-    by_job = [row for row in rows if row["is_job"]]
+    by_job = [row for row in rows if row["is_job"] and not row["is_followed"]]
     return by_job or [row for row in rows if row["is_id"]] or rows
 
 
@@ -183,6 +184,7 @@ def detail(db: sqlite3.Connection, run_id: int) -> RunDetail:
     parts, taking_part = executions(db, run_id), processes(db, run_id)
     return RunDetail(
         run=run,
+        other_starts=results(db, "starts", Start, run_id=run_id),
         wall_ns=run.wall_ns,
         cpu_ns=cpu_ns(
             {part.execution: part.parent for part in parts},

@@ -60,6 +60,7 @@ def head_lines(detail: RunDetail) -> Iterator[str]:
         "ended": units.when(run.ended_ns),
         "status": outcome(run),
         "lacks": _lacks(run),
+        "starts": _other_starts(detail),
         "cost": cost_of(detail),
     }
     yield from (f"{key:8} {printable(text)}" for key, text in known.items() if text)
@@ -68,6 +69,18 @@ def head_lines(detail: RunDetail) -> Iterator[str]:
 def _lacks(run: Run) -> str:
     missing = what_is_missing(run)
     return missing and f"{missing} (not everything of these nodes is here yet)"
+
+
+def _other_starts(detail: RunDetail) -> str:
+    """Return which other runs are starts of the same job, and how those ended."""
+    others = detail.other_starts
+    short = units.short_ids([detail.run.run, *(other.run for other in others)])
+    said = (
+        f"{short[other.run]} {'before' if other.restart < detail.run.restart else 'after'} it "
+        f"({other.job_state or other.status})"
+        for other in others
+    )
+    return ", ".join(said)
 
 
 def detail_tables(detail: RunDetail) -> list[Table]:

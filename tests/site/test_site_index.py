@@ -278,6 +278,38 @@ def test_without_an_end_a_run_stands_as_its_worst_process(
     assert (run["wall_s"] is not None) == (execution["wall_s"] is not None) == ended
 
 
+@pytest.mark.parametrize(
+    ("wrappers", "expected"),
+    [
+        (["cancelled", "cancelled"], "cancelled"),
+        (["completed", "completed"], "completed"),
+        (["completed", "failed"], "failed"),
+        (["cancelled", "lost"], "lost"),
+        (["cancelled"], "lost"),
+        (["completed", "running"], "running"),
+    ],
+)
+def test_where_each_rank_has_a_wrapper_those_say_how_it_ended(
+    index: SiteStore, tmp_path: Path, wrappers: list[str], expected: str
+) -> None:
+    """A program that a signal ends says nothing itself."""
+    content = small_run(1)
+    del content["run_end"]
+    ranks = content["process_state"]
+    content["process_state"] = [(*state[:4], "lost", *state[5:]) for state in ranks]
+    for rank, (process, state) in enumerate(zip(content["process"], ranks, strict=True)):
+        if rank < len(wrappers):
+            instance = an_id("wrap", rank)
+            wrapper = (process[0], instance, *process[2:-1], "wrapper")
+            content["process"] = [*content["process"], wrapper]
+            said = (state[0], instance, *state[2:4], wrappers[rank], *state[5:])
+            content["process_state"] = [*content["process_state"], said]
+    absorb(index, tmp_path, content)
+    (execution,) = select(index, "SELECT status FROM executions")
+    (run,) = select(index, "SELECT status FROM runs")
+    assert (execution["status"], run["status"]) == (expected, expected)
+
+
 def test_an_end_says_more_than_the_processes(index: SiteStore, tmp_path: Path) -> None:
     """A wrapper knows that the job was cancelled, whatever its ranks said last."""
     content = small_run(1)

@@ -5,7 +5,8 @@
 -- execution_id reaches the tables' indices. Integers named *_id are local to this file. Sums are
 -- total(): sum() is an error where the numbers of one odd pack are too large.
 
--- Status: what an end says; without one, the worst of the parts, and "running" until all ended.
+-- Status: what an end says; without one, the worst of the parts, and "running" until all ended. A
+-- rank that did not say how it ended is lost, unless each has a wrapper, which has seen how it ended.
 CREATE VIEW executions AS
 SELECT
     e.id AS execution_id,
@@ -20,9 +21,10 @@ SELECT
         SELECT CASE
             WHEN count(*) = 0 THEN 'running'
             WHEN max(s.status = 'failed') THEN 'failed'
-            WHEN max(s.status = 'lost') THEN 'lost'
+            WHEN max(s.status = 'lost' AND p.role = 'wrapper') THEN 'lost'
+            WHEN max(s.status = 'lost') AND total(p.role = 'wrapper') < max(p.size) THEN 'lost'
             WHEN max(s.status = 'cancelled') THEN 'cancelled'
-            WHEN count(s.status) = count(*) AND min(s.status = 'completed') THEN 'completed'
+            WHEN count(s.status) = count(*) AND min(s.status IN ('completed', 'lost')) THEN 'completed'
             ELSE 'running' END
         FROM process AS p LEFT JOIN process_state AS s USING (execution_id, instance)
         -- a forked worker may be killed by its parent as a matter of course
