@@ -19,7 +19,7 @@ from cmfd.store.connection import connect, sql, statements
 from cmfd.store.migrations import SCHEMAS, check
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from cmfd.query.results import Result
@@ -102,7 +102,17 @@ def run_query(db: sqlite3.Connection, query: str, /, **parameters: object) -> sq
     **parameters
         Its named parameters.
     """
-    return db.execute(sql(f"query/{query}"), parameters)
+    return db.execute(sql(f"query/{query}"), bindable(parameters))
+
+
+def bindable(parameters: Mapping[str, object]) -> dict[str, object]:
+    """Return parameters that SQLite takes: a file's name need not be UTF-8, what is stored is."""
+    return {
+        name: value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        if isinstance(value, str)
+        else value
+        for name, value in parameters.items()
+    }
 
 
 def fetch(db: sqlite3.Connection, query: str, /, **parameters: object) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from cmfd import identity
 from cmfd.content.files import hash_path
 from cmfd.errors import NotFoundError
 from cmfd.query import runs
+from cmfd.query.index import bindable
 from cmfd.query.walk import Start
 from cmfd.store.connection import named
 
@@ -172,14 +173,14 @@ def _executions(db: sqlite3.Connection, text: str) -> list[Subject]:
 
 
 def _rows(db: sqlite3.Connection, query: str, **parameters: object) -> list[Any]:
-    limited = {"limit": _MOST_CANDIDATES + 1, **parameters}
+    limited = bindable({"limit": _MOST_CANDIDATES + 1, **parameters})
     return db.execute(named("query/subject")[query], limited).fetchall()
 
 
 def _json(texts: list[str]) -> str:
     import json  # noqa: PLC0415 - one of several ways
 
-    return json.dumps(texts)
+    return json.dumps(texts, ensure_ascii=False)
 
 
 def _as_artifact(row: Any) -> Subject:

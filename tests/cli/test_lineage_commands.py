@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -151,6 +152,15 @@ def test_a_file_is_what_it_holds_now(site: ASite, invoke: Invoke, tmp_path: Path
     error = invoke("lineage", "down", "changed", code=4).stderr
     assert hash_path(tmp_path / "changed").digest in error
     assert digest(0) in error
+
+
+def test_a_name_that_is_no_text_is_a_name(chain: ASite, invoke: Invoke, tmp_path: Path) -> None:
+    """On the disk or not, it is looked for."""
+    del chain
+    odd = os.fsdecode(b"odd \xff")
+    assert "goes by" in invoke("lineage", "up", odd, code=4).stderr
+    (tmp_path / odd).write_text("odd")
+    assert "No execution used" in invoke("lineage", "up", odd, code=4).stderr
 
 
 def test_what_may_be_several_things_is_an_error_that_lists_them(
