@@ -7,6 +7,8 @@ See docs/job-spool.md for places, modes and keys.
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -69,7 +71,9 @@ def read_note(path: Path) -> JobNote:
     OSError
         It cannot be read, or is gone.
     """
-    with path.open("rb") as file:
+    with open(path, "rb", opener=_open_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ConfigError(f"{path} is no file")
         text = file.read(MOST_BYTES).decode("utf-8", "surrogateescape")
     said = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     try:
@@ -80,3 +84,8 @@ def read_note(path: Path) -> JobNote:
         )
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path} does not say which job of whom it is about: {error}") from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file; what is none (a pipe that nobody writes to) keeps nobody waiting."""
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from support.cluster.processes import wait_for
 
+from cmfd.errors import ConfigError
+from cmfd.slurm.spool import read_note
+
 HOOKS = Path(__file__).parents[2] / "slurm" / "hooks"
 NAMES = sorted(path.name for path in HOOKS.iterdir() if not path.suffix)
 JOB = {
@@ -221,3 +224,10 @@ def test_what_no_daemon_takes_does_not_grow_for_ever(node: Node) -> None:
     os.utime(node.node_dir / "jobs" / "alps_4712_0.begin", (now_s - 367 * 86400,) * 2)
     node.run("epilog", SLURM_JOB_ID="5000")
     assert node.jobs() == {"alps_5000_0.end"}
+
+
+def test_a_pipe_in_the_spool_keeps_no_daemon_waiting(tmp_path: Path) -> None:
+    """Nor does anything else there that is no file."""
+    os.mkfifo(tmp_path / "alps_1_0.begin")
+    with pytest.raises(ConfigError, match="no file"):
+        read_note(tmp_path / "alps_1_0.begin")

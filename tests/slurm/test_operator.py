@@ -126,6 +126,9 @@ def test_jobs_run_on_a_node_whose_disk_hangs(operated: Operated) -> None:
     assert alice.output(job) == "done\n"
     operated.root.run("cat", *hanging, node=node)
     wait_for(lambda: not list(operated.path(node, "jobs.new").iterdir()), "what hung is done")
+    other = alice.submit("true", "-w", node)
+    assert alice.wait(other).state == "COMPLETED"
+    operated.wait_delivered(other)  # pipes among what it is told do not keep the service
 
 
 def test_a_queue_that_cannot_be_written_holds_nothing_up(operated: Operated) -> None:
