@@ -94,7 +94,7 @@ class SlurmError(CmfdError):
 
 
 class ContentError(CmfdError):
-    """What is in a file cannot be identified in the way that was asked for; the file is as it was."""
+    """Content cannot be identified in the way that was asked for; it is as it was."""
 
     exit_code = 15
 
