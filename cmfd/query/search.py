@@ -22,6 +22,9 @@ _WINDOW = 5000
 """So many of the latest executions are looked at one by one before all are searched by index."""
 
 
+_WIDER = 8
+"""So many times more are looked at if that promises to be enough."""
+
 _USED = "e.id IN (SELECT id FROM reached_execution UNION ALL SELECT id FROM reached_outer)"
 
 
@@ -91,12 +94,17 @@ def search(db: sqlite3.Connection, where: str = "", *, limit: int = 20) -> list[
 
 def _latest(db: sqlite3.Connection, chosen: Filter, limit: int) -> list[int] | None:
     """Return what is asked for if the latest executions have that much of it."""
-    since = db.execute(_sql("since"), {"offset": _WINDOW}).fetchone()
     sql, parameters = chosen.compiled(by_index=False)
     query = _sql("latest").replace("{condition}", sql)
-    bounds = {"since_ns": since[0] if since else -(2**63), "limit": limit}
-    ids = [row[0] for row in db.execute(query, {**parameters, **bounds})]
-    return ids if since is None or 0 <= limit <= len(ids) else None
+    for window in (_WINDOW, _WINDOW * _WIDER):
+        since = db.execute(_sql("since"), {"offset": window}).fetchone()
+        bounds = {"since_ns": since[0] if since else -(2**63), "limit": limit}
+        ids = [row[0] for row in db.execute(query, {**parameters, **bounds})]
+        if since is None or 0 <= limit <= len(ids):
+            return ids
+        if limit < 0 or len(ids) * _WIDER < limit:  # as many again would not do
+            return None
+    return None
 
 
 def best(  # noqa: PLR0913 - filters, each by name
