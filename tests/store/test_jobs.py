@@ -37,11 +37,13 @@ def store(tmp_path: Path) -> Iterator[NodeStore]:
         yield opened
 
 
-def says(uid: int, run: bytes = RUN, value: str = "", execution: bytes = EXECUTION) -> Journal:
+def says(
+    uid: int, run: bytes = RUN, value: str = "", execution: bytes = EXECUTION, at_ns: int = T0_NS
+) -> Journal:
     """Return the journal of a process of a user, in a run and an execution."""
     journal = Journal(uid.to_bytes(16, "big"), uid=uid)
     journal.events(
-        RunBegin(at_ns=T0_NS, run=run, user=f"u{uid}", name="mine"),
+        RunBegin(at_ns=at_ns, run=run, user=f"u{uid}", name="mine"),
         ExecutionBegin(at_ns=T0_NS, execution=execution, run=run, pipeline="p", stage="s"),
         ProcessBegin(at_ns=T0_NS, execution=execution, host="n1"),
         Series(at_ns=T0_NS, id=1, execution=execution, name="loss"),
@@ -149,13 +151,15 @@ def test_root_s_word_said_again_changes_nothing(store: NodeStore, tmp_path: Path
     assert store.unsealed_runs() == []
 
 
+@pytest.mark.parametrize("lasts_s", [0, 100])
 def test_what_processes_say_of_their_run_counts_more_than_what_root_does(
-    store: NodeStore, tmp_path: Path
+    store: NodeStore, tmp_path: Path, lasts_s: int
 ) -> None:
-    """Root knows neither its name nor its command."""
+    """Root knows neither its name nor its command, and counts in whole seconds."""
+    ended_s = T0_NS // 1_000_000_000 + lasts_s
     tell(store)
-    take(store, says(ALICE))
-    tell(store, structs.replace(NOTE, time_s=NOTE.time_s + 100), ended=True)
+    take(store, says(ALICE, at_ns=T0_NS + 900_000_000))
+    tell(store, structs.replace(NOTE, time_s=ended_s), ended=True)
 
     assert asked(tmp_path, "SELECT name, user FROM run") == [("mine", f"u{ALICE}")]
     facts = asked(tmp_path, "SELECT key, value FROM fact ORDER BY key")
