@@ -207,9 +207,8 @@ class Journals:
         except JournalError as error:
             if _is_young(path):
                 return None  # just being made, perhaps; its lock must not be touched before it is
-            if not _is_stillborn(path, effect.uid):
+            if not _remove_stillborn(path, effect.uid):
                 raise
-            path.unlink(missing_ok=True)
             raise JournalError(f"{path} was never begun") from FileNotFoundError(error)
         if not _lock(journal.fileno()):
             journal.close()
@@ -231,7 +230,7 @@ class Journals:
             return
         try:
             if effect.remove:
-                _remove(reading.journal)
+                _remove(reading.journal.path, reading.journal.fileno())
         except OSError as error:
             # It will be read once more, which changes nothing.
             log.warning("cannot remove journal %s: %s", reading.journal.path, error)
@@ -259,26 +258,29 @@ def _is_young(path: Path) -> bool:
         return False
 
 
-def _is_stillborn(path: Path, uid: int) -> bool:
-    """Tell whether a process died before it had written even its journal's header."""
+def _remove_stillborn(path: Path, uid: int) -> bool:
+    """Remove the journal of a user whose process died before it had written even the header."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        found = path.lstat()
-        if found.st_uid != uid or found.st_size > FILE_HEADER_BYTES:
-            return False
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with closing(os.fdopen(os.open(path, flags), "rb")) as file:
+            found = os.fstat(file.fileno())
+            if found.st_uid != uid or found.st_size > FILE_HEADER_BYTES:
+                return False
+            if not stat.S_ISREG(found.st_mode) or file.read(FILE_HEADER_BYTES).strip(b"\0"):
+                return False
+            _remove(path, file.fileno())
     except OSError:
         return False
-    with closing(os.fdopen(descriptor, "rb")) as file:
-        return not file.read(FILE_HEADER_BYTES).strip(b"\0")
+    return True
 
 
-def _remove(journal: DeadJournal) -> None:
-    """Remove a journal's name if it is still this file's."""
-    directory = os.open(journal.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _remove(path: Path, descriptor: int) -> None:
+    """Remove a name if it is this file's: whose directory it is in may have put others there."""
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        there = os.stat(journal.path.name, dir_fd=directory, follow_symlinks=False)
-        if os.path.samestat(there, os.fstat(journal.fileno())):
-            os.unlink(journal.path.name, dir_fd=directory)
+        there = os.stat(path.name, dir_fd=directory, follow_symlinks=False)
+        if os.path.samestat(there, os.fstat(descriptor)):
+            os.unlink(path.name, dir_fd=directory)
     except FileNotFoundError:
         pass  # its process was faster
     finally:

@@ -326,6 +326,29 @@ def test_a_name_that_became_another_file_s_is_not_removed(world: World) -> None:
     assert os.path.exists(order.journal)  # noqa: PTH110 - a str
 
 
+def test_a_directory_that_became_another_loses_nothing(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user who names a journal, and puts a link where its directory was, has nothing removed."""
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    for directory in (mine, other):
+        directory.mkdir()
+        (directory / "j").touch()
+    os.utime(mine / "j", (0, 0))
+    really_unlink = os.unlink
+
+    def unlink(path: str, *, dir_fd: int | None = None) -> None:
+        mine.rename(tmp_path / "away")
+        mine.symlink_to(other)
+        really_unlink(path, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    world.do(e.ReadJournal(instance(1), str(mine / "j"), UID))
+
+    assert mine.is_symlink()
+    assert (other / "j").exists()
+
+
 def test_a_journal_that_its_process_removed_first_is_no_trouble(world: World) -> None:
     """Nor is one that was never read, nor one in a directory that is gone."""
     order = world.write(a_journal())
