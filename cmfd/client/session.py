@@ -44,6 +44,7 @@ _HASH_S = 30.0
 _DESCRIBE_S = 3.0  # the environment, for a process that ends before it is known
 _OVERTIME_S = 1.0  # to write down what is known by then
 _MAX_GROUPS = 256
+_TRIES = 5
 
 
 class Session:
@@ -118,16 +119,8 @@ class Session:
 
     def _open(self) -> None:
         settings = self.settings
-        directory = _journal_directory(settings)
-        _warn_of_network_storage(directory)
-        self._journal = JournalWriter(
-            directory,
-            self.instance,
-            limit_bytes=settings.journal_limit_bytes,
-            block_bytes=settings.block_bytes,
-            mode=0o640 if settings.system else 0o600,  # a service reads it as the file's group
-            wake=lambda: self._sender.wake() if self._sender else None,
-        )
+        self._journal = self._make_journal()
+        _warn_of_network_storage(self._journal.path.parent)
         sender = Sender(
             self._journal,
             endpoint(settings.node_dir),
@@ -148,6 +141,25 @@ class Session:
             )
         if self.forked:
             _close_when_multiprocessing_ends(self)
+
+    def _make_journal(self) -> JournalWriter:
+        """Make the journal; once more, if the end of another job cleared the directory just now."""
+        settings = self.settings
+        left = _TRIES
+        while True:
+            try:
+                return JournalWriter(
+                    _journal_directory(settings),
+                    self.instance,
+                    limit_bytes=settings.journal_limit_bytes,
+                    block_bytes=settings.block_bytes,
+                    mode=0o640 if settings.system else 0o600,  # a service reads it as the group
+                    wake=lambda: self._sender.wake() if self._sender else None,
+                )
+            except (CmfdError, OSError) as error:  # noqa: PERF203 - it is tried again
+                left -= 1
+                if not left or not isinstance(error.__cause__ or error, FileNotFoundError):
+                    raise
 
     def append(self, record: Record) -> None:
         """Write an event record; it survives a kill once this returns."""

@@ -8,6 +8,7 @@ import logging
 import math
 import multiprocessing
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cmfd.client.execution import Execution
+    from cmfd.config import Settings
 
 Value = tuple[int, float | int]
 
@@ -446,6 +448,28 @@ def test_a_read_only_node_directory_does_no_harm(
     use_everything(cmfd.start("pipe", "stage", name="study", params={"lr": 0.1}))
 
     assert any("node directory" in record.message for record in caplog.records)
+
+
+def test_a_directory_that_is_cleared_at_the_wrong_moment_is_made_again(
+    node: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As it is by the end of another job of the user's on the node."""
+    make = session_module._journal_directory
+    cleared: list[Path] = []
+
+    def make_and_clear(settings: Settings) -> Path:
+        made = make(settings)
+        if not cleared:
+            cleared.append(made)
+            shutil.rmtree(node)
+        return made
+
+    monkeypatch.setattr(session_module, "_journal_directory", make_and_clear)
+    cmfd.start("pipe", "stage").param("lr", 0.1)
+
+    assert cleared
+    assert len(list((node / "journals").glob("*.cmfj"))) == 1
+    assert not caplog.records
 
 
 def test_a_node_directory_that_is_a_file_does_no_harm(
