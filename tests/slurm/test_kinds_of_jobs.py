@@ -85,14 +85,14 @@ def test_a_heterogeneous_job(cluster: Cluster, steps: Steps) -> None:
 @pytest.mark.slow
 def test_steps_one_after_another_and_side_by_side(cluster: Cluster, steps: Steps) -> None:
     """Each is an execution; of those on the same nodes, one delivers while another logs."""
-    exact = "--exact --overlap -N2 -n2"
+    both = "--overlap -N2 -n2"
     script = f"""
-    {steps.does_not("before", srun=exact)}
-    {steps.logs("short", srun=exact)} &
-    {steps.logs("long", "long", srun=exact)} &
-    {steps.does_not("not", "not", srun=exact)} &
+    {steps.does_not("before", srun=both)}
+    {steps.logs("short", srun=both)} &
+    {steps.logs("long", "long", srun=both)} &
+    {steps.does_not("not", "not", srun=both)} &
     wait
-    {steps.logs("after", srun=exact)}
+    {steps.logs("after", srun=both)}
     """
     job = steps.submit(script, "-N2", "-n4")
     for mark in ("long", "not"):
@@ -118,6 +118,7 @@ def test_steps_one_after_another_and_side_by_side(cluster: Cluster, steps: Steps
     check_idle(cluster)
 
 
+@pytest.mark.slow
 def test_two_users_on_one_node(cluster: Cluster, alice: Account, bob: Account) -> None:
     """At the same time, with jobs of one name: neither sees the other, on the node or at a site."""
     node = cluster.nodes[0]

@@ -145,6 +145,8 @@ def wait_for_job(cluster: Cluster, job: str, timeout_s: float) -> JobEnd:
         main = [row for row in rows if "." not in row["JobID"]]
         named = all(row["JobName"] != "allocation" and row["Partition"] for row in main)
         ended = all(row["State"].split()[0] in (*ENDED, "REQUEUED") for row in rows)
+        # Of a job that slurmdbd has missed the state comes first, and how it ended later.
+        ended = ended and all(row["End"] != "Unknown" for row in rows)
         is_settled = rows == before  # a step may come after its job
         return is_settled and bool(main) and named and ended and main[-1]["State"] != "REQUEUED"
 
