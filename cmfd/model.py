@@ -39,12 +39,17 @@ class ArtifactKind(str, Enum):
 
     DATASET = "dataset"
     MODEL = "model"
+    CHECKPOINT = "checkpoint"
     METRICS = "metrics"
     DATASLICE = "dataslice"
     ENVIRONMENT = "environment"
     HDF5_DATASET = "hdf5-dataset"
     LABEL = "label"
     OTHER = "other"
+
+
+INSIDE = "::"
+"""Between the path of a file and the name of what is inside of it."""
 
 
 class Relation(str, Enum):

@@ -42,6 +42,15 @@ SECRET_STARTS = (
 )  # fmt: skip
 MASK = "***"
 
+KINDS = (
+    "dataset", "model", "checkpoint", "metrics", "dataslice", "environment", "hdf5-dataset",
+    "label", "other",
+)  # fmt: skip
+"""As `cmfd.model.ArtifactKind`; a test compares them."""
+
+FIRST = b"0"
+"""What the task of rank 0 leaves in its step's lock; the others, something else."""
+
 FACTS = (
     ("slurm.job_name", "text", "SLURM_JOB_NAME"),
     ("slurm.partition", "text", "SLURM_JOB_PARTITION"),
@@ -116,7 +125,10 @@ class Order:
         self.system, self.autostart = (word == "yes" for word in argv[8:10])
         count = int(argv[10])
         self.params = argv[11 : 11 + count]
-        self.program = argv[11 + count :]
+        argv = argv[11 + count :]
+        count = int(argv[0])
+        self.files = argv[1 : 1 + count]
+        self.program = argv[1 + count :]
         self.run = bytes.fromhex(os.environ["CMFD_RUN"])
         self.execution = bytes.fromhex(os.environ["CMFD_EXECUTION"])
         self.node_dir = os.environ["CMFD_NODE_DIR"]
@@ -142,9 +154,9 @@ def packed(value: object) -> bytes:
     return b"\xda" + struct.pack(">H", len(text)) + text
 
 
-def record(kind: str, at_ns: int, **fields: object) -> bytes:
+def record(tag: str, at_ns: int, **fields: object) -> bytes:
     """Return an event record as it stands in its block."""
-    fields = {"t": kind, "at_ns": at_ns, **fields}
+    fields = {"t": tag, "at_ns": at_ns, **fields}
     words = b"".join(packed(key) + packed(value) for key, value in fields.items())
     payload = b"\xde" + struct.pack(">H", len(fields)) + words
     whole = struct.pack("<II", len(payload), zlib.crc32(payload)) + payload
@@ -167,7 +179,9 @@ def headers(order: Order) -> bytes:
     return headed(head, FILE_HEADER_BYTES) + headed(block, BLOCK_HEADER_BYTES)
 
 
-def first_records(order: Order, rank: int, size: int, local_rank: int) -> bytes:
+def first_records(
+    order: Order, rank: int, size: int, local_rank: int, role: str = "wrapper"
+) -> bytes:
     """Return what every process says first: its run, its execution, itself."""
     environ, at_ns = os.environ, order.began_ns
     cluster, job, restart = job_of(environ)
@@ -185,7 +199,7 @@ def first_records(order: Order, rank: int, size: int, local_rank: int) -> bytes:
     process = record(
         "process", at_ns, execution=order.execution, rank=rank, size=size, local_rank=local_rank,
         host=environ.get("SLURMD_NODENAME") or os.uname().nodename.partition(".")[0],
-        pid=os.getpid(), role="wrapper",
+        pid=os.getpid(), role=role,
     )  # fmt: skip
     return run + execution + process
 
@@ -290,6 +304,47 @@ def params(order: Order) -> bytes:
     return b"".join(said)
 
 
+def touches(order: Order, wanted: str) -> bytes:
+    """Return what the step reads or writes, as it is now; who delivers reads what is in it."""
+    said = []
+    for token, text in enumerate(order.files, 1):
+        direction, _, path = text.partition(":")
+        if direction == wanted:
+            said.append(touch(order, token, direction, named(path)))
+    return b"".join(said)
+
+
+def named(text: str) -> tuple[str, str, str]:
+    """Read ``[KIND:]PATH[::DATA SET]``: kind, path, data set; as `cmfd.client.artifacts.Said`."""
+    if os.path.lexists(text):
+        return "dataset", text, ""
+    kind, colon, rest = text.partition(":")
+    if colon and kind in KINDS and rest and not rest.startswith(":"):
+        if os.path.lexists(rest):
+            return kind, rest, ""
+        return (kind, *named(rest)[1:])
+    path, _, inside = text.partition("::")
+    return ("dataset", path, inside) if path and inside else ("dataset", text, "")
+
+
+def touch(order: Order, token: int, direction: str, what: tuple[str, str, str]) -> bytes:
+    """Return the record of one file or directory, or of a data set inside a file."""
+    kind, path, inside = what
+    absolute = os.path.normpath(os.path.join(working_directory(), path))
+    try:
+        found = os.stat(absolute)
+        size_bytes, mtime_ns = found.st_size, found.st_mtime_ns
+    except OSError:
+        size_bytes, mtime_ns = -1, -1
+    if inside:
+        kind, inside = "hdf5-dataset", "::/" + inside.strip("/")
+    return record(
+        "touch", time.time_ns(), token=token, execution=order.execution, direction=direction,
+        kind=kind, path=path + inside, absolute=absolute + inside, size_bytes=size_bytes,
+        mtime_ns=mtime_ns,
+    )  # fmt: skip
+
+
 # -- the command line, without secrets ----------------------------------------------------------
 
 
@@ -385,14 +440,14 @@ class Task:
                     self._make_directories()
                 self._make_journal()
                 if not order.system:
-                    is_first = self._join_step()
+                    is_first = self._join_step(rank)
                 break
             except FileNotFoundError:  # another step's end cleared the directory just now
                 if not left:
                     raise
         said = headers(order) + first_records(order, rank, size, local_rank)
         if rank == 0:
-            said += params(order)
+            said += params(order) + touches(order, "input")
         if is_first:
             said += facts(order)
         self._write(said)
@@ -419,7 +474,7 @@ class Task:
         if found.st_uid != os.geteuid() or found.st_mode & 0o170022 != 0o040000:
             raise PermissionError(1, "it is not this user's alone")
 
-    def _join_step(self) -> bool:
+    def _join_step(self, rank: int) -> bool:
         """Hold the step's lock on this node; tell whether nobody did so before."""
         key = "".join(c if c.isalnum() else "-" for c in self.order.step or "none")
         path = self.order.node_dir + "/steps/" + self.order.run.hex() + "." + key
@@ -431,7 +486,7 @@ class Task:
             self._step_lock = os.open(path, flags, 0o600)
             is_first = False
         fcntl.flock(self._step_lock, fcntl.LOCK_SH)
-        os.write(self._step_lock, b"+")
+        os.write(self._step_lock, b"+" if rank else FIRST)
         return is_first
 
     def forget(self) -> None:
@@ -472,6 +527,8 @@ class Task:
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
         said = "failed" if status else "completed"
         how = {"signal": number} if number else {"exit_code": code}
+        if self.order.system and rank_of(os.environ)[0] == 0:
+            self._write(touches(self.order, "output"))  # here, nobody knows who is the last
         self._write(
             record(
                 "process-state", time.time_ns(), execution=self.order.execution,
@@ -489,7 +546,10 @@ class Task:
         being ended: then the last task does it after all, if its program was `killed`.
         """
         self.forget()
-        if self._step_lock < 0 or not self.order.deliver or not self._is_last():
+        if self._step_lock < 0 or not self._is_last():
+            return
+        self._tell_of_outputs()
+        if not self.order.deliver:
             return
         by_job = os.environ.get("CMFD_DELIVER")
         if by_job == "job" or (by_job == "job-unless-killed" and not killed):
@@ -507,6 +567,25 @@ class Task:
         if os.waitpid(pid, 0)[1]:
             last = lines[-1] if lines else "cmfd slurm deliver cannot be started"
             warn(last.replace("cmfd: ", "", 1))
+
+    def _tell_of_outputs(self) -> None:
+        """
+        Record what the step has written, where its rank 0 was: once a step, not once a node.
+
+        The journals of its tasks are closed by now, and this is a process of its own.
+        """
+        order = self.order
+        said = touches(order, "output")
+        if not said or FIRST not in os.pread(self._step_lock, 1 << 16, 0):
+            return
+        order.instance, order.began_ns = os.urandom(16), time.time_ns()
+        self._make_journal()
+        state = record(
+            "process-state", time.time_ns(), execution=order.execution, status="completed"
+        )
+        here = first_records(order, *rank_of(os.environ), role="worker")
+        self._write(headers(order) + here + said + state)
+        self.forget()
 
     def _is_last(self) -> bool:
         """Tell whether all tasks of the step on this node have begun, and none is left."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd import identity
 from cmfd.client import start
+from cmfd.client.artifacts import Said
 from cmfd.client.execution import Execution
 from cmfd.client.launch import daemon_runs, ensure_daemon
 from cmfd.client.ranks import rank_from
@@ -92,8 +93,8 @@ class Wrapped:
         )
         self._execution.begin()
         self._execution.params(dict(self.order.params))
-        for path in self.order.inputs:
-            self._execution.input(path)
+        for said in map(Said.of, self.order.inputs):
+            self._execution.input(said.path, said.kind, datasets=said.datasets)
 
     def _plan(self) -> start.Plan:
         environ, order = os.environ, self.order
@@ -156,8 +157,8 @@ class Wrapped:
         """Record how the command ended, and hand over all that was recorded."""
         if self._execution is None or self.plan is None:
             return
-        for path in self.order.outputs:
-            self._execution.output(path)
+        for said in map(Said.of, self.order.outputs):
+            self._execution.output(said.path, said.kind, datasets=said.datasets)
         status = status_of(ended)
         # One of several ranks says how it ended itself, not how all of them did.
         self._execution.close(

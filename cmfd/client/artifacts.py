@@ -9,12 +9,11 @@ library of this one is the program's.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd.client.values import as_json
-from cmfd.model import ArtifactKind, Direction, Relation
+from cmfd.model import INSIDE, ArtifactKind, Direction, Relation
 from cmfd.wire.messages import Hashed, Link, SliceMembers, Touch
 
 if TYPE_CHECKING:
@@ -23,8 +22,36 @@ if TYPE_CHECKING:
     from cmfd.client.execution import Execution
     from cmfd.content.files import Hash
 
-INSIDE = "::"
-"""Between the path of a file and the name of what is inside of it."""
+
+_KINDS = frozenset(kind.value for kind in ArtifactKind)
+
+
+class Said(NamedTuple):
+    """What a command was told to record."""
+
+    path: str
+    kind: str = ArtifactKind.DATASET.value
+    datasets: list[str] | None = None
+
+    @classmethod
+    def of(cls, text: str) -> Said:
+        """
+        Read ``[KIND:]PATH[::DATA SET]``; a file that is called so as a whole is that file.
+
+        Parameters
+        ----------
+        text : str
+            As ``data.csv``, ``model:out/model.bin``, ``hits.h5::/train/x``.
+        """
+        if os.path.lexists(text):
+            return cls(text)
+        kind, colon, rest = text.partition(":")
+        if colon and kind in _KINDS and rest and not rest.startswith(":"):
+            return cls(rest, kind) if os.path.lexists(rest) else cls.of(rest)._replace(kind=kind)
+        path, inside, name = text.partition(INSIDE)
+        if inside and path and name:
+            return cls(path, datasets=[name])
+        return cls(text)
 
 
 class Place(NamedTuple):
@@ -172,11 +199,12 @@ def _identity(execution: Execution, place: Place, digest: str = "full") -> Hash:
 def _whole(execution: Execution, place: Place) -> Hash:
     """Identify a file, or a data set inside of one."""
     from cmfd.content.files import Hash  # noqa: PLC0415 - as above
+    from cmfd.content.inside import datasets_in  # noqa: PLC0415 - as above
 
     path, inside, name = place.absolute.partition(INSIDE)
     if not inside:
         return _identity(execution, place)
-    found = _datasets_in(path, [name])
+    found = datasets_in(path, [name])
     if isinstance(found, str):
         return Hash(problem=found)
     return Hash(found[0]["digest"], "", found[0]["size_bytes"])
@@ -196,8 +224,9 @@ def _touch_datasets(
 
     def finish() -> None:
         from cmfd.content.files import Hash  # noqa: PLC0415 - off the caller's path
+        from cmfd.content.inside import datasets_in  # noqa: PLC0415 - as above
 
-        found = _datasets_in(place.absolute, names)
+        found = datasets_in(place.absolute, names)
         if place.is_changed:
             found = f"it was changed before it was read: {place.absolute}"
         if isinstance(found, str):
@@ -213,30 +242,6 @@ def _touch_datasets(
             _link(execution, whole.digest, item["digest"], item["name"])
 
     execution.session.hashing.submit(finish)
-
-
-def _datasets_in(path: str, names: Sequence[str]) -> list[dict[str, Any]] | str:
-    """Have data sets identified by another process; or return why they cannot be."""
-    import json  # noqa: PLC0415 - off the caller's path
-    import subprocess  # noqa: PLC0415 - as above
-
-    # The program's own preloads, and its MPI launch, are none of that process's business.
-    environ = {
-        key: value for key, value in os.environ.items()
-        if not key.startswith(("LD_PRELOAD", "OMPI_", "PMIX_", "PMI_", "SLURM_"))
-    }  # fmt: skip
-    command = [sys.executable, "-m", "cmfd.content.hdf5", path, *names]
-    try:
-        done = subprocess.run(  # noqa: S603 - our own module
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environ,
-            check=False,
-        )  # fmt: skip
-    except OSError as error:
-        return f"data sets cannot be read: {error}"
-    if done.returncode:
-        return done.stderr.strip().rpartition("\n")[2] or f"exit code {done.returncode}"
-    found: list[dict[str, Any]] = json.loads(done.stdout)
-    return found
 
 
 def _size_and_time(path: str) -> tuple[int, int]:

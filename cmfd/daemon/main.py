@@ -156,6 +156,7 @@ def _serve(settings: Settings, idle_s: float | None, lock: Lock, cleanup: ExitSt
         cluster=_cluster(),
         node=slurm.node_name(),
         wake=alarm.ring,
+        known=None if settings.system else settings.own_journal_dir / "hashes",
     )
     worker.sites = _sites(settings)
     performer = Performer(settings, socket, store, worker, watch, lock)

@@ -7,6 +7,7 @@ file system holds up this thread, and nothing else.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from queue import SimpleQueue
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from cmfd.content.again import Found
     from cmfd.daemon.effects import Seal
     from cmfd.daemon.sites import Sites
-    from cmfd.store.interpret import SealedPack
+    from cmfd.store.interpret import SealedPack, Unread
 
 
 class Worker:
@@ -36,6 +38,9 @@ class Worker:
         For the packs' labels.
     wake : callable
         Called when a result is there.
+    known : Path, optional
+        Where known content is remembered. Without it, content is not read: a service for all users
+        reads nobody's files.
 
     Attributes
     ----------
@@ -43,14 +48,16 @@ class Worker:
         Where a service for all users publishes; may be replaced at any time.
     """
 
-    def __init__(
-        self, node_db: Path, outbox: Path, *, cluster: str, node: str, wake: Callable[[], object]
-    ) -> None:
+    def __init__(  # noqa: PLR0913 - what a pack says, and where things are
+        self, node_db: Path, outbox: Path, *, cluster: str, node: str,
+        wake: Callable[[], object], known: Path | None = None,
+    ) -> None:  # fmt: skip
         self._node_db = node_db
         self._outbox = outbox
         self._cluster = cluster
         self._node = node
         self._wake = wake
+        self._known = known
         self.sites: Sites | None = None
         self._orders: SimpleQueue[Seal] = SimpleQueue()
         self._results: SimpleQueue[Published | PublishFailed] = SimpleQueue()
@@ -97,12 +104,29 @@ class Worker:
                 node=self._node,
                 job_over=effect.job_over,
                 apart=effect.apart,
+                found=self._read_again(effect.run) if effect.final else None,
             )
         if job.sealed is not None:
             if effect.owner is not None and self.sites is not None:
                 job.site = self.sites.place(effect.owner)
             job.published = publish(job.sealed.path, job.site)
             job.sealed.path.unlink(missing_ok=True)
+
+    def _read_again(self, run: bytes) -> dict[Unread, Found]:
+        """Read what processes named that were killed before they had read it themselves."""
+        if self._known is None:
+            return {}
+        from cmfd.content.again import Left, read_again  # noqa: PLC0415 - as above
+        from cmfd.store.interpret import unread  # noqa: PLC0415 - as above
+
+        left = {one: one.touch for one in unread(self._node_db, run, os.geteuid())}
+        places = [
+            Left(one, touch.absolute, touch.size_bytes, touch.mtime_ns, touch.at_ns)
+            for one, touch in left.items()
+            if touch.mtime_ns >= 0
+        ]
+        found = read_again(places, self._known)
+        return {one: found[one] for one in left if one in found}
 
 
 class _Job:

@@ -130,7 +130,8 @@ def directives(text: str) -> list[str]:
     """
     Return the words of a script's `#CMFD` lines.
 
-    As of `#SBATCH` lines, only those before the first command count.
+    As of `#SBATCH` lines, only those before the first command count. ``input=data.csv`` is short
+    for ``--input=data.csv``.
 
     Raises
     ------
@@ -143,12 +144,23 @@ def directives(text: str) -> list[str]:
         if name != DIRECTIVE:
             continue
         try:
-            words += shlex.split(rest, comments=True)
+            words += _as_options(shlex.split(rest, comments=True))
         except ValueError as error:
             raise ConfigError(
                 f"{line!r} cannot be read: {error}. Nothing was submitted."
             ) from error
     return words
+
+
+def _as_options(words: list[str]) -> list[str]:
+    """Put dashes before ``key=value``, but where it is the value of an option."""
+    before = ["", *words]
+    return [
+        word
+        if word.startswith("-") or (last.startswith("-") and "=" not in last) or "=" not in word
+        else f"--{word}"
+        for last, word in zip(before, words, strict=False)
+    ]
 
 
 def is_script(text: str) -> bool:

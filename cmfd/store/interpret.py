@@ -16,15 +16,17 @@ import secrets
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from cmfd import __version__
 from cmfd.errors import NotFoundError, StoreError
 from cmfd.identity import uuid5
+from cmfd.model import Relation
 from cmfd.store.columns import Points, encode
 from cmfd.store.connection import atomic, connect, named
 from cmfd.store.content import tables, upsert
@@ -38,6 +40,8 @@ from cmfd.wire.messages import Hashed, Touch, decode_record
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from cmfd.content.again import Found
 
 _IDENTITIES = frozenset(("run", "execution", "parent", "subject"))
 """Columns that hold ids of runs and executions."""
@@ -86,6 +90,7 @@ def seal(  # noqa: PLR0913 - what the pack says of itself
     whole: bool = True,
     job_over: bool = False,
     apart: int | None = None,
+    found: Mapping[Unread, Found] | None = None,
 ) -> SealedPack | None:
     """
     Make a pack of what is new of a run.
@@ -113,6 +118,8 @@ def seal(  # noqa: PLR0913 - what the pack says of itself
     apart : int, optional
         A user who has no right to the run's id, which another may get: his is published under
         ids of its own, the same on all nodes.
+    found : mapping, optional
+        What became of `unread`.
 
     Returns
     -------
@@ -136,7 +143,7 @@ def seal(  # noqa: PLR0913 - what the pack says of itself
         out_dir.mkdir(parents=True, exist_ok=True)
         try:
             with closing(_new_pack(partial, node_db_path)) as db, atomic(db):
-                upto = _fill(db, run, label, final=final)
+                upto = _fill(db, run, label, final=final, found=found or {})
                 if whole:
                     db.execute(named("node/seal")["deliver"], delivery)
                 if apart is not None:
@@ -169,8 +176,9 @@ def _new_pack(path: Path, node_db_path: Path) -> sqlite3.Connection:
 
 
 def _fill(
-    db: sqlite3.Connection, run: bytes, label: tuple[object, ...], *, final: bool
-) -> int | None:
+    db: sqlite3.Connection, run: bytes, label: tuple[object, ...], *, final: bool,
+    found: Mapping[Unread, Found],
+) -> int | None:  # fmt: skip
     """Fill a pack; return the commit up to which it goes, or nothing if nothing is new."""
     queries = named("node/seal")
     standing = db.execute(queries["standing"], {"run": run}).fetchone()
@@ -183,7 +191,7 @@ def _fill(
         if name.startswith("copy_"):
             db.execute(query, {"run": run})
     if final:
-        _add_touches(db)
+        _add_touches(db, found)
     _add_chunks(db, sealed_seq)
     db.execute(queries["label"], label)
     return int(upto)
@@ -202,15 +210,51 @@ def _set_apart(db: sqlite3.Connection, uid: int) -> None:
                 db.execute(f"UPDATE main.{table} SET {column} = apart({column})")  # noqa: S608 - names
 
 
-def _add_touches(db: sqlite3.Connection) -> None:
-    """Make events of files that nobody has read."""
+def _add_touches(db: sqlite3.Connection, found: Mapping[Unread, Found]) -> None:
+    """Make events of files that no process read which named them."""
     for instance, uid, host, record, rank in db.execute(named("node/seal")["touches"]).fetchall():
-        touch = decode_record(record)
-        assert isinstance(touch, Touch), "only touches name an execution"
-        unread = Hashed(at_ns=touch.at_ns, token=touch.token, digest="", problem=NOT_HASHED)
-        artifact, event = artifact_and_event(Source(instance, uid, host), touch, unread, rank)
+        touch = _touch(record)
+        read = found.get(Unread(instance, touch))
+        hashed = Hashed(at_ns=touch.at_ns, token=touch.token, digest="", problem=NOT_HASHED)
+        if read is not None:
+            hashed = replace(hashed, **read.hash._asdict())
+        artifact, event = artifact_and_event(Source(instance, uid, host), touch, hashed, rank)
         db.execute(upsert("artifact"), artifact)
         db.execute(upsert("event"), event)
+        for whole, part, name in read.links if read else ():
+            link = (whole, Relation.CONTAINS.value, part, name, touch.at_ns, instance)
+            db.execute(upsert("link"), link)
+
+
+def _touch(record: bytes) -> Touch:
+    touch = decode_record(record)
+    assert isinstance(touch, Touch), "only touches name an execution"
+    return touch
+
+
+class Unread(NamedTuple):
+    """Content that a process named, and died before it had read it."""
+
+    instance: bytes
+    touch: Touch
+
+
+def unread(node_db_path: Path, run: bytes, uid: int) -> list[Unread]:
+    """
+    Return what processes that ended have named and not read.
+
+    Parameters
+    ----------
+    node_db_path : Path
+        The node store.
+    run : bytes
+        What they took part in.
+    uid : int
+        Only this user's.
+    """
+    with closing(connect(node_db_path, readonly=True)) as db:
+        rows = db.execute(named("node/queries")["unread"], {"run": run, "uid": uid}).fetchall()
+    return [Unread(instance, _touch(record)) for instance, record in rows]
 
 
 def _add_chunks(db: sqlite3.Connection, sealed_seq: int) -> None:

@@ -69,6 +69,19 @@ def test_directives_stand_before_the_first_command() -> None:
         job.directives("#!/bin/sh\n#CMFD --name 'a\n")
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("input=data/raw output='out dir'", ["--input=data/raw", "--output=out dir"]),
+        ("param=lr=0.1 --param input=3", ["--param=lr=0.1", "--param", "input=3"]),
+        ("--param=a=1 name=b", ["--param=a=1", "--name=b"]),
+    ],
+)
+def test_directives_may_do_without_dashes(line: str, words: list[str]) -> None:
+    """As people write them; the value of an option is none."""
+    assert job.directives(f"#!/bin/sh\n#CMFD {line}\n") == words
+
+
 @pytest.mark.parametrize("text", ["", "echo no first line\n", "\x7fELF\0", "#!\n"])
 def test_what_is_no_script_is_left_to_sbatch(text: str) -> None:
     """It says so itself."""

@@ -47,9 +47,9 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> None:
     recorded; when it ends, all nodes of the job publish what they have, and it is merged.
 
     Lines of the script that begin with #CMFD, before its first command, hold options of `cmfd run`:
-    --pipeline, --stage, --name, --site, --param, --input, --output. CMFD_PIPELINE, CMFD_STAGE and
-    CMFD_SITE say the same for what they do not mention. Without a site, it is the one that belongs
-    to the working directory.
+    --pipeline, --stage, --name, --site, --param, --input, --output and the others; input=data.csv
+    is as good as --input data.csv. CMFD_PIPELINE, CMFD_STAGE and CMFD_SITE say the same for what
+    they do not mention. Without a site, it is the one that belongs to the working directory.
     """
     sbatch = find("sbatch")
     if sbatch is None:

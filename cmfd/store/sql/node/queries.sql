@@ -111,6 +111,13 @@ INSERT INTO touch (instance, token, execution, record) VALUES (?, ?, ?, ?);
 -- name: forget_touch
 DELETE FROM touch WHERE instance = ? AND token = ?;
 
+-- name: unread
+SELECT t.instance, t.record
+FROM touch AS t JOIN instance AS i USING (instance)
+WHERE t.execution IN (SELECT execution FROM execution WHERE run = :run)
+  AND i.uid = :uid AND i.ended_ns IS NOT NULL
+ORDER BY t.instance, t.token;
+
 -- name: add_part
 INSERT OR IGNORE INTO part (instance, token, part, total, data) VALUES (?, ?, ?, ?, ?);
 

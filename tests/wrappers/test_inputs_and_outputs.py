@@ -1,0 +1,113 @@
+"""What `cmfd-srun` is told that a step reads and writes: once a step, read as it is delivered."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.tasks import CMFD, CMFD_SRUN, STEP, WRAPPERS, Step
+
+from cmfd.client.artifacts import Said
+from cmfd.content.files import hash_path
+from cmfd.merge.batch import merge_site
+from cmfd.model import ArtifactKind
+from cmfd.query.index import open_index
+from cmfd.wire.messages import Touch
+
+sys.path.insert(0, str(WRAPPERS))
+import cmfd_task  # type: ignore[import-not-found,unused-ignore]
+
+EVENTS = "SELECT direction, kind, path, digest, problem FROM events ORDER BY direction, path"
+
+
+@pytest.fixture
+def step(tmp_path: Path) -> Step:
+    """Give a step of two tasks on one node, the last of which delivers."""
+    here = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_TASKS_PER_NODE": "2", "SLURM_NODEID": "0"}
+    return Step(tmp_path, here, delivers=True)
+
+
+def start(
+    step: Step, rank: int, *command: str, options: tuple[str, ...]
+) -> subprocess.Popen[bytes]:
+    environ = step.variables({"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)})
+    return subprocess.Popen([CMFD_SRUN, *options, "--", *command], cwd=step.cwd, env=environ)
+
+
+def events(step: Step) -> list[tuple[Any, ...]]:
+    merge_site(step.site)
+    with open_index(step.site) as db:
+        return db.execute(EVENTS).fetchall()
+
+
+def test_a_step_has_its_inputs_and_outputs_once(step: Step) -> None:
+    """Of two tasks, rank 0 ends first; what the other one writes is seen all the same."""
+    raw, out = step.cwd / "raw", step.cwd / "out"
+    for path in (raw, out):
+        path.mkdir()
+    (raw / "a").write_text("1")
+    options = ("-i", "raw", "--output", "model:out", "--output=out/none")
+    wait = "until [ -e ended ]; do sleep 0.02; done; echo 2 >out/late"
+    with start(step, 1, "sh", "-c", wait, options=options) as other:
+        assert start(step, 0, "sh", "-c", "echo 1 >out/early", options=options).wait() == 0
+        (step.cwd / "ended").touch()
+        assert other.wait() == 0
+
+    read, written, missing = events(step)
+    assert read == ("input", "dataset", "raw", hash_path(raw).digest, "")
+    assert written == ("output", "model", "out", hash_path(out).digest, "")
+    assert missing[:3] == ("output", "dataset", "out/none")
+    assert missing[4] == "not hashed"
+
+
+def test_a_killed_wrapper_has_named_its_inputs(step: Step) -> None:
+    """Nobody hears of how it ended; the daemon reads what it named."""
+    (step.cwd / "data").write_text("1")
+    environ = {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_TASKS_PER_NODE": "1"}
+    step.environ.update(environ)
+    task = start(
+        step, 0, "sh", "-c", "until [ -e go ]; do sleep 0.02; done", options=("-i", "data")
+    )
+    try:
+        journal = _eventually(step)
+    finally:
+        task.kill()
+        task.wait()
+        (step.cwd / "go").touch()
+    assert journal
+    subprocess.run([CMFD, "slurm", "deliver"], env=step.variables(STEP | environ), check=True)
+
+    (found,) = events(step)
+    assert found == ("input", "dataset", "data", hash_path(step.cwd / "data").digest, "")
+
+
+def _eventually(step: Step) -> bool:
+    from support.wrapper import eventually
+
+    def has_touched() -> bool:
+        return bool(step.journals) and any(isinstance(one, Touch) for one in step.records())
+
+    return bool(eventually(has_touched, "the touch of an input"))
+
+
+def test_kinds_are_those_of_the_model() -> None:
+    """The wrapper imports nothing of the package."""
+    assert sorted(cmfd_task.KINDS) == sorted(kind.value for kind in ArtifactKind)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["data", "model:m.bin", "other:", "x:y", "h.h5::/train/x", "model::a", "::a", "a::", "m:o::d",
+     "model:h.h5::x", "real:thing", "model:model:x"],
+)  # fmt: skip
+def test_words_are_read_as_cmfd_run_reads_them(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kind, path, data set."""
+    monkeypatch.chdir(tmp_path)
+    Path("real:thing").touch()
+    said = Said.of(text)
+    assert cmfd_task.named(text) == (said.kind, said.path, *(said.datasets or [""]))
