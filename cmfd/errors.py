@@ -109,3 +109,9 @@ class NotSeenError(CmfdError):
     """No execution did exactly this before."""
 
     exit_code = 17
+
+
+class DvcError(CmfdError):
+    """A command of DVC failed, or one of its files cannot be read; what was recorded is kept."""
+
+    exit_code = 18

@@ -167,6 +167,7 @@ def _end(execution: Execution, token: int, found: Hash) -> None:
         Hashed(
             at_ns=time.time_ns(), token=token, digest=found.digest, strong=found.strong,
             size_bytes=found.size_bytes, n_files=found.n_files, problem=found.problem,
+            properties=found.properties,
         )
     )  # fmt: skip
 

@@ -95,6 +95,51 @@ def describe_code(directory: str, deadline: Deadline) -> dict[str, Any]:
     return code
 
 
+def last_change(path: str, deadline: Deadline) -> dict[str, str | None]:
+    """
+    Tell which commit a file is as it is since.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    deadline : Deadline
+        At which git is ended if it has not answered.
+
+    Returns
+    -------
+    dict
+        ``commit`` (None if the file has changes that are not committed), ``time`` (seconds since
+        1970, as text) and ``remote`` of the repository (without credentials). Empty outside of
+        repositories.
+
+    Raises
+    ------
+    GitError, TimeoutError, OSError
+        git says no, takes too long, or is not installed.
+    """
+    directory, name = os.path.split(path)
+    try:
+        branch = _git(directory, "branch", "--show-current", deadline=deadline).strip()
+    except GitError as error:
+        if "not a git repository" in str(error):
+            return {}
+        raise
+    literal = f":(literal){name}"
+    changed = _git(directory, "status", "--porcelain", "--", literal, deadline=deadline)
+    commit = seconds = None
+    if not changed:
+        try:
+            told = _git(directory, "log", "-1", "--format=%H %ct", "--", literal, deadline=deadline)
+        except GitError:  # no commit yet
+            told = ""
+        commit, _, seconds = told.strip().partition(" ")
+    return {
+        "commit": commit or None, "time": seconds or None,
+        "remote": _remote(directory, branch, deadline),
+    }  # fmt: skip
+
+
 def _changes(top: str, commit: str | None, status: list[str], deadline: Deadline) -> dict[str, Any]:
     """Digest what differs from the commit, so that equal states are seen to be equal."""
     from hashlib import sha256  # noqa: PLC0415 - keeps `import cmfd` short

@@ -6,6 +6,9 @@ modification and of change, of a file or of every file and directory below a dir
 file for each state remembers the `Hash`, and is locked while somebody finds it out: of many ranks
 that name one input, one reads it, and the others wait for its word.
 
+What DVC tracks is not read at all where DVC's own rule says that it holds what DVC's files say
+(`cmfd.content.tracking`); its state includes theirs, and that of the git repository.
+
 A state is not trusted as long as the content might be changed again within the same tick of the
 file system's clock (git calls such files racy): then only those who waited meanwhile believe it.
 """
@@ -18,16 +21,23 @@ import os
 import stat
 import time
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from cmfd.content.files import Hash, hash_path, states_below
+from cmfd.content.tracking import Tracking, ask, tracking_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RACY_NS = 2_000_000_000
 """Content that changed less than this before it was read may change within the same tick."""
 
 WORTH_BYTES = 1 << 16
 """A smaller file is read faster than its state is looked up."""
+
+_MOST_BYTES = 1 << 16
 
 KEPT_S = 30 * 86400
 """How long a state that nobody asks for is remembered."""
@@ -58,32 +68,47 @@ def identify(path: str | os.PathLike[str], directory: str | os.PathLike[str] | N
         be used costs what it would have spared, and nothing else.
     """
     named = os.fspath(path)
+    tracking = tracking_of(named)
     if directory is None:
-        return hash_path(named)
+        return _found(named, tracking)
     try:
-        key, changed_ns = _state(named)
+        key, changed_ns = _state(named, tracking)
         if not key:
             return hash_path(named)
         descriptor = _open(os.fspath(directory), key)
     except OSError:  # of the path: hashing says which; of the directory: nobody needs it
-        return hash_path(named)
+        return _found(named, tracking)
     try:
-        return _remembered(descriptor, named, key, changed_ns)
+        return _remembered(descriptor, named, key, changed_ns, tracking)
     except OSError:
-        return hash_path(named)
+        return _found(named, tracking)
     finally:
         os.close(descriptor)
 
 
-def _remembered(descriptor: int, path: str, key: str, changed_ns: int) -> Hash:
+def _found(path: str, tracking: Tracking | None) -> Hash:
+    """Find out what a path holds: from DVC where that is certain, else by reading it."""
+    if tracking is None:
+        return hash_path(path)
+    known, unchanged = ask(tracking, path)
+    if unchanged:
+        return known
+    found = hash_path(path)
+    same = found.digest and found.digest == known.digest
+    return found._replace(properties=known.properties) if same else found
+
+
+def _remembered(
+    descriptor: int, path: str, key: str, changed_ns: int, tracking: Tracking | None
+) -> Hash:
     """Return what the entry says, or fill it in; who comes meanwhile waits."""
     waited = _lock(descriptor)
     entry = _read(descriptor)
     if entry is not None and (waited or not entry.racy):
         return entry.found
     began_ns = time.time_ns()
-    found = hash_path(path)
-    if not found.problem and _state(path)[0] == key:
+    found = _found(path, tracking)
+    if not found.problem and _state(path, tracking)[0] == key:
         racy = began_ns - changed_ns < RACY_NS
         data = msgspec.json.encode(_Entry(found, racy)) + b"\n"
         os.ftruncate(descriptor, 0)
@@ -103,7 +128,7 @@ def _lock(descriptor: int) -> bool:
 
 def _read(descriptor: int) -> _Entry | None:
     """Return what an entry says; nothing of one that a killed process left half."""
-    data = os.pread(descriptor, 4096, 0)
+    data = os.pread(descriptor, _MOST_BYTES, 0)
     with suppress(msgspec.MsgspecError):
         if data.endswith(b"\n"):
             return msgspec.json.decode(data, type=_Entry)
@@ -118,23 +143,32 @@ def _open(directory: str, key: str) -> int:
     return descriptor
 
 
-def _state(path: str) -> tuple[str, int]:
+def _state(path: str, tracking: Tracking | None) -> tuple[str, int]:
     """Return a name for the state of a path, or none where that is not worth it, and its age."""
     found = os.stat(path)  # noqa: PTH116 - as above
     digest = hashlib.sha256()
     changed_ns = 0
     if stat.S_ISDIR(found.st_mode):
         states = states_below(path.rstrip("/") or "/")
-    elif found.st_size < WORTH_BYTES:
+    elif found.st_size < WORTH_BYTES and tracking is None:
         return "", 0
     else:
         states = [("", found)]
+    if tracking is not None:
+        states = [*states, *_states(tracking.watched)]
     for name, at in states:
         marks = (at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
         digest.update(f"{len(name)}:{name}".encode("utf-8", "surrogateescape"))
         digest.update(" ".join(map(str, marks)).encode())
         changed_ns = max(changed_ns, at.st_mtime_ns, at.st_ctime_ns)
     return digest.hexdigest()[:32], changed_ns
+
+
+def _states(paths: list[str]) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield the states of those of the paths that are there."""
+    for path in paths:
+        with suppress(OSError):
+            yield path, os.stat(path)  # noqa: PTH116 - as above
 
 
 def forget(directory: str | os.PathLike[str], older_than_s: float = KEPT_S) -> int:

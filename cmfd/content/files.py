@@ -38,6 +38,8 @@ class Hash(NamedTuple):
     n_files: int = 1
     problem: str = ""
     """Why there are no digests: it cannot be read, or changed while it was."""
+    properties: str = ""
+    """What else is known of it, a JSON object: where DVC has it from; or empty."""
 
 
 class _ChangedError(OSError):
@@ -100,8 +102,8 @@ def _hash_directory(root: str) -> Hash:
         if _stamp(directory) != stamp:  # a file came or went
             raise _ChangedError(directory)
     names = sorted(files)
-    md5 = _listing_digest("md5", [(name, files[name].md5) for name in names])
-    sha256 = _listing_digest("sha256", [(name, files[name].sha256) for name in names])
+    md5 = listing_digest("md5", [(name, files[name].md5) for name in names])
+    sha256 = listing_digest("sha256", [(name, files[name].sha256) for name in names])
     size_bytes = sum(file.size_bytes for file in files.values())
     return Hash(f"md5:{md5}.dir", f"sha256:{sha256}", size_bytes, len(files))
 
@@ -153,12 +155,13 @@ def _is_ignored(directory: os.DirEntry[str]) -> bool:
     return directory.name in _IGNORED_DIRECTORIES or os.path.lexists(f"{directory.path}/.dvc")
 
 
-def _listing_digest(algorithm: str, digests: list[tuple[str, str]]) -> Any:
-    """Digest DVC's listing of a directory, with the members' digests by `algorithm`."""
+def listing_digest(algorithm: str, digests: list[tuple[str, str]]) -> str:
+    """Digest DVC's listing of a directory: sorted names with the digests by `algorithm`."""
     import json  # noqa: PLC0415 - keeps `import cmfd` short
 
     listing = [{algorithm: digest, "relpath": name} for name, digest in digests]
-    return _hasher(algorithm, json.dumps(listing, sort_keys=True).encode("ascii")).hexdigest()
+    document = json.dumps(listing, sort_keys=True).encode("ascii")
+    return str(_hasher(algorithm, document).hexdigest())
 
 
 def _hasher(algorithm: str, data: bytes = b"") -> Any:

@@ -7,10 +7,9 @@ The HDF5 library of this process, if it has one, is the program's.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
+
+from cmfd.content.process import run_module
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,17 +31,8 @@ def datasets_in(path: str, names: Sequence[str]) -> list[dict[str, Any]] | str:
     list of dict, or str
         As `cmfd.content.hdf5` prints it, one for each name; or why they cannot be read.
     """
-    # The program's own preloads, and its MPI launch, are none of that process's business.
-    environ = {
-        key: value for key, value in os.environ.items()
-        if not key.startswith(("LD_PRELOAD", "OMPI_", "PMIX_", "PMI_", "SLURM_"))
-    }  # fmt: skip
-    command = [sys.executable, "-m", "cmfd.content.hdf5", path, *names]
     try:
-        done = subprocess.run(  # noqa: S603 - our own module
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environ,
-            check=False,
-        )  # fmt: skip
+        done = run_module("cmfd.content.hdf5", path, *names)
     except OSError as error:
         return f"data sets cannot be read: {error}"
     if done.returncode:

@@ -6,6 +6,8 @@ import hashlib
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from cmfd.errors import CmfdError
 from cmfd.model import Scalar, ValueType
 
@@ -85,6 +87,17 @@ def artifact_and_event(
     artifact = (digest, strong, size_bytes, hashed.n_files)
     event = (
         touch.execution, touch.direction, digest, touch.path, touch.at_ns, source.instance,
-        touch.kind, source.host, touch.absolute, rank, touch.properties, hashed.problem,
+        touch.kind, source.host, touch.absolute, rank, _properties(touch, hashed), hashed.problem,
     )  # fmt: skip
     return artifact, event
+
+
+def _properties(touch: Touch, hashed: Hashed) -> str:
+    """Return what a user said of content and what was learned of it, as one object."""
+    if not (touch.properties and hashed.properties):
+        return touch.properties or hashed.properties
+    try:
+        learned, said = map(msgspec.json.decode, (hashed.properties, touch.properties))
+        return msgspec.json.encode({**learned, **said}).decode()
+    except (ValueError, TypeError):  # no objects; msgspec's errors are ValueErrors
+        return touch.properties

@@ -170,6 +170,8 @@ class Hashed(Record, frozen=True, kw_only=True, omit_defaults=True, tag="hashed"
     n_files: int = 1
     problem: str = ""
     """Why there is no digest (file gone, changed while read, ...), or empty."""
+    properties: str = ""
+    """What was learned of it besides, a JSON object, or empty; what the touch says comes first."""
 
 
 class Link(Record, frozen=True, kw_only=True, omit_defaults=True, tag="link"):
