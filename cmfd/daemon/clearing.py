@@ -14,7 +14,9 @@ from cmfd.store.connection import connect, named
 if TYPE_CHECKING:
     from pathlib import Path
 
-_DIRECTORIES = ("journals", "steps")
+_JOURNALS, _STEPS = "journals", "steps"
+_HASHES = "hashes"
+"""Beside journals: what is remembered of files, which is found out again if need be."""
 _REST = (
     *(f"node.db{end}" for end in ("", "-wal", "-shm")), "packs-tmp", "python",
     "daemon.log", "daemon.log.1", "deliver.lock", LOCK_NAME,
@@ -38,7 +40,10 @@ def clear(node_dir: Path) -> None:
             with closing(connect(node_dir / "node.db", readonly=True)) as db:
                 if db.execute(named("node/queries")["unsealed_runs"]).fetchall():
                     return
-        for name in _DIRECTORIES:  # not if there is something in them
+        if any(path.name != _HASHES for path in _in(node_dir / _JOURNALS)):
+            return
+        shutil.rmtree(node_dir / _JOURNALS / _HASHES, ignore_errors=True)
+        for name in (_STEPS, _JOURNALS):  # not if there is something in them
             with suppress(FileNotFoundError):
                 (node_dir / name).rmdir()
         for path in (node_dir / name for name in _REST):
@@ -47,3 +52,10 @@ def clear(node_dir: Path) -> None:
             else:
                 path.unlink(missing_ok=True)
         node_dir.rmdir()
+
+
+def _in(directory: Path) -> list[Path]:
+    try:
+        return list(directory.iterdir())
+    except FileNotFoundError:
+        return []

@@ -32,17 +32,22 @@ class Lock:
     ------
     DaemonRunningError
         Another process holds it.
+    OSError
+        The directory is not there, or cannot be used.
     """
 
     def __init__(self, node_dir: Path) -> None:
         self._path = node_dir / LOCK_NAME
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._descriptor = os.open(self._path, flags, 0o600)
         deadline_s = time.monotonic() + PATIENCE_S
-        while not self._take():
+        while True:
+            self._descriptor = os.open(self._path, flags, 0o600)
+            # Who had it may have cleared it away, and all who come now try another file.
+            if self._take() and self.is_mine:
+                return
+            holder = os.read(self._descriptor, 20).decode("ascii", "replace").strip()
+            self.close()
             if time.monotonic() > deadline_s:
-                holder = os.read(self._descriptor, 20).decode("ascii", "replace").strip()
-                self.close()
                 raise DaemonRunningError(
                     f"a daemon (pid {holder or 'unknown'}) already serves {node_dir}; "
                     "nothing was started"

@@ -1,0 +1,82 @@
+"""A node directory that is cleared, where all that was in it is published."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from support.journals import EXECUTION, RUN, T0_NS, Journal
+
+from cmfd.daemon.clearing import clear
+from cmfd.daemon.lock import Lock
+from cmfd.store.node import NodeStore
+from cmfd.wire.messages import ExecutionBegin, RunBegin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def node_dir(tmp_path: Path) -> Path:
+    """Return a node directory as a daemon leaves it, after programs that read large files."""
+    path = tmp_path / "node"
+    (path / "journals" / "hashes").mkdir(parents=True)
+    (path / "journals" / "hashes" / ("ab" * 32)).touch()
+    (path / "packs-tmp").mkdir()
+    (path / "steps").mkdir()
+    (path / "daemon.lock").touch()
+    NodeStore(path / "node.db").close()
+    return path
+
+
+def test_nothing_stays(node_dir: Path) -> None:
+    """Not even what was remembered of files."""
+    clear(node_dir)
+
+    assert not node_dir.exists()
+
+
+@pytest.mark.parametrize("kept", ["journals/" + "cd" * 16 + ".cmfj", "steps/1.slurm-0"])
+def test_what_a_process_needs_keeps_all(node_dir: Path, kept: str) -> None:
+    """Whoever has a journal has what is remembered, and whoever is in a step its lock."""
+    (node_dir / kept).touch()
+    clear(node_dir)
+
+    assert (node_dir / kept).exists()
+    assert (node_dir / "node.db").exists()
+
+
+def test_what_is_not_published_keeps_all(node_dir: Path) -> None:
+    """It is in the store alone."""
+    store = NodeStore(node_dir / "node.db")
+    journal = Journal(b"\x01" * 16)
+    journal.events(
+        RunBegin(at_ns=T0_NS, run=RUN),
+        ExecutionBegin(at_ns=T0_NS, execution=EXECUTION, run=RUN, pipeline="p", stage="s"),
+    )
+    store.append(journal.slices())
+    store.commit()
+    store.close()
+    clear(node_dir)
+
+    assert (node_dir / "node.db").exists()
+    assert (node_dir / "journals" / "hashes").exists()
+
+
+def test_who_waited_for_a_lock_that_was_cleared_away_has_the_new_one(
+    node_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or there would be two daemons, one of which nobody finds."""
+    before = Lock(node_dir)
+
+    def clear_it(_seconds: float) -> None:
+        (node_dir / "daemon.lock").unlink(missing_ok=True)
+        before.close()
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(time, "sleep", clear_it)
+        lock = Lock(node_dir)
+    with closing(lock):
+        assert lock.is_mine
