@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support.cluster import Options
 from support.cluster.processes import wait_for
 from support.steps import Steps, facts, logged, parts
+from support.tasks import CMFD_SRUN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from support.cluster import Account, Cluster
 
 pytestmark = pytest.mark.slurm
@@ -160,3 +164,96 @@ def test_two_users_on_one_node(cluster: Cluster, alice: Account, bob: Account) -
         assert other.run("cmfd", "runs", site, check=False).returncode != 0
         assert other.run("cmfd", "merge", site, check=False).returncode != 0
     check_idle(cluster)
+
+
+def test_a_step_within_an_allocation(cluster: Cluster, steps: Steps) -> None:
+    """Typed on the head, one after another: steps of one run, each with its own end."""
+    script = f"{steps.logs('logs')}; {steps.does_not('not')}; srun -n1 {CMFD_SRUN} -- false"
+    words = ("salloc", "--quiet", "-N2", "-n2", "bash", "-c", script)
+    done = steps.user.run(*words, env=steps.env, check=False)
+
+    assert done.returncode == 1, done
+    steps.wait_left()
+    (shown,) = steps.merged()
+    assert parts(shown) == {
+        "logs": (2, "completed"), "not": (2, "completed"), "false": (1, "failed"),
+    }  # fmt: skip
+    assert steps.values(shown) == logged(logs=2)
+    assert (shown["run"]["status"], shown["run"]["missing_nodes"]) == ("failed", [])
+    assert shown["run"]["job"]
+    check_idle(cluster)
+
+
+def check_two_jobs(cluster: Cluster, steps: Steps, *options: str, tag: str = "") -> None:
+    """Run two at once on the same nodes, and see that each is whole as soon as it has ended."""
+    jobs, marks = {}, {name: (f"l{tag}{name}", f"n{tag}{name}") for name in ("one", "two")}
+    for name, (logs, does_not) in marks.items():
+        srun = "--overlap -n2"
+        script = (
+            f"{steps.logs('logs', logs, srun)} & {steps.does_not('not', does_not, srun)} & wait"
+        )
+        jobs[name] = steps.submit(script, "-n2", *options)
+    for mark in (*marks["one"], *marks["two"]):
+        steps.wait_up(mark, 2)
+    for name, job in jobs.items():
+        for mark in marks[name]:
+            steps.go_on(mark)
+        assert steps.user.wait(job).state == "COMPLETED", steps.user.output(job)
+        found = {shown["run"]["job"]: shown for shown in steps.merged()}
+        assert parts(found[job]) == dict.fromkeys(("logs", "not"), (2, "completed"))
+        assert steps.values(found[job]) == logged(logs=2)
+        assert found[job]["run"]["missing_nodes"] == []
+    steps.wait_left()
+    check_idle(cluster)
+
+
+def test_jobs_of_one_user_share_a_node(cluster: Cluster, steps: Steps) -> None:
+    """And its cores: one ends, and delivers its own, while the other goes on with the daemon."""
+    check_two_jobs(cluster, steps, "-pshared", f"-w{cluster.nodes[0]}", "--oversubscribe")
+
+
+@pytest.mark.slow
+def test_jobs_of_one_user_where_control_groups_end_them(cgroup_cluster: Cluster) -> None:
+    """The first one's end ends the daemon, which the second had as well."""
+    alice = cgroup_cluster.users["alice"]
+    steps = Steps(alice, alice.shared / "site")
+    check_two_jobs(cgroup_cluster, steps, f"-w{cgroup_cluster.nodes[0]}", "--mem=500")
+
+
+@pytest.mark.slow
+def test_a_job_with_nodes_of_its_own(cluster: Cluster, steps: Steps) -> None:
+    """Whether it asks for that or its partition gives no other."""
+    for words in (("--exclusive",), ("-pexclusive",)):
+        script = f"{steps.logs('logs', 'l', '--overlap -n4')} & {steps.does_not('not')}; wait"
+        job = steps.submit(script, "-N2", *words)
+        steps.wait_up("l", 4)
+        steps.go_on("l")
+        assert steps.user.wait(job).state == "COMPLETED", steps.user.output(job)
+        steps.wait_left()
+        shown = next(run for run in steps.merged() if run["run"]["job"] == job)
+        n_not = parts(shown)["not"][0]
+        assert parts(shown) == {"logs": (4, "completed"), "not": (n_not, "completed")}
+        assert steps.values(shown) == logged(logs=4)
+        assert shown["run"]["missing_nodes"] == []
+        steps.user.run("rm", "go-l")
+    check_idle(cluster)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_jobs_with_a_tmp_of_their_own(make_cluster: Callable[[Options], Cluster]) -> None:
+    """
+    Two at once on the same nodes, with node directories that only they see, and with one in common.
+
+    What is in a job's own directory is gone when it ends: by then all is at the site.
+    """
+    cluster = make_cluster(
+        Options(
+            n_nodes=2, lines=("JobContainerType=job_container/tmpfs", "PrologFlags=Contain"),
+            files={"job_container.conf": "AutoBasePath=true\nBasePath=/var/jobs\n"},
+        )
+    )  # fmt: skip
+    alice = cluster.users["alice"]
+    for tag, node_dir in (("t", "/tmp/cmfd"), ("s", "/dev/shm/cmfd"), ("", "")):
+        steps = Steps(alice, alice.shared / f"site-{tag}", node_dir)
+        check_two_jobs(cluster, steps, "-N2", tag=tag)

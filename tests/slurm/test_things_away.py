@@ -25,7 +25,7 @@ def steps(alice: Account) -> Steps:
 
 
 def begin(steps: Steps) -> str:
-    """Submit a job of two steps side by side on two nodes, and wait until all tasks are half-way."""
+    """Submit a job of two steps side by side on two nodes; wait until all tasks are half-way."""
     srun = "--overlap -N2 -n2"
     logs, does_not = steps.logs("logs", "l", srun), steps.does_not("not", "n", srun)
     job = steps.submit(f"{logs} & one=$!; {does_not}; wait $one && exit 5", "-N2", "-n4")

@@ -50,15 +50,19 @@ class Steps:
         Whose they are.
     site : Path
         Where it is.
+    node_dir : str
+        On each node; empty: the user's usual one.
     """
 
     user: Account
     site: Path
+    node_dir: str = ""
 
     @property
     def env(self) -> dict[str, str]:
         """What the user sets."""
-        return {"CMFD_SITE": str(self.site), "CMFD_COMMAND": CMFD}
+        node_dir = {"CMFD_NODE_DIR": self.node_dir} if self.node_dir else {}
+        return {"CMFD_SITE": str(self.site), "CMFD_COMMAND": CMFD, **node_dir}
 
     def logs(self, stage: str, mark: str = "-", srun: str = "") -> str:
         """Return the command of a step whose tasks log."""
