@@ -27,6 +27,8 @@ FILE_HEADER_BYTES, BLOCK_HEADER_BYTES = 4096, 64
 LONGEST_TEXT_BYTES = 8192
 CANCELLING = (1, 2, 15)
 TRIES = 5
+PASSED_ON = (1, 2, 3, 6, 10, 12, 14, 15, 18, 20, 23, 24, 26, 27, 28, 29, 30, *range(34, 65))
+"""Of Linux: all that end, stop or tell a program something and are sent, not caused by itself."""
 
 SECRET_WORDS = frozenset((
     "auth", "authorization", "bearer", "cookie", "cookies", "cred", "creds", "jwt", "keys", "pass",
@@ -647,15 +649,67 @@ def leave_as(status: int) -> None:
     os._exit(os.WEXITSTATUS(status))
 
 
+def is_signalled_alone() -> bool:
+    """
+    Tell whether SLURM signals this process and not the program.
+
+    Where control groups track processes, a signal goes to what SLURM started itself, and to nothing
+    that this started. Elsewhere it goes to all processes of the step.
+    """
+    try:
+        with open("/proc/" + str(os.getppid()) + "/comm", encoding="utf-8") as file:
+            if not file.read().startswith("slurmstepd"):
+                return False
+        with open("/proc/self/cgroup", encoding="utf-8") as file:
+            groups = [line.split(":", 2)[1:] for line in file]
+    except (OSError, ValueError):
+        return False
+    return any("/step_" in path for kinds, path in groups if kinds in {"", "freezer"})
+
+
+def pass_on(app: int) -> None:
+    """Have the program hear what only this process is sent."""
+    import _signal  # not `signal`, which takes milliseconds
+
+    def hear(number: int, _frame: object) -> None:
+        try:
+            os.kill(app, number)
+        except OSError:
+            pass  # a program with other rights may not be signalled
+
+    for number in PASSED_ON:
+        try:
+            _signal.signal(number, hear)
+        except (OSError, ValueError):
+            pass  # one that this system does not have
+
+
+def stop_passing_on() -> None:
+    """Be deaf to what was passed on."""
+    import _signal
+
+    for number in PASSED_ON:
+        try:
+            _signal.signal(number, _signal.SIG_IGN)
+        except (OSError, ValueError):
+            pass
+
+
 def main() -> None:
     """Record the program, wait for it, and end as it ends."""
     order = Order(sys.argv[1:])
+    passes_on = is_signalled_alone()
+    if passes_on:
+        pass_on(order.app)
     task = Task(order)
     try:
         task.begin()
     except Exception as error:  # noqa: BLE001 - the program runs on, whatever it is
         warn(order.journal_dir + " cannot be used: this task is not recorded: " + str(error))
         task.forget()
+    if passes_on:
+        os.waitid(os.P_PID, order.app, os.WEXITED | os.WNOWAIT)  # its number is no other's yet
+        stop_passing_on()
     _, status, used = os.wait4(order.app, 0)
     try:
         task.end(status, used)

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
 _SI_USER, _SI_TKILL = 0, -6
 """Origins of a signal that a process sent (kill, tgkill); others are the kernel's, as a ^C."""
+
+_TRACKED = re.compile(r":(freezer)?:/.*/step_")
+"""A control group that SLURM tracks a step's processes by."""
 
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -126,7 +131,7 @@ def supervise(pid: int) -> Ended:
     while True:
         info = signal.sigwaitinfo(watched)
         if info.si_signo != signal.SIGCHLD:
-            if info.si_code in (_SI_USER, _SI_TKILL) and info.si_pid != pid:
+            if info.si_code in (_SI_USER, _SI_TKILL) and not _has_heard(pid, info.si_pid):
                 with suppress(PermissionError):  # it became another user's, as sudo does
                     os.kill(pid, info.si_signo)
             continue
@@ -137,6 +142,31 @@ def supervise(pid: int) -> Ended:
                 os.kill(os.getpid(), signal.SIGSTOP)
         elif done:
             return _ended(status, usage)
+
+
+def _has_heard(pid: int, sender: int) -> bool:
+    """
+    Tell whether a command knows of a signal that came here: its own, or one of SLURM's.
+
+    SLURM signals all processes of a step; but where control groups track them, and for a job's
+    script where a user asks for that, only what it has started itself.
+    """
+    if sender == pid:
+        return True
+    if _read(f"/proc/{sender}/comm") != "slurmstepd\n":
+        return False
+    if sender != os.getppid():
+        return True
+    is_script = "SLURM_STEP_ID" not in os.environ
+    return not is_script and not _TRACKED.search(_read("/proc/self/cgroup"))
+
+
+def _read(path: str) -> str:
+    """Return a file's text; nothing of one that cannot be read."""
+    try:
+        return Path(path).read_text("utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _ended(status: int, usage: resource.struct_rusage) -> Ended:
