@@ -59,6 +59,13 @@ class Relation(str, Enum):
     SAME = "same"
 
 
+GROUP, VARIANT = "group", "variant"
+"""Facts of a run or execution: which search it is part of, and what it tries there."""
+
+CONTINUES = "continues"
+"""A fact of an execution: the id of the one that it goes on from."""
+
+
 class ValueType(str, Enum):
     """
     The type of a stored value, so that nothing is turned to text or rounded.

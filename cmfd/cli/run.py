@@ -46,8 +46,15 @@ _ORDER = (
     click.option("--param", "params", multiple=True, type=_Assignment(), help="A parameter."),
     click.option("-i", "--input", "inputs", multiple=True, metavar="PATH", help="What it reads."),
     click.option(
-        "-o", "--output", "outputs", multiple=True, metavar="PATH", help="What it writes."
+        "-o",
+        "--output",
+        "outputs",
+        multiple=True,
+        metavar="PATH",
+        help="What it writes; both: [KIND:]PATH[::DATA SET].",
     ),
+    click.option("--group", default="", metavar="G", help="What it is one of several variants of."),
+    click.option("--variant", default="", metavar="V", help="Which variant it is."),
     options.site_if_given,
 )
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--pipeline", metavar="P", help="Only runs of this pipeline.")
 @click.option("--stage", metavar="S", help="Only runs of this stage.")
 @click.option("--user", metavar="U", help="Only this user's runs.")
+@click.option("--group", metavar="G", help="Only variants of this: see `cmfd run --group`.")
 @click.option("--status", metavar="S", help="Only running, completed, failed, cancelled or lost.")
 @click.option("--days", type=options.DAYS, metavar="N", help="Only runs of the last N days.")
 @click.option(
@@ -35,6 +36,7 @@ def command(  # noqa: PLR0913 - options
     pipeline: str | None,
     stage: str | None,
     user: str | None,
+    group: str | None,
     status: str | None,
     days: float | None,
     limit: int,
@@ -48,6 +50,7 @@ def command(  # noqa: PLR0913 - options
             pipeline=pipeline,
             stage=stage,
             user=user,
+            group=group,
             status=status,
             since_ns=options.since_ns(days),
         )

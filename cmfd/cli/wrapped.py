@@ -26,7 +26,7 @@ from cmfd.client.ranks import rank_from
 from cmfd.client.redact import scrub_argv
 from cmfd.client.session import session
 from cmfd.client.warn import harmless
-from cmfd.model import Status
+from cmfd.model import GROUP, VARIANT, Status
 from cmfd.wire.endpoint import listener
 from cmfd.wire.messages import RunEnd
 
@@ -52,6 +52,8 @@ class Order(NamedTuple):
     params: Sequence[tuple[str, Any]] = ()
     inputs: Sequence[str] = ()
     outputs: Sequence[str] = ()
+    group: str = ""
+    variant: str = ""
 
 
 class Wrapped:
@@ -93,6 +95,11 @@ class Wrapped:
         )
         self._execution.begin()
         self._execution.params(dict(self.order.params))
+        # Said of the run where it is one, it holds for all that runs within.
+        subject = plan.run.run if self.is_whole_run(plan) else plan.execution
+        for key, value in ((GROUP, self.order.group), (VARIANT, self.order.variant)):
+            if value:
+                self._execution.fact(key, value, subject=subject)
         for said in map(Said.of, self.order.inputs):
             self._execution.input(said.path, said.kind, datasets=said.datasets)
 

@@ -12,8 +12,10 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cmfd import identity
 from cmfd.client.values import as_json
-from cmfd.model import INSIDE, ArtifactKind, Direction, Relation
+from cmfd.errors import NotFoundError
+from cmfd.model import CONTINUES, INSIDE, ArtifactKind, Direction, Relation
 from cmfd.wire.messages import Hashed, Link, SliceMembers, Touch
 
 if TYPE_CHECKING:
@@ -91,6 +93,24 @@ def touch(  # noqa: PLR0913, PLR0917 - what is said of it
     execution.session.hashing.submit(
         lambda: _end(execution, token, _identity(execution, place, digest))
     )
+
+
+def go_on_from(execution: Execution, what: bytes | str | os.PathLike[str]) -> None:
+    """Record the execution that another one goes on from, or the checkpoint that it begins with."""
+    if not isinstance(what, bytes):
+        if not isinstance(what, str) or os.path.lexists(what) or not _is_id(what):
+            kind = ArtifactKind.CHECKPOINT.value
+            touch(execution, Direction.INPUT, what, kind, {}, None, "full")
+            return
+        what = identity.parse(what)
+    execution.fact(CONTINUES, what.hex())
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return bool(identity.parse(text))
+    except NotFoundError:
+        return False
 
 
 def touch_slice(  # noqa: PLR0913, PLR0917 - as above

@@ -346,6 +346,21 @@ class Execution:
         """Record that this execution wrote a model: `output` with ``kind="model"``."""
         return self.output(path, "model", **properties)
 
+    @harmless()
+    def continues(self, what: Execution | bytes | str | os.PathLike[str]) -> None:
+        """
+        Record what this execution goes on from.
+
+        The starts of a job that went back into the queue know of each other without it.
+
+        Parameters
+        ----------
+        what : Execution, bytes, str or path-like
+            Another execution, or its id; else the checkpoint that this one begins with: a file or
+            directory, recorded as an input of kind ``checkpoint``.
+        """
+        artifacts.go_on_from(self, what.id if isinstance(what, Execution) else what)
+
     def slice(
         self, name: str, of: str | os.PathLike[str] | None = None, *,
         rows: Iterable[int | tuple[int, int]] | None = None,

@@ -54,6 +54,8 @@ class Run(Timed, frozen=True, kw_only=True):
     """The most ranks that one of its executions has."""
     stages: list[str]
     """``pipeline.stage`` of its executions."""
+    variants: list[str]
+    """What it or its executions try, of several variants: see `cmfd run --variant`."""
     max_rss_bytes: int | None
     """Of its largest process."""
     dropped: int

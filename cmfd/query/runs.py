@@ -41,6 +41,7 @@ def recent(  # noqa: PLR0913 - filters, each by name
     pipeline: str | None = None,
     stage: str | None = None,
     user: str | None = None,
+    group: str | None = None,
     status: str | None = None,
     since_ns: int | None = None,
 ) -> list[Run]:
@@ -57,12 +58,14 @@ def recent(  # noqa: PLR0913 - filters, each by name
         Only runs that have an execution of it.
     user, status : str, optional
         Only this user's runs; only runs that stand so.
+    group : str, optional
+        Only runs that are, or have an execution that is, a variant of this.
     since_ns : int, optional
         Only runs that began then or later.
     """
     rows = fetch(
         db, "runs", run_id=None, limit=limit, pipeline=pipeline, stage=stage, user=user,
-        status=status, since_ns=since_ns,
+        status=status, since_ns=since_ns, group=group,
     )  # fmt: skip
     return _runs(db, rows)
 
@@ -73,8 +76,8 @@ def _runs(db: sqlite3.Connection, rows: list[dict[str, Any]]) -> list[Run]:
     for row in rows:
         known = nodes.get(row.pop("run_id"))
         missing = known.missing if known else []
-        stages = sorted(json.loads(row["stages"]))
-        found.append(Run(**{**row, "stages": stages, "missing_nodes": missing}))
+        lists = {key: sorted(json.loads(row[key])) for key in ("stages", "variants")}
+        found.append(Run(**{**row, **lists, "missing_nodes": missing}))
     return found
 
 
@@ -137,7 +140,7 @@ def run_of(db: sqlite3.Connection, run_id: int) -> Run:
     """Return a run by its number in this index."""
     rows = fetch(
         db, "runs", run_id=run_id, limit=1, pipeline=None, stage=None, user=None, status=None,
-        since_ns=None,
+        since_ns=None, group=None,
     )  # fmt: skip
     return _runs(db, rows)[0]
 

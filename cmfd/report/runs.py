@@ -24,19 +24,30 @@ if TYPE_CHECKING:
     )
 
 
+_VARIANT_AT = 3
+"""Which column a variant is: after the name."""
+
 _JOB_STEPS = "slurm.steps"
 """The fact that lists the steps of a job."""
 
 
 def runs_table(found: Sequence[Run]) -> Table:
-    """Make a table of runs."""
-    columns = (
+    """Make a table of runs; with their variants, where there are any."""
+    has_variants = any(run.variants for run in found)
+    columns = [
         Column("run"), Column("job"), Column("name"), Column("stages"), Column("user"),
         Column("began"), Column("wall", right=True), Column("ranks", right=True),
         Column("status"), Column(""),
-    )  # fmt: skip
+    ]  # fmt: skip
     short = units.short_ids([run.run for run in found])
-    return Table(columns, [_run_cells(run, short[run.run]) for run in found])
+    rows = [_run_cells(run, short[run.run]) for run in found]
+    if has_variants:
+        columns.insert(_VARIANT_AT, Column("variant"))
+        rows = [
+            (*row[:_VARIANT_AT], ", ".join(run.variants), *row[_VARIANT_AT:])
+            for row, run in zip(rows, found, strict=True)
+        ]
+    return Table(tuple(columns), rows)
 
 
 def _run_cells(run: Run, short: str) -> tuple[str, ...]:

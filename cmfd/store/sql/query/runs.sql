@@ -18,12 +18,26 @@ SELECT
         SELECT json_group_array(DISTINCT e.pipeline || '.' || e.stage)
         FROM execution AS e WHERE e.run_id = runs.run_id AND e.pipeline IS NOT NULL
     ) AS stages,
+    (
+        SELECT json_group_array(DISTINCT CAST(f.value AS TEXT)) FROM fact AS f
+        WHERE f.key = 'variant' AND f.subject IN (
+            SELECT q.run FROM run AS q WHERE q.id = runs.run_id
+            UNION ALL
+            SELECT e.execution FROM execution AS e WHERE e.run_id = runs.run_id
+        )
+    ) AS variants,
     max_rss_bytes,
     dropped
 FROM runs
 WHERE (:run_id IS NULL OR run_id = :run_id)
   AND (:user IS NULL OR user = :user)
   AND (:status IS NULL OR status = :status)
+  AND (:group IS NULL OR run_id IN (
+        SELECT q.id FROM fact AS f CROSS JOIN run AS q ON q.run = f.subject
+        WHERE f.key = 'group' AND f.value = :group
+        UNION ALL
+        SELECT e.run_id FROM fact AS f CROSS JOIN execution AS e ON e.execution = f.subject
+        WHERE f.key = 'group' AND f.value = :group))
   AND (:since_ns IS NULL OR began_ns >= :since_ns)
   AND (:stage IS NULL AND :pipeline IS NULL OR EXISTS (
         SELECT 1 FROM execution AS e
