@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, TypeVar
 
-from cmfd.query.lineage import ReachedArtifact, ReachedExecution, nodes, paths_to
+from cmfd.query.lineage import ReachedArtifact, ReachedExecution, makers, nodes, paths_to
 from cmfd.query.results import Result
 from cmfd.query.walk import Way, reach
 from cmfd.store.connection import named
@@ -51,7 +51,7 @@ class Impact(Result, frozen=True, kw_only=True):
     executions: list[ReachedExecution]
     artifacts: list[ReachedArtifact]
     paths: dict[str, list[str]]
-    """A shortest path from the start to each of these: digests and ids of executions in turn."""
+    """A shortest path from the start to each of these: digests and ids of executions."""
     labels: dict[str, str]
     """A name for people of each thing on these paths: a path, or ``pipeline.stage``."""
     users: list[Party]
@@ -80,7 +80,8 @@ def impact(
         Only along executions that began by then.
     """
     found = reach(db, subject.start, Way.DOWN, until_ns=until_ns)
-    artifacts = {step.id: step.via for step in found.artifacts if step.via is not None}
+    through = makers(found)
+    artifacts = {step.id: through[step.id] for step in found.artifacts if step.via is not None}
     reached = [step.id for step in found.executions if step.via is not None]
     ids = json.dumps(reached)
     newest = _numbers(db, "newest_executions", ids=ids, limit=limit)

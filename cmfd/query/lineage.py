@@ -30,7 +30,10 @@ class ReachedArtifact(Result, frozen=True, kw_only=True):
     depth: int
     """Executions on a shortest path to it."""
     via: str | None
-    """The execution before it on that path; None for the start."""
+    """
+    What is before it on that path: the execution, or another artifact, of which it is a part or
+    that is a part of it. None for the start.
+    """
 
 
 class ReachedExecution(Result, frozen=True, kw_only=True):
@@ -59,6 +62,17 @@ class Edge(Result, frozen=True, kw_only=True):
     path: str
 
 
+class Part(Result, frozen=True, kw_only=True):
+    """An artifact that is part of another one, or the same content."""
+
+    whole: str
+    relation: str
+    """``contains``, or ``same``: then neither is a part."""
+    digest: str
+    name: str
+    """What the part is called in the whole."""
+
+
 class Lineage(Result, frozen=True, kw_only=True):
     """Where an artifact or execution comes from, or what came of it; nearest first."""
 
@@ -68,6 +82,7 @@ class Lineage(Result, frozen=True, kw_only=True):
     artifacts: list[ReachedArtifact]
     executions: list[ReachedExecution]
     edges: list[Edge]
+    parts: list[Part]
 
 
 def lineage(  # noqa: PLR0913 - filters, each by name
@@ -109,6 +124,7 @@ def lineage(  # noqa: PLR0913 - filters, each by name
         artifacts=list(artifacts.values()),
         executions=list(executions.values()),
         edges=_edges(db, artifacts, executions),
+        parts=_parts(db, artifacts),
     )
 
 
@@ -116,8 +132,20 @@ def _towards(db: sqlite3.Connection, found: Reach, stage: str) -> Reach:
     """Keep executions of a stage, what they lead to, and what leads to them."""
     ids = json.dumps([step.id for step in found.executions])
     chosen = {row[0] for row in db.execute(_sql("of_stage"), {"ids": ids, "stage": stage})}
-    beyond = {step.id for step in found.artifacts if step.via in chosen}
+    beyond = {number for number, via in makers(found).items() if via in chosen}
     return paths_to(found, beyond, chosen)
+
+
+def makers(found: Reach) -> dict[int, int | None]:
+    """Return the execution before each artifact, artifacts before it left out."""
+    before = {step.id: step.via for step in found.artifacts}
+
+    def maker(via: int | None) -> int | None:
+        while via is not None and via < 0:
+            via = before[-via]
+        return via
+
+    return {number: maker(via) for number, via in before.items()}
 
 
 def paths_to(found: Reach, artifacts: set[int], executions: set[int]) -> Reach:
@@ -135,7 +163,7 @@ def paths_to(found: Reach, artifacts: set[int], executions: set[int]) -> Reach:
         kept.add(number)
         via = (steps if is_execution else before)[number].via
         if via is not None:
-            waiting.append((not is_execution or via < 0, abs(via)))
+            waiting.append((is_execution == (via < 0), abs(via)))
     return Reach(
         [step for step in found.artifacts if step.id in kept_artifacts or step.via is None],
         [step for step in found.executions if step.id in kept_executions or step.via is None],
@@ -153,7 +181,7 @@ def nodes(
     return (
         {
             step.id: ReachedArtifact(
-                **artifacts[step.id], depth=step.depth, via=_via(step, names, names)
+                **artifacts[step.id], depth=step.depth, via=_via(step, names, digests)
             )
             for step in found.artifacts
         },
@@ -173,10 +201,10 @@ def _described(db: sqlite3.Connection, query: str, steps: list[Step]) -> dict[in
     return {row[0]: dict(zip(names, row[1:], strict=True)) for row in cursor}
 
 
-def _via(step: Step, before: dict[int, str], executions: dict[int, str]) -> str | None:
+def _via(step: Step, others: dict[int, str], alike: dict[int, str]) -> str | None:
     if step.via is None:
         return None
-    return executions[-step.via] if step.via < 0 else before[step.via]
+    return alike[-step.via] if step.via < 0 else others[step.via]
 
 
 def _edges(
@@ -191,6 +219,18 @@ def _edges(
             digest=artifacts[artifact].digest, path=path,
         )
         for execution, direction, artifact, path in db.execute(_sql("events"), chosen)
+    ]  # fmt: skip
+
+
+def _parts(db: sqlite3.Connection, artifacts: dict[int, ReachedArtifact]) -> list[Part]:
+    """Return which of some artifacts are parts of others of them."""
+    cursor = db.execute(_sql("parts"), {"artifacts": json.dumps(list(artifacts))})
+    return [
+        Part(
+            whole=artifacts[whole].digest, relation=relation, digest=artifacts[part].digest,
+            name=name,
+        )
+        for whole, relation, part, name in cursor
     ]  # fmt: skip
 
 

@@ -43,8 +43,9 @@ class Step(NamedTuple):
     """
     The node before it on such a path; None for the start.
 
-    Of an artifact, an execution. Of an execution, an artifact, or negative: an execution that this
-    one is nested in, or that is nested in this one.
+    Of an artifact, an execution, or negative: an artifact that this one is part of, or the other
+    way round. Of an execution, an artifact, or negative: an execution that this one is nested in,
+    or that is nested in this one.
     """
 
 
@@ -67,13 +68,16 @@ def reach(
     Walk from an artifact or execution, and return what was reached.
 
     Nested executions belong to what they are nested in: who reads what an execution read, also
-    reads what was read within it, and so with what was written.
+    reads what was read within it, and so with what was written. Content that is part of other
+    content is reached with it, and what has a reached part in it is reached, too; its other parts
+    are not.
 
     Parameters
     ----------
     db : sqlite3.Connection
         A site's index. Until the next walk, its temporary tables `reached_artifact`,
-        `reached_execution` and `reached_outer` have the answer for further queries.
+        `reached_around`, `reached_execution` and `reached_outer` have the answer for further
+        queries.
     start : Start
         Where to begin.
     way : Way
@@ -95,8 +99,10 @@ def reach(
             if not superseded:
                 break
             ignored += superseded
+        whole = list(map(Step._make, db.execute(queries["artifacts"])))
+        around = list(map(Step._make, db.execute(queries["around"])))
         return Reach(
-            list(map(Step._make, db.execute(queries["artifacts"]))),
+            _nearest(whole, around) if around else whole,
             list(map(Step._make, db.execute(queries["executions"]))),
         )
     finally:
@@ -108,7 +114,7 @@ def _prepare(db: sqlite3.Connection, start: Start, ignored: list[tuple[int]]) ->
     """Make the tables, with the start in them and what is not to be reached."""
     queries = named("query/walk")
     is_made = db.execute(queries["is_made"]).fetchone() is not None
-    for table in ("artifacts", "executions", "outer"):
+    for table in ("artifacts", "executions", "outer", "around"):
         for action in ("clear",) if is_made else ("make", "index"):
             db.execute(queries[f"{action}_{table}"])
     kind = "execution" if start.is_execution else "artifact"
@@ -123,15 +129,44 @@ def _walk(
     queries = named("query/walk")
     into, out_of = way.value
     has_nested = db.execute(queries["has_nested"]).fetchone() is not None
+    has_links = db.execute(queries["has_links"]).fetchone() is not None
+    if first and has_links:
+        _spread(db, 0)
     for level in range(first, depth + 1):
         known = {"depth": level, "into": into, "out_of": out_of, "until_ns": until_ns}
-        if level and not db.execute(queries["to_executions"], known).rowcount:
+
+        def go(*names: str, known: dict[str, object] = known) -> int:
+            return sum(db.execute(queries[name], known).rowcount for name in names)
+
+        if level and not go("to_executions", *("around_to_executions",) * has_links):
             return
         if has_nested:
-            db.execute(queries["to_inner"], known)
-            db.execute(queries["to_outer"], known)
-        found = db.execute(queries["to_artifacts"], known).rowcount
-        if has_nested:
-            found += db.execute(queries["outer_to_artifacts"], known).rowcount
-        if not found:
+            go("to_inner", "to_outer")
+        if not go("to_artifacts", *("outer_to_artifacts",) * has_nested):
             return
+        if has_links:
+            _spread(db, level)
+
+
+def _spread(db: sqlite3.Connection, depth: int) -> None:
+    """Go from what was reached at a depth to its parts, and from these to what they are part of."""
+    queries = named("query/walk")
+    for name in ("to_parts", "to_overlapping", "to_wholes"):
+        db.execute(queries[name], {"depth": depth})
+
+
+def _nearest(whole: list[Step], around: list[Step]) -> list[Step]:
+    """Return each artifact once, where it is nearest, be it all of it or only some."""
+    before = {step.id: step for step in whole}
+    nearest = dict(before)
+    for step in around:
+        if step.id not in before or step.depth < before[step.id].depth:
+            nearest[step.id] = step
+    # Its parts have been reached by what reached all of it, not by what reached some of it before.
+    for step in whole:
+        last = step
+        while last.via is not None and last.via < 0 and nearest[-last.via].depth < last.depth:
+            last = before[-last.via]
+        if last is not step and nearest[step.id] is step:
+            nearest[step.id] = step._replace(via=last.via)
+    return sorted(nearest.values(), key=lambda step: (step.depth, step.id))

@@ -187,8 +187,8 @@ def dot(found: Lineage) -> Iterator[str]:
         shape = "box" if node.is_execution else "ellipse"
         label = json.dumps(printable(node.label), ensure_ascii=False)
         yield f"  {json.dumps(node.name)} [label={label}, shape={shape}];"
-    for source, target, is_nesting in _arrows(found):
-        style = " [style=dashed]" if is_nesting else ""
+    for source, target, is_inside in _arrows(found):
+        style = " [style=dashed]" if is_inside else ""
         yield f"  {json.dumps(source)} -> {json.dumps(target)}{style};"
     yield "}"
 
@@ -206,8 +206,8 @@ def mermaid(found: Lineage) -> Iterator[str]:
         )
         begin, end = ("[", "]") if node.is_execution else ("([", "])")
         yield f'  n{number}{begin}"{label}"{end}'
-    for source, target, is_nesting in _arrows(found):
-        yield f"  {numbers[source]} {'-.->' if is_nesting else '-->'} {numbers[target]}"
+    for source, target, is_inside in _arrows(found):
+        yield f"  {numbers[source]} {'-.->' if is_inside else '-->'} {numbers[target]}"
 
 
 def _drawn(found: Lineage) -> Iterator[_Drawn]:
@@ -218,7 +218,7 @@ def _drawn(found: Lineage) -> Iterator[_Drawn]:
 
 
 def _arrows(found: Lineage) -> Iterator[tuple[str, str, bool]]:
-    """Yield (from, to, whether it is of nested executions), the way that data went."""
+    """Yield (from, to, whether one is in the other), the way that data went."""
     for edge in found.edges:
         if edge.direction == "input":
             yield edge.digest, edge.execution, False
@@ -228,3 +228,5 @@ def _arrows(found: Lineage) -> Iterator[tuple[str, str, bool]]:
     for execution in found.executions:
         if execution.via in executions:
             yield execution.via, execution.execution, True
+    for part in found.parts:
+        yield part.whole, part.digest, True

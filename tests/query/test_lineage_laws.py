@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.graphs import T0_NS, Made, Node, content, digest, distances, graphs
+from support.graphs import T0_NS, Linked, Made, Node, content, digest, distances, graphs, links
 from support.packs import an_id
 from support.sites import ASite
 
@@ -23,18 +23,21 @@ if TYPE_CHECKING:
 
 
 def _name(node: Node) -> str:
-    return digest(node[1]) if node[0] == "a" else an_id("exec", node[1]).hex()
+    return digest(node[1]) if node[0] in "ap" else an_id("exec", node[1]).hex()
 
 
-def _expected(graph: Sequence[Made], start: Node, *, down: bool, last: int) -> dict[str, int]:
+def _expected(
+    graph: Sequence[Made], linked: Sequence[Linked], start: Node, *, down: bool, last: int
+) -> dict[str, int]:
     found: dict[str, int] = {}
-    for node, far in distances(graph, start, down=down, last=last).items():
+    for node, far in distances(graph, start, down=down, last=last, linked=linked).items():
         found[_name(node)] = min(far, found.get(_name(node), far))
     return found
 
 
-def _starts(graph: Sequence[Made]) -> list[Node]:
+def _starts(graph: Sequence[Made], linked: Sequence[Linked]) -> list[Node]:
     used = {one for made in graph for one in made.inputs | made.outputs}
+    used |= {number for one in linked for number in (one.whole, one.part)}
     return [("a", one) for one in sorted(used)] + [("x", i) for i in range(len(graph))]
 
 
@@ -45,17 +48,19 @@ def _found(answer: Lineage) -> dict[str, int]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(graphs(), st.data())
-def test_lineage_is_what_the_graph_says(graph: list[Made], data: st.DataObject) -> None:
+@given(graphs(), st.just([]) | links(), st.data())
+def test_lineage_is_what_the_graph_says(
+    graph: list[Made], linked: list[Linked], data: st.DataObject
+) -> None:
     """The same nodes at the same distances, each by a path that is there."""
-    start = data.draw(st.sampled_from(_starts(graph)))
+    start = data.draw(st.sampled_from(_starts(graph, linked)))
     down = data.draw(st.booleans())
     depth = data.draw(st.none() | st.integers(0, 3))
     # An outer execution began before those in it, so that a time never cuts one from another.
     last = data.draw(st.integers(1, len(graph))) if start[0] == "a" else len(graph)
-    expected = _expected(graph, start, down=down, last=last)
+    expected = _expected(graph, linked, start, down=down, last=last)
     with tempfile.TemporaryDirectory() as directory:
-        site = ASite(Path(directory, "site")).take(content(graph))
+        site = ASite(Path(directory, "site")).take(content(graph, linked=linked))
         with open_index(site.path) as db:
             answer = lineage(
                 db, subject(db, _name(start)), Way.DOWN if down else Way.UP, depth=depth,
@@ -66,6 +71,11 @@ def test_lineage_is_what_the_graph_says(graph: list[Made], data: st.DataObject) 
     within = {name: far for name, far in expected.items() if depth is None or far <= depth}
     assert found == within
     _check_paths(graph, answer, down=down)
+    assert {(one.whole, one.relation, one.digest) for one in answer.parts} == {
+        (digest(one.whole), one.relation, digest(one.part))
+        for one in linked
+        if {digest(one.whole), digest(one.part)} <= found.keys()
+    }
 
 
 def _check_paths(graph: Sequence[Made], answer: Lineage, *, down: bool) -> None:
@@ -73,10 +83,17 @@ def _check_paths(graph: Sequence[Made], answer: Lineage, *, down: bool) -> None:
     depths = _found(answer)
     edges = {(one.execution, one.digest, one.direction) for one in answer.edges}
     into, out_of = ("input", "output") if down else ("output", "input")
+    alike = {(one.whole, one.digest) for one in answer.parts}
+    alike |= {(part, whole) for whole, part in alike}
     for artifact in answer.artifacts:
-        if artifact.via is not None:
-            assert (artifact.via, artifact.digest, out_of) in edges
-            assert depths[artifact.via] == artifact.depth
+        via = artifact.via
+        if via is None:
+            continue
+        assert depths[via] == artifact.depth
+        if ":" in via:
+            assert (via, artifact.digest) in alike
+        else:
+            assert any((via, one, out_of) in edges for one in _within(answer, artifact.digest))
     numbers = {an_id("exec", i).hex(): i for i in range(len(graph))}
     for execution in answer.executions:
         via = execution.via
@@ -90,6 +107,19 @@ def _check_paths(graph: Sequence[Made], answer: Lineage, *, down: bool) -> None:
             assert depths[via] == execution.depth - 1
 
 
+def _within(answer: Lineage, name: str) -> set[str]:
+    """Return an artifact and what it is part of or the same as, at any distance."""
+    found = {name}
+    while True:
+        more = {one.whole for one in answer.parts if one.digest in found}
+        more |= {
+            one.digest for one in answer.parts if one.relation == "same" and one.whole in found
+        }
+        if more <= found:
+            return found
+        found |= more
+
+
 def _outers(graph: Sequence[Made], number: int) -> set[int]:
     found = set()
     outer = graph[number].outer
@@ -100,17 +130,17 @@ def _outers(graph: Sequence[Made], number: int) -> set[int]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(graphs(), st.data())
+@given(graphs(), st.just([]) | links(), st.data())
 def test_impact_names_everything_once_and_how_it_was_reached(
-    graph: list[Made], data: st.DataObject
+    graph: list[Made], linked: list[Linked], data: st.DataObject
 ) -> None:
     """All executions, artifacts, users and runs; every path begins with the artifact."""
-    start = data.draw(st.sampled_from(_starts(graph)))
-    expected = _expected(graph, start, down=True, last=len(graph)).keys() - {_name(start)}
+    start = data.draw(st.sampled_from(_starts(graph, linked)))
+    expected = _expected(graph, linked, start, down=True, last=len(graph)).keys() - {_name(start)}
     numbers = {an_id("exec", i).hex(): i for i in range(len(graph))}
     reached = sorted((numbers[name] for name in expected if name in numbers), reverse=True)
     with tempfile.TemporaryDirectory() as directory:
-        site = ASite(Path(directory, "site")).take(content(graph))
+        site = ASite(Path(directory, "site")).take(content(graph, linked=linked))
         with open_index(site.path) as db:
             answer = impact(db, subject(db, _name(start)))
             newest = impact(db, subject(db, _name(start)), limit=1)
@@ -127,3 +157,54 @@ def test_impact_names_everything_once_and_how_it_was_reached(
         assert path[-2] in expected | {_name(start)}
     assert newest.executions == answer.executions[:1]
     assert (newest.n_executions, newest.users) == (answer.n_executions, answer.users)
+
+
+FILE, X, Y = range(3)
+"""A file and two data sets in it."""
+
+
+def _used_of_x(graph: Sequence[Made], linked: Sequence[Linked], start: int) -> set[int]:
+    """Return which executions are downstream of an artifact."""
+    with tempfile.TemporaryDirectory() as directory:
+        site = ASite(Path(directory, "site")).take(content(graph, linked=linked))
+        with open_index(site.path) as db:
+            found = lineage(db, subject(db, digest(start)), Way.DOWN).executions
+    numbers = {an_id("exec", i).hex(): i for i in range(len(graph))}
+    return {numbers[one.execution] for one in found}
+
+
+def test_who_used_another_part_of_the_same_file_is_not_reached() -> None:
+    """Of users of the file, of /x, of /y and of what was made of those: tainted are those of /x."""
+    graph = [
+        Made(frozenset({FILE}), frozenset({3}), None),
+        Made(frozenset({X}), frozenset({4}), None),
+        Made(frozenset({Y}), frozenset({5}), None),
+        Made(frozenset({3}), frozenset({6}), None),
+        Made(frozenset({5}), frozenset({7}), None),
+    ]
+    linked = [Linked(FILE, "contains", X), Linked(FILE, "contains", Y)]
+    assert _used_of_x(graph, linked, X) == {0, 1, 3}
+    assert _used_of_x(graph, linked, FILE) == {0, 1, 2, 3, 4}
+    assert _used_of_x(graph, linked, Y) == {0, 2, 3, 4}
+
+
+def test_slices_that_have_rows_in_common_are_not_strangers(tmp_path: Path) -> None:
+    """Rows 0 to 9 reach 5 to 14, and not 10 to 19."""
+    graph = [Made(frozenset({number}), frozenset({number + 4}), None) for number in range(1, 4)]
+    rows = content(graph, linked=[Linked(0, "contains", number) for number in range(1, 4)])
+    of = digest(0)
+    rows["slice_members"] = [
+        (digest(1), f'{{"of":"{of}","rows":[[0,10]]}}'),
+        (digest(2), f'{{"of":"{of}","rows":[[30,40],[5,15]]}}'),
+        (digest(3), f'{{"of":"{of}","rows":[[10,20]]}}'),
+    ]
+    site = ASite(tmp_path / "site").take(rows)
+    with open_index(site.path) as db:
+        reached = [
+            sorted(one.execution for one in impact(db, subject(db, digest(n))).executions)
+            for n in (1, 3)
+        ]
+    assert reached == [
+        [an_id("exec", 0).hex(), an_id("exec", 1).hex()],
+        [an_id("exec", 1).hex(), an_id("exec", 2).hex()],
+    ]

@@ -22,6 +22,14 @@ class Made(NamedTuple):
     outer: int | None
 
 
+class Linked(NamedTuple):
+    """Content that is part of other content (``contains``), or the same."""
+
+    whole: int
+    relation: str
+    part: int
+
+
 _some = st.frozensets(st.integers(0, 7), max_size=3)
 
 
@@ -35,12 +43,21 @@ def graphs(draw: st.DrawFn) -> list[Made]:
     ]
 
 
+def links() -> st.SearchStrategy[list[Linked]]:
+    """Draw which artifacts are parts of others: nested, in several, in circles, in themselves."""
+    some = st.integers(0, 7)
+    relation = st.sampled_from(("contains", "contains", "same"))
+    return st.lists(st.builds(Linked, some, relation, some), max_size=8, unique=True)
+
+
 def digest(number: int) -> str:
     """Return the digest of the `number`-th artifact."""
     return f"md5:{number:032x}"
 
 
-def content(graph: Sequence[Made], *, users: Sequence[str] = ("ann", "bob")) -> Content:
+def content(
+    graph: Sequence[Made], *, users: Sequence[str] = ("ann", "bob"), linked: Sequence[Linked] = ()
+) -> Content:
     """Return a pack's rows: each execution in a run of its own, of users in turn."""
     rows: Content = {}
     for number, made in enumerate(graph):
@@ -65,18 +82,30 @@ def content(graph: Sequence[Made], *, users: Sequence[str] = ("ann", "bob")) -> 
                      f"/home/a{one}", 0, "", "")
                 )  # fmt: skip
     used = {one for made in graph for one in made.inputs | made.outputs}
+    rows["link"] = [
+        (digest(one.whole), one.relation, digest(one.part), f"/{one.part}", T0_NS, an_id("proc", 1))
+        for one in linked
+    ]
     rows["artifact"] = [(digest(one), "", 10, 1) for one in sorted(used)]
     return rows
 
 
 Node = tuple[str, int]
-"""``a`` (artifact), ``x`` (execution) or ``o`` (execution around one that was reached), number."""
+"""
+A kind and a number.
+
+``a`` (all of an artifact), ``p`` (only a part of it), ``x`` (execution) or ``o`` (execution around
+one that was reached).
+"""
 
 
-def _next(graph: Sequence[Made], node: Node, *, down: bool) -> Iterator[tuple[Node, int]]:
+def _next(
+    graph: Sequence[Made], linked: Sequence[Linked], node: Node, *, down: bool
+) -> Iterator[tuple[Node, int]]:
     """Yield what a node leads to, and how many executions farther that is."""
     kind, number = node
-    if kind == "a":
+    if kind in "ap":
+        yield from ((other, 0) for other in _alike(linked, node))
         for i, made in enumerate(graph):
             if number in (made.inputs if down else made.outputs):
                 yield ("x", i), 1
@@ -90,14 +119,29 @@ def _next(graph: Sequence[Made], node: Node, *, down: bool) -> Iterator[tuple[No
         yield from ((("x", i), 0) for i, inner in enumerate(graph) if inner.outer == number)
 
 
-def distances(graph: Sequence[Made], start: Node, *, down: bool, last: int) -> dict[Node, int]:
+def _alike(linked: Sequence[Linked], node: Node) -> Iterator[Node]:
+    """Yield which artifacts are reached with one: all its parts if all of it is, and its wholes."""
+    kind, number = node
+    for one in linked:
+        if one.relation == "same" and number in (one.whole, one.part):
+            yield kind, one.whole
+            yield kind, one.part
+        elif number == one.part:
+            yield "p", one.whole
+        if one.relation == "contains" and number == one.whole and kind == "a":
+            yield "a", one.part
+
+
+def distances(
+    graph: Sequence[Made], start: Node, *, down: bool, last: int, linked: Sequence[Linked] = ()
+) -> dict[Node, int]:
     """Return how far all that can be reached along the first `last` executions is."""
     found = {start: 0}
     waiting = deque([start])
     while waiting:
         node = waiting.popleft()
-        for other, far in _next(graph, node, down=down):
-            if other[0] != "a" and other[1] >= last:
+        for other, far in _next(graph, linked, node, down=down):
+            if other[0] in "xo" and other[1] >= last:
                 continue
             if found[node] + far < found.get(other, 1 << 30):
                 found[other] = found[node] + far

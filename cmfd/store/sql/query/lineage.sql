@@ -1,5 +1,6 @@
 -- name: artifacts
--- Artifacts by their numbers, with the name and kind that they were first written under, else read.
+-- Artifacts by their numbers, with the name and kind that they were first written under, else read, else
+-- the name of the part that they are of something else.
 SELECT
     a.id, a.digest, nullif(a.size_bytes, -1) AS size_bytes,
     coalesce((
@@ -8,13 +9,15 @@ SELECT
     ), (
         SELECT v.kind FROM event AS v WHERE v.artifact_id = a.id AND v.direction = 'input'
         ORDER BY v.at_ns, v.path, v.kind LIMIT 1
-    ), '') AS kind,
+    ), iif(a.digest LIKE 'hdf5:%', 'hdf5-dataset', 'other')) AS kind,
     coalesce((
         SELECT v.path FROM event AS v WHERE v.artifact_id = a.id AND v.direction = 'output'
         ORDER BY v.at_ns, v.path, v.kind LIMIT 1
     ), (
         SELECT v.path FROM event AS v WHERE v.artifact_id = a.id AND v.direction = 'input'
         ORDER BY v.at_ns, v.path, v.kind LIMIT 1
+    ), (
+        SELECT l.name FROM link AS l WHERE l.object_id = a.id ORDER BY l.at_ns, l.name LIMIT 1
     ), '') AS path
 FROM json_each(:ids) AS j CROSS JOIN artifact AS a ON a.id = j.value;
 
@@ -40,6 +43,13 @@ WHERE v.artifact_id IN (SELECT value FROM json_each(:artifacts))
 GROUP BY v.execution_id, v.direction, v.artifact_id
 ORDER BY v.execution_id, v.direction, v.artifact_id;
 
+-- name: parts
+-- Links between some artifacts.
+SELECT l.subject_id, l.relation, l.object_id, l.name
+FROM json_each(:artifacts) AS j CROSS JOIN link AS l ON l.subject_id = j.value
+WHERE l.object_id IN (SELECT value FROM json_each(:artifacts))
+ORDER BY l.subject_id, l.relation, l.object_id, l.name;
+
 -- name: of_stage
 SELECT e.id
 FROM json_each(:ids) AS j CROSS JOIN execution AS e ON e.id = j.value
@@ -52,20 +62,24 @@ ORDER BY e.at_ns DESC, e.execution
 LIMIT :limit;
 
 -- name: newest_artifacts
--- Pairs of an artifact and the execution through which it was reached, by when that began.
+-- Pairs of an artifact and the execution through which it was reached, by when that began; last what
+-- is a part of the start, or has it in it.
 SELECT json_extract(j.value, '$[0]') AS id
-FROM json_each(:pairs) AS j CROSS JOIN execution AS e ON e.id = json_extract(j.value, '$[1]')
+FROM json_each(:pairs) AS j LEFT JOIN execution AS e ON e.id = json_extract(j.value, '$[1]')
 ORDER BY e.at_ns DESC, id
 LIMIT :limit;
 
 -- name: n_of_kind
--- How many artifacts that executions wrote are of which kind.
+-- How many artifacts are of which kind.
 SELECT kind, count(*) AS n
 FROM (
-    SELECT (
+    SELECT coalesce((
         SELECT v.kind FROM event AS v WHERE v.artifact_id = j.value AND v.direction = 'output'
         ORDER BY v.at_ns, v.path, v.kind LIMIT 1
-    ) AS kind
+    ), (
+        SELECT v.kind FROM event AS v WHERE v.artifact_id = j.value AND v.direction = 'input'
+        ORDER BY v.at_ns, v.path, v.kind LIMIT 1
+    ), 'other') AS kind
     FROM json_each(:ids) AS j
 )
 GROUP BY kind ORDER BY n DESC, kind;

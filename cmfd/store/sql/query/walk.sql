@@ -5,10 +5,14 @@
 -- wrote (`:out_of` is 'output'); up it is the other way round. The tables are of the connection, and
 -- lie in memory. CROSS JOIN keeps SQLite from reordering: what is new leads, each finding its events
 -- by one look-up.
+--
+-- Where content is part of other content (see the table `link`), all of an artifact is reached, or
+-- only some of it: of what is reached as a whole, every part is; of what has such a part in it, some
+-- is, and with that none of its other parts.
 CREATE TEMP TABLE reached_artifact (
     id INTEGER PRIMARY KEY,
     depth INTEGER NOT NULL,
-    via INTEGER        -- the execution
+    via INTEGER        -- the execution; negative: the artifact that this is part of, or the same as
 );
 
 -- name: index_artifacts
@@ -36,8 +40,19 @@ CREATE TEMP TABLE reached_outer (
 -- name: index_outer
 CREATE INDEX temp.reached_outer_by_depth ON reached_outer (depth);
 
+-- name: make_around
+-- Artifacts of which only a part was reached.
+CREATE TEMP TABLE reached_around (
+    id INTEGER PRIMARY KEY,
+    depth INTEGER NOT NULL,
+    via INTEGER NOT NULL  -- the artifact that is part of this one, or the same, or overlaps it
+);
+
+-- name: index_around
+CREATE INDEX temp.reached_around_by_depth ON reached_around (depth);
+
 -- name: is_made
-SELECT 1 FROM temp.sqlite_schema WHERE name = 'reached_outer_by_depth';
+SELECT 1 FROM temp.sqlite_schema WHERE name = 'reached_around_by_depth';
 
 -- name: clear_artifacts
 DELETE FROM reached_artifact;
@@ -47,6 +62,9 @@ DELETE FROM reached_execution;
 
 -- name: clear_outer
 DELETE FROM reached_outer;
+
+-- name: clear_around
+DELETE FROM reached_around;
 
 -- name: begin_artifact
 INSERT INTO reached_artifact VALUES (:id, 0, NULL);
@@ -60,10 +78,69 @@ INSERT INTO reached_artifact VALUES (?, -1, NULL);
 -- name: has_nested
 SELECT 1 FROM nesting LIMIT 1;
 
+-- name: has_links
+SELECT 1 FROM link LIMIT 1;
+
+-- name: to_parts
+-- What is reached as a whole is reached in all its parts, and under all names of that content.
+INSERT OR IGNORE INTO reached_artifact
+WITH RECURSIVE inside (id, whole_id) AS (
+    SELECT f.id, NULL FROM reached_artifact AS f WHERE f.depth = :depth
+    UNION
+    SELECT l.object_id, i.id FROM inside AS i CROSS JOIN link AS l ON l.subject_id = i.id
+    UNION
+    SELECT l.subject_id, i.id
+    FROM inside AS i CROSS JOIN link AS l ON l.object_id = i.id AND l.relation = 'same'
+)
+SELECT i.id, :depth, -i.whole_id FROM inside AS i WHERE i.whole_id IS NOT NULL;
+
+-- name: to_overlapping
+-- Slices of one data set that have rows in common.
+INSERT OR IGNORE INTO reached_around
+SELECT m.artifact_id, :depth, f.id
+FROM reached_artifact AS f
+CROSS JOIN slice_members AS s ON s.artifact_id = f.id AND json_valid(s.document)
+CROSS JOIN link AS l ON l.object_id = f.id AND l.relation = 'contains'
+CROSS JOIN link AS k ON k.subject_id = l.subject_id AND k.relation = 'contains'
+CROSS JOIN slice_members AS m ON m.artifact_id = k.object_id AND json_valid(m.document)
+WHERE f.depth = :depth
+  AND json_extract(m.document, '$.of') = json_extract(s.document, '$.of')
+  AND EXISTS (
+    SELECT 1
+    FROM json_each(s.document, '$.rows') AS a CROSS JOIN json_each(m.document, '$.rows') AS b
+    WHERE a.type = 'array' AND b.type = 'array'
+      AND json_extract(a.value, '$[0]') < json_extract(b.value, '$[1]')
+      AND json_extract(b.value, '$[0]') < json_extract(a.value, '$[1]')
+  );
+
+-- name: to_wholes
+-- What has something in it that is reached is reached, as far as that.
+INSERT OR IGNORE INTO reached_around
+WITH RECURSIVE around (id, part_id) AS (
+    SELECT f.id, NULL FROM reached_artifact AS f WHERE f.depth = :depth
+    UNION
+    SELECT f.id, NULL FROM reached_around AS f WHERE f.depth = :depth
+    UNION
+    SELECT l.subject_id, a.id FROM around AS a CROSS JOIN link AS l ON l.object_id = a.id
+    UNION
+    SELECT l.object_id, a.id
+    FROM around AS a CROSS JOIN link AS l ON l.subject_id = a.id AND l.relation = 'same'
+)
+SELECT a.id, :depth, a.part_id FROM around AS a WHERE a.part_id IS NOT NULL;
+
 -- name: to_executions
 INSERT OR IGNORE INTO reached_execution
 SELECT v.execution_id, :depth, f.id
 FROM reached_artifact AS f
+CROSS JOIN event AS v INDEXED BY event_by_artifact
+    ON v.artifact_id = f.id AND v.direction = :into
+WHERE f.depth = :depth - 1
+  AND (:until_ns IS NULL OR (SELECT at_ns FROM execution WHERE id = v.execution_id) <= :until_ns);
+
+-- name: around_to_executions
+INSERT OR IGNORE INTO reached_execution
+SELECT v.execution_id, :depth, f.id
+FROM reached_around AS f
 CROSS JOIN event AS v INDEXED BY event_by_artifact
     ON v.artifact_id = f.id AND v.direction = :into
 WHERE f.depth = :depth - 1
@@ -117,10 +194,14 @@ SELECT f.id
 FROM reached_artifact AS f
 WHERE f.via IS NOT NULL
   AND f.id IN (SELECT artifact_id FROM event WHERE problem = 'not hashed')
-  AND NOT EXISTS (SELECT 1 FROM events AS v WHERE v.artifact_id = f.id);
+  AND NOT EXISTS (SELECT 1 FROM events AS v WHERE v.artifact_id = f.id)
+  AND NOT EXISTS (SELECT 1 FROM link AS l WHERE f.id IN (l.subject_id, l.object_id));
 
 -- name: artifacts
 SELECT id, depth, via FROM reached_artifact WHERE depth >= 0 ORDER BY depth, id;
+
+-- name: around
+SELECT id, depth, -via FROM reached_around ORDER BY depth, id;
 
 -- name: executions
 -- One that was reached and is also around another is where it is nearest.
