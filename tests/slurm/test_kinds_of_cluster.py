@@ -95,22 +95,6 @@ def test_hooks_run(make_cluster: Callable[[Options], Cluster]) -> None:
     wait_for(lambda: all(path.read_text() == wanted for path in said), "both hooks ran")
 
 
-def test_jobs_have_directories_of_their_own(make_cluster: Callable[[Options], Cluster]) -> None:
-    """SLURM can give each job a /tmp and a /dev/shm that only it sees."""
-    cluster = make_cluster(
-        Options(
-            n_nodes=1, lines=("JobContainerType=job_container/tmpfs", "PrologFlags=Contain"),
-            files={"job_container.conf": "AutoBasePath=true\nBasePath=/var/jobs\n"},
-        )
-    )  # fmt: skip
-    alice = cluster.users["alice"]
-    job = alice.submit("touch /tmp/here /dev/shm/here; ls /tmp /dev/shm")
-
-    assert alice.wait(job).state == "COMPLETED"
-    assert alice.output(job).split() == ["/dev/shm:", "here", "/tmp:", "here"]
-    assert not [line for line in cluster.leftovers("alice") if line.endswith("here")]
-
-
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("fixture", ["cluster_64", "cluster_256"])
 def test_a_job_on_many_nodes_is_one_run(fixture: str, request: pytest.FixtureRequest) -> None:

@@ -249,11 +249,57 @@ def test_jobs_with_a_tmp_of_their_own(make_cluster: Callable[[Options], Cluster]
     """
     cluster = make_cluster(
         Options(
-            n_nodes=2, lines=("JobContainerType=job_container/tmpfs", "PrologFlags=Contain"),
+            n_nodes=2, one_cpu=True,
+            lines=("JobContainerType=job_container/tmpfs", "PrologFlags=Contain"),
             files={"job_container.conf": "AutoBasePath=true\nBasePath=/var/jobs\n"},
         )
     )  # fmt: skip
     alice = cluster.users["alice"]
+    job = alice.submit("touch /tmp/here /dev/shm/here; ls /tmp /dev/shm")
+    assert alice.wait(job).state == "COMPLETED"
+    assert alice.output(job).split() == ["/dev/shm:", "here", "/tmp:", "here"]
     for tag, node_dir in (("t", "/tmp/cmfd"), ("s", "/dev/shm/cmfd"), ("", "")):
         steps = Steps(alice, alice.shared / f"site-{tag}", node_dir)
         check_two_jobs(cluster, steps, "-N2", tag=tag)
+
+
+def check_many_nodes(cluster: Cluster, steps: Steps, n_each: int) -> None:
+    """Run a step on all nodes, of which every other task logs; see that nothing is lost."""
+    n_nodes = len(cluster.nodes)
+    n_tasks = n_each * n_nodes
+    log, do_not = (
+        command.partition(" -- ")[2] for command in (steps.logs("s"), steps.does_not("s"))
+    )
+    both = steps.user.write("both.sh", f"((SLURM_PROCID % 2)) || exec {log}\n{do_not}\n")
+    script = f"srun --ntasks-per-node={n_each} {CMFD_SRUN} --stage all -- bash {both}"
+    job = steps.submit(script, f"-N{n_nodes}", f"-n{n_tasks}")
+
+    assert steps.user.wait(job, 900).state == "COMPLETED", steps.user.output(job)
+    assert steps.user.output(job) == ""
+    steps.wait_left(300)
+    (shown,) = steps.merged()
+    run = shown["run"]
+    assert (run["job"], run["status"], run["n_nodes"]) == (job, "completed", n_nodes)
+    assert run["missing_nodes"] == []
+    assert parts(shown) == {"all": (n_tasks, "completed")}
+    wrappers = [process for process in shown["processes"] if process["role"] == "wrapper"]
+    assert sorted(process["rank"] for process in wrappers) == list(range(n_tasks))
+    assert {process["exit_code"] for process in wrappers} == {0}
+    found = logged(all=n_tasks)["all"]
+    assert steps.values(shown) == {"all": [value for value in found if value[0] % 2 == 0]}
+    check_idle(cluster)
+
+
+def test_four_nodes(cluster: Cluster, steps: Steps) -> None:
+    """With four tasks each."""
+    check_many_nodes(cluster, steps, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("fixture", "n_each"), [("cluster_64", 4), ("cluster_256", 1)])
+def test_many_nodes(fixture: str, n_each: int, request: pytest.FixtureRequest) -> None:
+    """Each with a daemon of its own; all deliver at about the same time."""
+    cluster: Cluster = request.getfixturevalue(fixture)
+    alice = cluster.users["alice"]
+    check_many_nodes(cluster, Steps(alice, alice.shared / "site"), n_each)

@@ -299,12 +299,14 @@ class Cluster:
     def _boot(self, nodes: list[str]) -> None:
         binds = self._binds()
         environ = {"WATTS": str(self.options.watts)} if self.options.watts else {}
+        cpu = min(os.sched_getaffinity(0)) if self.options.one_cpu else None
         if len(nodes) >= MANY_NODES:
             allow_many_neighbours()
         begun = {}
         for name in nodes:
             address = conf.node_address(self.nodes.index(name))
-            begun[name] = self.machines[name].boot(address, binds, environ, within=self.head)
+            place = self.machines[name]
+            begun[name] = place.boot(address, binds, environ, within=self.head, cpu=cpu)
         lines = []
         for name, number in begun.items():
             self.machines[name].booted(number)

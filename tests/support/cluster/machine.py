@@ -122,11 +122,12 @@ class Machine:
 
     def boot(
         self, address: str, binds: Pairs, environ: dict[str, str], *,
-        within: Machine | None = None, held: int | None = None,
+        within: Machine | None = None, held: int | None = None, cpu: int | None = None,
     ) -> int:  # fmt: skip
         """Begin to start it, its processes among those of another machine; see `booted`."""
         inside = [] if within is None else ["nsenter", f"--target={within.pid}", "--pid", "--"]
-        own = ["unshare", *NAMESPACES, "--fork", "--kill-child=KILL", "--"]
+        bound = [] if cpu is None else ["taskset", "--cpu-list", str(cpu)]
+        own = [*bound, "unshare", *NAMESPACES, "--fork", "--kill-child=KILL", "--"]
         pairs = [str(path) for pair in binds for path in pair]
         init = [str(Path(__file__).with_name("init.sh")), str(self.dir), self.name, address, *pairs]
         kept = {

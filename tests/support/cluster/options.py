@@ -44,6 +44,10 @@ class Options:
         Further files beside slurm.conf, in {root}/etc: name and text. Scripts may be executed.
     node_words : str
         Further words of the nodes' line.
+    one_cpu : bool
+        Whether each node, and all jobs on it, run on one processor. Where jobs have mounts of their
+        own, they should: Linux takes a namespace's number for its age, and on 6.18 a job's was seen
+        to pass for older than its node's where another processor had numbered that.
     """
 
     n_nodes: int = 4
@@ -61,3 +65,4 @@ class Options:
     lines: tuple[str, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
     node_words: str = ""
+    one_cpu: bool = False
