@@ -9,6 +9,7 @@ import click
 from cmfd.cli import options
 from cmfd.cli.help import example
 from cmfd.cli.output import print_json, print_tables
+from cmfd.cli.pull import command as pull
 from cmfd.content.files import hash_path
 from cmfd.errors import IncompleteError
 from cmfd.model import ArtifactKind, Direction
@@ -124,3 +125,6 @@ def hash_(path: str) -> None:
     if hashed.problem:
         raise IncompleteError(f"{path} has no digest: {hashed.problem}.")
     click.echo(hashed.digest)
+
+
+command.add_command(pull)
