@@ -25,7 +25,7 @@ from cmfd.client.launch import daemon_runs, ensure_daemon
 from cmfd.client.ranks import rank_from
 from cmfd.client.redact import scrub_argv
 from cmfd.client.session import session
-from cmfd.client.warn import harmless
+from cmfd.client.warn import harmless, warn_once
 from cmfd.model import GROUP, VARIANT, Status
 from cmfd.wire.endpoint import listener
 from cmfd.wire.messages import RunEnd
@@ -54,6 +54,9 @@ class Order(NamedTuple):
     outputs: Sequence[str] = ()
     group: str = ""
     variant: str = ""
+    dvc: str | None = None
+    """``add`` or ``commit``: have DVC store the outputs."""
+    dvc_push: bool = False
 
 
 class Wrapped:
@@ -164,8 +167,9 @@ class Wrapped:
         """Record how the command ended, and hand over all that was recorded."""
         if self._execution is None or self.plan is None:
             return
-        for said in map(Said.of, self.order.outputs):
-            self._execution.output(said.path, said.kind, datasets=said.datasets)
+        outputs = [Said.of(text) for text in self.order.outputs]
+        if self.order.dvc is None:
+            self._record_outputs(outputs)
         status = status_of(ended)
         # One of several ranks says how it ended itself, not how all of them did.
         self._execution.close(
@@ -178,6 +182,11 @@ class Wrapped:
                     exit_code=ended.exit_code, signal=ended.signal,
                 )
             )  # fmt: skip
+        if self.order.dvc is not None:
+            # Now that it is said how the command ended, for this takes a while; and before they are
+            # recorded: what DVC has stored is not read a second time, and is said to be there.
+            self._store_outputs(outputs, self.order.dvc)
+            self._record_outputs(outputs)
         if self._preparing.ident is not None:
             self._preparing.join(_DAEMON_STARTS_S)
             if self.settings.autostart:
@@ -185,6 +194,24 @@ class Wrapped:
                 ensure_daemon(self.settings)
         await_daemon(self.settings.node_dir)
         self.session.close()
+
+    def _record_outputs(self, outputs: Sequence[Said]) -> None:
+        assert self._execution is not None, "it is recorded"
+        for said in outputs:
+            self._execution.output(said.path, said.kind, datasets=said.datasets)
+
+    @harmless()
+    def _store_outputs(self, outputs: Sequence[Said], how: str) -> None:
+        """Have DVC store what was written; interrupted, the rest is recorded all the same."""
+        from cmfd.dvc.keep import keep  # noqa: PLC0415 - only where it is asked for
+
+        there = [said.path for said in outputs if os.path.lexists(said.path)]
+        try:
+            problems = keep(there, how, push=self.order.dvc_push)
+        except KeyboardInterrupt:
+            problems = ["interrupted; DVC has not stored all outputs"]
+        for problem in problems:
+            warn_once(problem, f"cmfd: {problem}")
 
     @harmless()
     def store(self, *, as_json: bool, quiet: bool) -> None:
