@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from support.cluster import Account, Cluster, Options
 from support.console import Shown, commands_of
-from support.operator import lend_systemctl
+from support.operated import lend_systemctl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

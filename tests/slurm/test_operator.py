@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.cluster import Cluster, Options
 from support.cluster.processes import wait_for
-from support.operator import UID, Operated
+from support.operated import UID, Operated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
