@@ -22,7 +22,7 @@ from cmfd.errors import CmfdError
 COMMANDS = (
     "run", "merge", "runs", "show", "metrics", "params", "compare", "search", "best",
     "lineage", "impact", "artifacts", "repro", "diff", "seen", "report", "status", "doctor",
-    "daemon", "site", "slurm", "completion",
+    "daemon", "site", "slurm", "dvc", "completion",
 )  # fmt: skip
 """In the order of a run's life."""
 

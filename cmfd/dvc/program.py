@@ -74,4 +74,4 @@ def dvc(
         return ""
     said = done.stderr.decode("utf-8", "replace").strip().splitlines()
     errors = [line for line in said if line.startswith("ERROR")] or said[-_LAST_LINES:]
-    return "; ".join(errors) or f"exit code {done.returncode}"
+    return "; ".join(errors).rstrip(" -:") or f"exit code {done.returncode}"
