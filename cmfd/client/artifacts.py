@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cmfd import identity
 from cmfd.client.values import as_json
 from cmfd.errors import NotFoundError
-from cmfd.model import CONTINUES, INSIDE, ArtifactKind, Direction, Relation
+from cmfd.model import CONTINUES, INSIDE, OBSERVED, ArtifactKind, Direction, Relation
 from cmfd.wire.messages import Hashed, Link, SliceMembers, Touch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from cmfd.client.execution import Execution
     from cmfd.content.files import Hash
@@ -111,6 +112,13 @@ def _is_id(text: str) -> bool:
         return bool(identity.parse(text))
     except NotFoundError:
         return False
+
+
+def observe(execution: Execution, direction: Direction, place: Place, how: str) -> None:
+    """Record a file that nobody named, and how it was seen."""
+    kind = ArtifactKind.DATASET.value
+    token = _begin(execution, direction, place, kind, {OBSERVED: how})
+    execution.session.hashing.submit(lambda: _end(execution, token, _identity(execution, place)))
 
 
 def touch_slice(  # noqa: PLR0913, PLR0917 - as above
@@ -211,10 +219,15 @@ def _identity(execution: Execution, place: Place, digest: str = "full") -> Hash:
     if digest == "quick":
         found = quick_hash(place.absolute)
     else:
-        found = identify(place.absolute, execution.session.settings.own_journal_dir / "hashes")
+        found = identify(place.absolute, _cache_of(execution))
     if found.digest and place.is_changed:
         return Hash(problem=f"it was changed before it was read: {place.absolute}")
     return found
+
+
+def _cache_of(execution: Execution) -> Path:
+    """Return where content that is known on this node is remembered."""
+    return execution.session.settings.own_journal_dir / "hashes"
 
 
 def _whole(execution: Execution, place: Place) -> Hash:
@@ -225,7 +238,7 @@ def _whole(execution: Execution, place: Place) -> Hash:
     path, inside, name = place.absolute.partition(INSIDE)
     if not inside:
         return _identity(execution, place)
-    found = datasets_in(path, [name])
+    found = datasets_in(path, [name], _cache_of(execution))
     if isinstance(found, str):
         return Hash(problem=found)
     return Hash(found[0]["digest"], "", found[0]["size_bytes"])
@@ -247,7 +260,7 @@ def _touch_datasets(
         from cmfd.content.files import Hash  # noqa: PLC0415 - off the caller's path
         from cmfd.content.inside import datasets_in  # noqa: PLC0415 - as above
 
-        found = datasets_in(place.absolute, names)
+        found = datasets_in(place.absolute, names, _cache_of(execution))
         if place.is_changed:
             found = f"it was changed before it was read: {place.absolute}"
         if isinstance(found, str):

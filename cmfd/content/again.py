@@ -111,7 +111,7 @@ def _read(one: Left, directory: str | os.PathLike[str] | None) -> Found | None:
     if not inside or os.path.lexists(one.absolute):
         found = identify(one.absolute, directory)
         return None if found.problem else Found(found)
-    parts = datasets_in(path, [name])
+    parts = datasets_in(path, [name], directory)
     whole = identify(path, directory)
     if isinstance(parts, str) or whole.problem:
         return None

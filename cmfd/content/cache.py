@@ -4,7 +4,8 @@ Content that was identified once on a node, by whichever process, is not read ag
 What a path holds is told from what it held before by its *state*: device, inode, size, times of
 modification and of change, of a file or of every file and directory below a directory. One small
 file for each state remembers the `Hash`, and is locked while somebody finds it out: of many ranks
-that name one input, one reads it, and the others wait for its word.
+that name one input, one reads it, and the others wait for its word. Data sets inside of a file are
+remembered alike (`cmfd.content.inside`).
 
 What DVC tracks is not read at all where DVC's own rule says that it holds what DVC's files say
 (`cmfd.content.tracking`); its state includes theirs, and that of the git repository.
@@ -21,7 +22,7 @@ import os
 import stat
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
@@ -29,7 +30,7 @@ from cmfd.content.files import Hash, hash_path, states_below
 from cmfd.content.tracking import Tracking, ask, tracking_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 RACY_NS = 2_000_000_000
 """Content that changed less than this before it was read may change within the same tick."""
@@ -37,16 +38,27 @@ RACY_NS = 2_000_000_000
 WORTH_BYTES = 1 << 16
 """A smaller file is read faster than its state is looked up."""
 
-_MOST_BYTES = 1 << 16
+_MOST_BYTES = 1 << 20
 
 KEPT_S = 30 * 86400
 """How long a state that nobody asks for is remembered."""
 
 
+class Finding(Protocol):
+    """What can be remembered."""
+
+    @property
+    def problem(self) -> str:
+        """Why it is not certain; then it is not remembered."""
+
+
+Found = TypeVar("Found", bound=Finding)
+
+
 class _Entry(msgspec.Struct, frozen=True):
     """What was found at a state; `racy`: for those only who waited for it."""
 
-    found: Hash
+    found: msgspec.Raw
     racy: bool = False
 
 
@@ -69,19 +81,55 @@ def identify(path: str | os.PathLike[str], directory: str | os.PathLike[str] | N
     """
     named = os.fspath(path)
     tracking = tracking_of(named)
+    return remembered(
+        directory, lambda: _state(named, tracking),
+        lambda before: before or _found(named, tracking), Hash,
+    )  # fmt: skip
+
+
+def remembered(
+    directory: str | os.PathLike[str] | None, state: Callable[[], tuple[str, int]],
+    find: Callable[[Found | None], Found], kind: type[Found],
+) -> Found:  # fmt: skip
+    """
+    Return what is known of a state, or find it out; who asks for the same meanwhile waits.
+
+    Parameters
+    ----------
+    directory : path-like or None
+        As of `identify`.
+    state : function
+        Gives a name for the present state, or none where that is not worth it; and when what it
+        is of was changed last, in ns. An OSError is one of the path, which `find` will tell.
+    find : function
+        Is given what is remembered, or None, and returns that same object if it is all that is
+        needed, or else what is to be remembered.
+    kind : type
+        What is remembered: something that msgspec reads and writes.
+    """
     if directory is None:
-        return _found(named, tracking)
+        return find(None)
     try:
-        key, changed_ns = _state(named, tracking)
+        key, changed_ns = state()
         if not key:
-            return hash_path(named)
+            return find(None)
         descriptor = _open(os.fspath(directory), key)
-    except OSError:  # of the path: hashing says which; of the directory: nobody needs it
-        return _found(named, tracking)
+    except OSError:  # of the path: finding says which; of the directory: nobody needs it
+        return find(None)
     try:
-        return _remembered(descriptor, named, key, changed_ns, tracking)
+        waited = _lock(descriptor)
+        entry = _read(descriptor)
+        racy = entry is not None and entry.racy
+        before = None if entry is None or (racy and not waited) else _decoded(entry, kind)
+        began_ns = time.time_ns()
+        found = find(before)
+        if found is not before and not found.problem and state()[0] == key:
+            racy = began_ns - changed_ns < RACY_NS or (racy and before is not None)
+            _write(descriptor, _Entry(msgspec.Raw(msgspec.json.encode(found)), racy))
     except OSError:
-        return _found(named, tracking)
+        return find(None)
+    else:
+        return found
     finally:
         os.close(descriptor)
 
@@ -96,24 +144,6 @@ def _found(path: str, tracking: Tracking | None) -> Hash:
     found = hash_path(path)
     same = found.digest and found.digest == known.digest
     return found._replace(properties=known.properties) if same else found
-
-
-def _remembered(
-    descriptor: int, path: str, key: str, changed_ns: int, tracking: Tracking | None
-) -> Hash:
-    """Return what the entry says, or fill it in; who comes meanwhile waits."""
-    waited = _lock(descriptor)
-    entry = _read(descriptor)
-    if entry is not None and (waited or not entry.racy):
-        return entry.found
-    began_ns = time.time_ns()
-    found = _found(path, tracking)
-    if not found.problem and _state(path, tracking)[0] == key:
-        racy = began_ns - changed_ns < RACY_NS
-        data = msgspec.json.encode(_Entry(found, racy)) + b"\n"
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, data, 0)
-    return found
 
 
 def _lock(descriptor: int) -> bool:
@@ -133,6 +163,18 @@ def _read(descriptor: int) -> _Entry | None:
         if data.endswith(b"\n"):
             return msgspec.json.decode(data, type=_Entry)
     return None
+
+
+def _decoded(entry: _Entry, kind: type[Found]) -> Found | None:
+    """Return what was found, unless another version of cmfd wrote it otherwise."""
+    with suppress(msgspec.MsgspecError):
+        return msgspec.json.decode(entry.found, type=kind)
+    return None
+
+
+def _write(descriptor: int, entry: _Entry) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, msgspec.json.encode(entry) + b"\n", 0)
 
 
 def _open(directory: str, key: str) -> int:
@@ -157,11 +199,23 @@ def _state(path: str, tracking: Tracking | None) -> tuple[str, int]:
     if tracking is not None:
         states = [*states, *_states(tracking.watched)]
     for name, at in states:
-        marks = (at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
         digest.update(f"{len(name)}:{name}".encode("utf-8", "surrogateescape"))
-        digest.update(" ".join(map(str, marks)).encode())
+        digest.update(_marks(at))
         changed_ns = max(changed_ns, at.st_mtime_ns, at.st_ctime_ns)
     return digest.hexdigest()[:32], changed_ns
+
+
+def _marks(at: os.stat_result) -> bytes:
+    """Return what tells a file from what it was before."""
+    marks = (at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
+    return " ".join(map(str, marks)).encode()
+
+
+def state_inside(path: str) -> tuple[str, int]:
+    """Return a name for the state of a file whose inside is asked for, and when it was changed."""
+    at = os.stat(path)  # noqa: PTH116 - as above
+    digest = hashlib.sha256(b"inside " + _marks(at))
+    return digest.hexdigest()[:32], max(at.st_mtime_ns, at.st_ctime_ns)
 
 
 def _states(paths: list[str]) -> Iterator[tuple[str, os.stat_result]]:
