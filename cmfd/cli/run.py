@@ -55,6 +55,13 @@ _ORDER = (
     ),
     click.option("--group", default="", metavar="G", help="What it is one of several variants of."),
     click.option("--variant", default="", metavar="V", help="Which variant it is."),
+    click.option(
+        "--dvc",
+        type=click.Choice(["add", "commit"]),
+        help="Have DVC store the outputs when the command has ended: `dvc add`, or `dvc commit` of "
+        "what it tracks already.",
+    ),
+    click.option("--dvc-push", is_flag=True, help="With --dvc: and send them to its remote."),
     options.site_if_given,
 )
 
