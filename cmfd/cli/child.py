@@ -3,20 +3,21 @@ Running a command as if nothing stood between it and whoever started it.
 
 The command stays in this process's group, so that a terminal's signals reach it directly; all that
 remains to be forwarded are those sent to this process alone. What tells them apart is their origin,
-which only `sigwaitinfo` reports: the signals are blocked here, and taken one by one.
+which only `sigwaitinfo` reports: the signals are blocked here, and taken one by one. In a job of
+SLURM, which may signal all of its processes one by one, a `Bystander` tells.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import re
 import resource
 import signal
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from cmfd.cli.bystander import Bystander
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,9 +32,6 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
 _SI_USER, _SI_TKILL = 0, -6
 """Origins of a signal that a process sent (kill, tgkill); others are the kernel's, as a ^C."""
-
-_TRACKED = re.compile(r":(freezer)?:/.*/step_")
-"""A control group that SLURM tracks a step's processes by."""
 
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -51,18 +49,41 @@ class Ended(NamedTuple):
     usage: resource.struct_rusage
 
 
-def take_signals() -> set[signal.Signals]:
+class Taken(NamedTuple):
+    """
+    Signals that come here until they are forwarded.
+
+    Attributes
+    ----------
+    blocked : set of Signals
+        Those that were blocked before: what the command must be given.
+    bystander : Bystander or None
+        Tells which ones the command has heard anyway; None: those of its terminal.
+    """
+
+    blocked: set[signal.Signals]
+    bystander: Bystander | None
+
+
+def take_signals() -> Taken:
     """
     Block the signals to be forwarded, for this thread and those it starts from now on.
 
-    Returns
-    -------
-    set of Signals
-        Those that were blocked before: what the command must be given.
+    To be called before anything is opened that a child should not hold on to.
     """
     # Were it ignored, as some programs leave it, the kernel would not say how a child ended.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    return {signal.Signals(s) for s in signal.pthread_sigmask(signal.SIG_BLOCK, _watched())}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _watched())
+    return Taken({signal.Signals(one) for one in before}, _bystander())
+
+
+def _bystander() -> Bystander | None:
+    if not os.environ.get("SLURM_JOB_ID"):
+        return None
+    try:
+        return Bystander(_watched() - {signal.SIGCHLD})
+    except OSError:  # then a signal may come twice
+        return None
 
 
 def _watched() -> set[signal.Signals]:
@@ -82,7 +103,7 @@ def spawn(command: Sequence[str], environ: Mapping[str, str], blocked: set[signa
     environ : mapping
         Its environment.
     blocked : set of Signals
-        What `take_signals` returned.
+        As `take_signals` returned it.
 
     Returns
     -------
@@ -124,14 +145,15 @@ def not_started(error: OSError, program: str) -> Ended:
     return Ended(NOT_FOUND if missing else NOT_EXECUTABLE, None, usage)
 
 
-def supervise(pid: int) -> Ended:
-    """Wait for a command, and forward signals until it ends."""
+def supervise(pid: int, bystander: Bystander | None = None) -> Ended:
+    """Wait for a command, and forward signals until it ends: what a bystander hears, it has."""
     watched = _watched()
     has_terminal = _has_terminal()
     while True:
         info = signal.sigwaitinfo(watched)
         if info.si_signo != signal.SIGCHLD:
-            if info.si_code in (_SI_USER, _SI_TKILL) and not _has_heard(pid, info.si_pid):
+            is_sent = info.si_code in (_SI_USER, _SI_TKILL) and info.si_pid != pid
+            if is_sent and not (bystander and bystander.has_heard(info.si_signo)):
                 with suppress(PermissionError):  # it became another user's, as sudo does
                     os.kill(pid, info.si_signo)
             continue
@@ -142,31 +164,6 @@ def supervise(pid: int) -> Ended:
                 os.kill(os.getpid(), signal.SIGSTOP)
         elif done:
             return _ended(status, usage)
-
-
-def _has_heard(pid: int, sender: int) -> bool:
-    """
-    Tell whether a command knows of a signal that came here: its own, or one of SLURM's.
-
-    SLURM signals all processes of a step; but where control groups track them, and for a job's
-    script where a user asks for that, only what it has started itself.
-    """
-    if sender == pid:
-        return True
-    if _read(f"/proc/{sender}/comm") != "slurmstepd\n":
-        return False
-    if sender != os.getppid():
-        return True
-    is_script = "SLURM_STEP_ID" not in os.environ
-    return not is_script and not _TRACKED.search(_read("/proc/self/cgroup"))
-
-
-def _read(path: str) -> str:
-    """Return a file's text; nothing of one that cannot be read."""
-    try:
-        return Path(path).read_text("utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _ended(status: int, usage: resource.struct_rusage) -> Ended:

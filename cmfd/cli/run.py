@@ -15,7 +15,6 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from signal import Signals
 
     ParamOfPair = click.ParamType[tuple[str, Any]]
 else:
@@ -89,10 +88,10 @@ def command(*, as_json: bool, quiet: bool, **order: Any) -> None:
     with `import cmfd` becomes part of the same execution. Values of --param are JSON if they can
     be, else text.
     """
-    blocked = child.take_signals()
+    taken = child.take_signals()
     wrapped = Wrapped(Order(**order))
     wrapped.begin()
-    ended = run_and_wait(wrapped, blocked)
+    ended = run_and_wait(wrapped, taken)
     try:
         child.let_signals_interrupt()
         wrapped.end(ended)
@@ -104,14 +103,22 @@ def command(*, as_json: bool, quiet: bool, **order: Any) -> None:
         child.leave_as(ended)
 
 
-def run_and_wait(wrapped: Wrapped, blocked: set[Signals]) -> child.Ended:
-    """Run the command to its end; `blocked` is what `child.take_signals` returned."""
+def run_and_wait(wrapped: Wrapped, taken: child.Taken) -> child.Ended:
+    """Run the command to its end; `taken` is what `child.take_signals` returned."""
+    try:
+        return _run_and_wait(wrapped, taken)
+    finally:
+        if taken.bystander is not None:
+            taken.bystander.dismiss()
+
+
+def _run_and_wait(wrapped: Wrapped, taken: child.Taken) -> child.Ended:
     words = wrapped.order.command
     try:
-        pid = child.spawn(words, wrapped.environ(), blocked)
+        pid = child.spawn(words, wrapped.environ(), taken.blocked)
     except OSError as error:
         with suppress(OSError):  # nobody reads it
             click.echo(f"cmfd: {words[0]}: {error.strerror}", err=True)
         return child.not_started(error, words[0])
     wrapped.watch()
-    return child.supervise(pid)
+    return child.supervise(pid, taken.bystander)

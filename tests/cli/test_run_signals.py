@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from support.wrapper import CMFD, PATIENCE_S, eventually
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from support.wrapper import Node
 
@@ -56,6 +57,13 @@ def line(wrapper: subprocess.Popen[bytes]) -> str:
     """Return the next line that the command prints."""
     assert wrapper.stdout is not None
     return wrapper.stdout.readline().decode().strip()
+
+
+def pending(wrapper: subprocess.Popen[bytes]) -> int:
+    """Return which signals wait for the wrapper: of two that are the same, one is lost."""
+    status = Path("/proc", str(wrapper.pid), "status").read_text("ascii")
+    masks = re.findall(r"^(?:Sig|Shd)Pnd:\s*(\w+)$", status, re.MULTILINE)
+    return sum(int(mask, 16) for mask in masks)
 
 
 def rest(wrapper: subprocess.Popen[bytes]) -> list[str]:
@@ -109,6 +117,31 @@ def test_a_signal_to_the_whole_group_does_not_come_back(node: Node) -> None:
         stdout=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     assert rest(wrapper) == ["SIGUSR1"]
+
+
+@pytest.mark.parametrize("number", ENDING)
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+def test_in_a_job_a_signal_reaches_the_command_once(
+    node: Node, send: Callable[[int, int], None], number: signal.Signals
+) -> None:
+    """SLURM signals the first process of a job alone, or each of them."""
+    node.environ["SLURM_JOB_ID"] = "7"
+    wrapper = listen(node, number, start_new_session=True)
+    send(wrapper.pid, number)
+    assert rest(wrapper) == [number.name]
+    assert wrapper.returncode == 9
+
+
+def test_in_a_job_each_signal_is_one(node: Node) -> None:
+    """What all processes heard before does not stand for what only the first one gets."""
+    node.environ["SLURM_JOB_ID"] = "7"
+    wrapper = listen(node, signal.SIGTERM, start_new_session=True)
+    for send in (os.kill, os.killpg, os.kill, os.kill, os.killpg):
+        send(wrapper.pid, signal.SIGUSR1)
+        assert line(wrapper) == "SIGUSR1"
+        eventually(lambda: not pending(wrapper), "the wrapper to take it, too")
+    os.kill(wrapper.pid, signal.SIGTERM)
+    assert rest(wrapper) == ["SIGTERM"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start another user's program")

@@ -191,3 +191,23 @@ def test_a_job_that_is_cancelled_brings_in_what_it_has(alice: Account) -> None:
     tasks = [p for p in found["processes"] if p["size"] == 2]
     assert [(p["status"], p["signal"]) for p in tasks] == [("cancelled", 15)] * 2
     assert len({p["host"] for p in tasks}) == 2
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("to", ["--batch", "--full"])
+def test_a_script_hears_a_signal_once(alice: Account, to: str) -> None:
+    """Whether SLURM sends it to the job's first process, or to all that it has."""
+    heard = "trap 'echo heard' USR1; trap 'exit 3' USR2; echo ready; while :; do sleep 0.1; done"
+    alice.write("job.sh", f"#!/bin/bash\n{heard}\n")
+    job = submit(alice, "job.sh")
+
+    def says(what: str) -> bool:
+        path = alice.shared / f"slurm-{job}.out"
+        return path.exists() and what in path.read_text("utf-8")
+
+    wait_for(lambda: says("ready"), "the script runs")
+    alice.cancel(to, "--signal=USR1", job)
+    wait_for(lambda: says("heard"), "the script hears it")
+    alice.cancel(to, "--signal=USR2", job)
+    assert alice.wait(job).exit_code == "3:0"
+    assert alice.output(job).splitlines().count("heard") == 1

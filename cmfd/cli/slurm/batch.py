@@ -47,10 +47,10 @@ def command(*, script: Path | None, **order: Any) -> None:
     This is what a job runs that `cmfd slurm submit` submitted; there is no need to call it. As
     `cmfd run`, it ends as COMMAND ended.
     """
-    blocked = child.take_signals()
+    taken = child.take_signals()
     job = JobScript(Order(**order))
     job.begin()
-    ended = run_and_wait(job, blocked)
+    ended = run_and_wait(job, taken)
     try:
         child.let_signals_interrupt()
         _remove(script)
