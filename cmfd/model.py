@@ -70,6 +70,19 @@ class ValueType(str, Enum):
     """
     The type of a stored value, so that nothing is turned to text or rounded.
 
+class NoteKind(str, Enum):
+    """What somebody said of an artifact, execution or run afterwards."""
+
+    TAINTED = "tainted"
+    CLEARED = "cleared"
+    """It is not tainted, or no more."""
+    TAG = "tag"
+    UNTAG = "untag"
+    LABEL = "label"
+    """A name for people; the last one counts."""
+    NOTE = "note"
+
+
     SQLite has no boolean, no NaN and no JSON type: a BOOL is stored as 0 or 1,
     a NaN as the text ``NaN`` with type FLOAT, JSON as its text.
     """

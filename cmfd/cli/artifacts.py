@@ -8,6 +8,7 @@ import click
 
 from cmfd.cli import options
 from cmfd.cli.help import example
+from cmfd.cli.notes import COMMANDS as NOTES
 from cmfd.cli.output import print_json, print_tables
 from cmfd.cli.pull import command as pull
 from cmfd.content.files import hash_path
@@ -17,6 +18,7 @@ from cmfd.query import artifacts
 from cmfd.query.index import open_index
 from cmfd.query.subject import artifact
 from cmfd.report.artifacts import artifact_lines, artifacts_table, uses_table
+from cmfd.report.notes import notes_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,7 +104,7 @@ def _print(found: list[artifacts.KnownArtifact], site: Path, *, as_json: bool) -
 @options.as_json
 def show(site: Path, what: str, *, as_json: bool) -> None:
     """
-    Show an artifact: digests, size, names, who wrote and who read it.
+    Show an artifact: digests, size, names, who wrote and read it, what people said of it.
 
     It goes by its digest or the beginning of it, by a file, or by a recorded path: as for
     `cmfd lineage up`.
@@ -113,7 +115,7 @@ def show(site: Path, what: str, *, as_json: bool) -> None:
         print_json(found)
         return
     click.echo("\n".join(artifact_lines(found)))
-    print_tables([uses_table(found)])
+    print_tables([uses_table(found), notes_table(found.notes)])
 
 
 @example("cmfd artifacts hash data/raw.h5")
@@ -127,4 +129,5 @@ def hash_(path: str) -> None:
     click.echo(hashed.digest)
 
 
-command.add_command(pull)
+for _one in (pull, *NOTES):
+    command.add_command(_one)

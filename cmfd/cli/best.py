@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 @click.option("--metric", required=True, metavar="NAME", help="By which metric.")
 @click.option("--max", "goal", flag_value="max", help="The greatest value is the best.")
 @click.option("--min", "goal", flag_value="min", help="The least value is the best.")
+@click.option(
+    "--slice", "part", metavar="S", help="By the metric as logged for this slice of the data."
+)
 @click.option("--where", default="", metavar="FILTER", help="Only those that it lets pass.")
 @click.option(
     "--using", metavar="ARTIFACT", help="Only those that used this artifact, at any distance."
@@ -41,6 +44,7 @@ def command(  # noqa: PLR0913 - options
     stage: str | None,
     metric: str,
     goal: str | None,
+    part: str | None,
     where: str,
     using: str | None,
     limit: int,
@@ -51,6 +55,7 @@ def command(  # noqa: PLR0913 - options
 
     Without --max or --min, the metric's name says which values are good (loss, accuracy, ...).
     FILTER is that of `cmfd search`. Parameters that are the same for all are left out of the table.
+    What is marked as tainted, or used something that is, is ranked all the same, and says so.
     """
     with open_index(site) as db:
         found = best(
@@ -59,6 +64,7 @@ def command(  # noqa: PLR0913 - options
             metric,
             stage=stage,
             goal=goal,
+            slice=part,
             where=where,
             using=artifact(db, using) if using else None,
             limit=limit,

@@ -8,12 +8,9 @@ in a pack. Only what the site does not know yet is said, so that asking again ch
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -21,6 +18,7 @@ import msgspec
 from cmfd.client.redact import scrub_text
 from cmfd.errors import NotFoundError, SlurmError
 from cmfd.identity import NAMESPACE, uuid5
+from cmfd.merge.additions import publish_rows
 from cmfd.merge.layout import open_site
 from cmfd.model import ValueType
 from cmfd.slurm.accounting import (
@@ -32,14 +30,13 @@ from cmfd.slurm.accounting import (
 )
 from cmfd.slurm.jobfacts import STATE, JobFact, facts_of
 from cmfd.store.connection import connect, named
-from cmfd.store.factpack import pack_facts
 from cmfd.store.migrations import check
-from cmfd.store.pack import publish
 from cmfd.store.rows import storable
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from cmfd.model import Id
     from cmfd.slurm.records import Record
@@ -140,7 +137,7 @@ def enrich_runs(
         The inbox cannot be written.
     """
     report = EnrichReport()
-    with closing(_index(site_dir)) as db, tempfile.TemporaryDirectory(prefix="cmfd-") as scratch:
+    with closing(_index(site_dir)) as db:
         targets = list(_targets(db, runs))
         for target, records, source in _ask(targets, report, wait_s):
             known = _known(db, target.run)
@@ -148,12 +145,12 @@ def enrich_runs(
             if not new:
                 report.unchanged.append(target.run)
                 continue
-            pack = pack_facts(
-                Path(scratch), target.run, new, origin=ORIGIN, now_ns=time.time_ns(),
-                cluster=target.cluster, node=os.uname().nodename,
-            )  # fmt: skip
-            publish(pack, site_dir)
-            pack.unlink()
+            now_ns = time.time_ns()
+            facts = [
+                (target.run, fact.key, now_ns, ORIGIN, fact.type, storable(fact.type, fact.value))
+                for fact in new
+            ]
+            publish_rows(site_dir, {"fact": facts}, cluster=target.cluster)
             report.joined.append(target.run)
     return report
 

@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cmfd.query.index import object_of
-from cmfd.query.results import Result
+from cmfd.query.notes import Standing, notes_of, standing
+from cmfd.query.results import Note, Result
 from cmfd.store.connection import named
 
 if TYPE_CHECKING:
@@ -47,10 +48,12 @@ class Use(Result, frozen=True, kw_only=True):
 
 
 class ArtifactDetail(Result, frozen=True, kw_only=True):
-    """An artifact and all its uses, in the order of time."""
+    """An artifact, all its uses and all that was said of it, in the order of time."""
 
     artifact: KnownArtifact
     uses: list[Use]
+    standing: Standing
+    notes: list[Note]
 
 
 def newest(  # noqa: PLR0913 - filters, each by name
@@ -94,9 +97,12 @@ def detail(db: sqlite3.Connection, subject: Subject) -> ArtifactDetail:
     cursor = db.execute(_sql("uses"), {"id": subject.start.id})
     names = [column[0] for column in cursor.description]
     rows = [dict(zip(names, row, strict=True)) for row in cursor]
+    notes = notes_of(db, [subject.name])
     return ArtifactDetail(
         artifact=_known(db, [subject.start.id])[0],
         uses=[Use(**{**row, "properties": object_of(row["properties"])}) for row in rows],
+        standing=standing(notes),
+        notes=notes,
     )
 
 

@@ -24,6 +24,7 @@ class Kind(enum.Enum):
     TEXT = "text"
     NUMBER = "number"
     TIME = "time"
+    FLAG = "true or false"
     ANY = "any"
     """Whatever was recorded: text, number, true, false, null."""
 
@@ -113,6 +114,50 @@ class _Event(Condition):
         return f"({' OR '.join(each)})"
 
 
+class _Said(Condition):
+    """What people said of an execution, of its run, or of something that it read or wrote."""
+
+    def __init__(self, view: str, column: str, meaning: str) -> None:
+        super().__init__(Kind.TEXT)
+        self.view, self.column, self.meaning = view, column, meaning
+
+    def compare(self, operator: str, value: Any, binder: Binder) -> str:
+        return self._said(_compared(f"n.{self.column}", operator, value, binder), binder)
+
+    def _said(self, condition: str, binder: Binder) -> str:
+        if not binder.by_index:
+            return f"""(EXISTS (
+                SELECT 1 FROM {self.view} AS n
+                WHERE n.subject IN (lower(hex(e.execution)), lower(hex(r.run))) AND {condition}
+            ) OR EXISTS (
+                SELECT 1 FROM event AS v CROSS JOIN artifact AS a ON a.id = v.artifact_id
+                CROSS JOIN {self.view} AS n ON n.subject = a.digest
+                WHERE v.execution_id = e.id AND {condition}))"""  # noqa: S608 - no text of a filter
+        return f"""e.id IN (
+            SELECT x.id FROM {self.view} AS n
+            CROSS JOIN execution AS x ON x.execution = id_of(n.subject) WHERE {condition}
+            UNION ALL
+            SELECT x.id FROM {self.view} AS n CROSS JOIN run AS q ON q.run = id_of(n.subject)
+            CROSS JOIN execution AS x ON x.run_id = q.id WHERE {condition}
+            UNION ALL
+            SELECT v.execution_id FROM {self.view} AS n
+            CROSS JOIN artifact AS a ON a.digest = n.subject
+            CROSS JOIN event AS v ON v.artifact_id = a.id WHERE {condition})"""  # noqa: S608 - as above
+
+
+class _Tainted(_Said):
+    def __init__(self, meaning: str) -> None:
+        super().__init__("tainted", "reason", meaning)
+        self.kind = Kind.FLAG
+
+    def compare(self, operator: str, value: Any, binder: Binder) -> str:
+        present = self.present(binder)
+        return present if value == (operator == "=") else f"NOT {present}"
+
+    def present(self, binder: Binder) -> str:
+        return self._said("true", binder)
+
+
 class _Param(Condition):
     is_param = True
 
@@ -187,7 +232,7 @@ coalesce(
 )"""
 _OF_VIEW = "(SELECT x.{0} FROM executions AS x WHERE x.execution_id = e.id)"
 
-CONDITIONS: dict[str, _Scalar | _Rows | _Event] = {
+CONDITIONS: dict[str, _Scalar | _Rows | _Event | _Said] = {
     "execution": _Scalar(Kind.TEXT, "lower(hex(e.execution))", "its id, 32 digits"),
     "run": _Scalar(Kind.TEXT, "lower(hex(r.run))", "id of its run, 32 digits"),
     "name": _Scalar(Kind.TEXT, NAME, "its run's name"),
@@ -211,6 +256,10 @@ CONDITIONS: dict[str, _Scalar | _Rows | _Event] = {
     "wall_s": _Scalar(Kind.NUMBER, _OF_VIEW.format("wall_s"), "how long it took, in seconds"),
     "ranks": _Scalar(Kind.NUMBER, _OF_VIEW.format("n_ranks"), "how many ranks it has"),
     "exit_code": _Scalar(Kind.NUMBER, _OF_VIEW.format("exit_code"), "exit code"),
+    "tainted": _Tainted("whether it, its run, or something it read or wrote is marked as tainted"),
+    "tag": _Said("tags", "tag", "a tag of it, its run, or something it read or wrote"),
+    "label": _Said("labels", "label", "the label of one of these"),
+    "note": _Said("notes", "text", "anything that was said of one of these"),
 }  # fmt: skip
 """The fields that are always there, with what they mean."""
 

@@ -120,6 +120,8 @@ class Filter:
         group, _, rest = str(token).partition(".")
         if group in GROUPS and rest:
             return self._condition(token).present(binder)
+        if token in CONDITIONS and CONDITIONS[token].kind is Kind.FLAG:
+            return CONDITIONS[token].present(binder)
         if token in CONDITIONS or "." in token:
             raise self._error(token, "compare it with something: " + f'{token} = "..."')
         return words(str(token), binder)
@@ -138,7 +140,7 @@ class Filter:
 
     def _condition(self, token: Token) -> Condition:
         group, dot, _ = str(token).partition(".")
-        if group in GROUPS and not dot:
+        if group in GROUPS and not dot and token not in CONDITIONS:
             raise self._error(token, f"say which one: {group}.NAME")
         found = condition_of(str(token))
         if found.is_param and group not in GROUPS:
@@ -177,6 +179,12 @@ def _literal(token: Token) -> Any:
 
 def _mismatch(kind: Kind, operator: str, value: Any) -> str:
     """Say why a field cannot be compared like that; nothing if it can."""
+    if kind is Kind.FLAG:
+        return "" if isinstance(value, bool) and operator in ("=", "!=") else "is true or false"
+    return _mismatch_of_value(kind, operator, value)
+
+
+def _mismatch_of_value(kind: Kind, operator: str, value: Any) -> str:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if operator == "~" and (kind in (Kind.NUMBER, Kind.TIME) or not isinstance(value, str)):
         return "is no text to look for a text in"

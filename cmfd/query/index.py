@@ -65,11 +65,20 @@ def open_index(site: Path) -> Iterator[sqlite3.Connection]:
                 "brings it up to date."
             )
         db.text_factory = _legible
+        db.create_function("id_of", 1, _id_of, deterministic=True)
         for pragma in _PRAGMAS:
             db.execute(pragma)
         for statement in statements(sql("site/views")):
             db.execute(statement.replace("CREATE VIEW", "CREATE TEMP VIEW", 1))
         yield db
+
+
+def _id_of(text: str) -> bytes | None:
+    """Return the id that is written in hexadecimal, as in notes; None for a digest."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return None
 
 
 def _legible(text: bytes) -> str:

@@ -34,6 +34,8 @@ class ReachedArtifact(Result, frozen=True, kw_only=True):
     What is before it on that path: the execution, or another artifact, of which it is a part or
     that is a part of it. None for the start.
     """
+    tainted: str | None
+    """Why it was marked as tainted; None: it is not."""
 
 
 class ReachedExecution(Result, frozen=True, kw_only=True):
@@ -51,6 +53,7 @@ class ReachedExecution(Result, frozen=True, kw_only=True):
     depth: int
     via: str | None
     """What is before it: a digest, or the execution that it is nested in or that is in it."""
+    tainted: str | None
 
 
 class Edge(Result, frozen=True, kw_only=True):

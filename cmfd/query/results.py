@@ -128,6 +128,22 @@ class Fact(Result, frozen=True, kw_only=True):
     at_ns: int
 
 
+class Note(Result, frozen=True, kw_only=True):
+    """What somebody said of an artifact, execution or run; nothing said later replaces it."""
+
+    note: str
+    subject: str
+    """Digest of the artifact, or id."""
+    kind: str
+    """Of `cmfd.model.NoteKind`."""
+    text: str
+    """The reason, tag, label or note."""
+    at_ns: int
+    uid: int
+    """Of who said so."""
+    author: str
+
+
 class Artifact(Result, frozen=True, kw_only=True):
     """An artifact as one execution consumed or produced it."""
 
@@ -225,6 +241,8 @@ class RunDetail(Result, frozen=True, kw_only=True):
     artifacts: list[Artifact]
     environments: list[Environment]
     facts: list[Fact]
+    notes: list[Note]
+    """On the run, its executions, and what these read or wrote."""
 
 
 class Straggler(Result, frozen=True, kw_only=True):

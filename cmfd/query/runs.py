@@ -12,6 +12,7 @@ from cmfd.query.cost import Usage, cpu_ns
 from cmfd.query.delivery import nodes_of
 from cmfd.query.index import fetch, object_of, results, value_of
 from cmfd.query.metrics import summaries
+from cmfd.query.notes import notes_of_run
 from cmfd.query.results import (
     Artifact,
     Environment,
@@ -206,4 +207,5 @@ def detail(db: sqlite3.Connection, run_id: int) -> RunDetail:
 def _usage(process: Process) -> Usage:
     used = process.cpu_user_ns + process.cpu_system_ns
     is_wrapper = process.role == "wrapper"
+        notes=notes_of_run(db, run_id),
     return Usage(process.execution, process.host, used * is_wrapper, used * (not is_wrapper))

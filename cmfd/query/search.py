@@ -43,6 +43,8 @@ class Found(Timed, frozen=True, kw_only=True):
     job: str
     params: dict[str, list[Any]]
     """All values of each; several where its ranks disagree."""
+    tainted: bool
+    """Whether it, its run, or something that it read or wrote is marked as tainted."""
 
 
 class Leader(Found, frozen=True, kw_only=True):
@@ -114,6 +116,7 @@ def best(  # noqa: PLR0913 - filters, each by name
     *,
     stage: str | None = None,
     goal: str | None = None,
+    slice: str | None = None,  # noqa: A002 - the word of the model
     where: str = "",
     using: Subject | None = None,
     limit: int = 10,
@@ -131,6 +134,8 @@ def best(  # noqa: PLR0913 - filters, each by name
         Only its executions.
     goal : str, optional
         ``max`` or ``min``; by default, what the metric's name says.
+    slice : str, optional
+        By the metric as it was logged for this slice of the data, ``metric[slice]``.
     where : str
         A filter: see `cmfd.query.filter`.
     using : Subject, optional
@@ -152,6 +157,8 @@ def best(  # noqa: PLR0913 - filters, each by name
         raise ConfigError(
             f"Which values of {metric!r} are good is not clear from its name: say --max or --min."
         )
+    if slice is not None:
+        metric = f"{metric}[{slice}]"
     chosen = Filter(where, db)
     _require(db, pipeline, metric)
     if using is not None:
@@ -204,7 +211,12 @@ def _rows(db: sqlite3.Connection, ids: list[int]) -> list[dict[str, Any]]:
         params[number].setdefault(key, []).append(value_of(value_type, value))
     cursor = db.execute(_sql("executions"), chosen)
     names = [column[0] for column in cursor.description][1:]
-    return [dict(zip(names, row[1:], strict=True)) | {"params": params[row[0]]} for row in cursor]
+    tainted = {row[0] for row in db.execute(_sql("tainted"), chosen)}
+    return [
+        dict(zip(names, row[1:], strict=True))
+        | {"params": params[row[0]], "tainted": row[0] in tainted}
+        for row in cursor
+    ]
 
 
 def _sql(name: str) -> str:

@@ -100,7 +100,7 @@ class Site:
         using : str, optional
             Only those that used this artifact, at any distance.
         **filters
-            ``stage``, ``goal`` (``max``, ``min``), ``where`` (a filter), ``limit``.
+            ``stage``, ``goal`` (``max``, ``min``), ``slice``, ``where`` (a filter), ``limit``.
         """
         used = None if using is None else subject.artifact(self._db, using)
         return search_.best(self._db, pipeline, metric, using=used, **filters)

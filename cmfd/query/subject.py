@@ -62,6 +62,36 @@ def subject(db: sqlite3.Connection, text: str) -> Subject:
     return _of_run(db, text, run_id)
 
 
+def anything(db: sqlite3.Connection, text: str) -> str:
+    """
+    Find the artifact, execution or run that a person means.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        A site's index.
+    text : str
+        As for `artifact`, `execution` or `cmfd.query.runs.find`.
+
+    Returns
+    -------
+    str
+        The digest, or the id.
+
+    Raises
+    ------
+    NotFoundError
+        Nothing or several things go by it; the message lists them.
+    """
+    is_run = _RUNS.fullmatch(text)
+    if not is_run and (found := _artifacts(db, text) or _executions(db, text)):
+        return _only(text, found).name
+    try:
+        return runs.run_of(db, runs.find(db, text)).run
+    except NotFoundError as error:
+        raise NotFoundError(f"No artifact or execution goes by {text!r}. {error}") from None
+
+
 def artifact(db: sqlite3.Connection, text: str) -> Subject:
     """
     Find the artifact that a person means.

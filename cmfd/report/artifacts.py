@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cmfd.report import units
+from cmfd.report.notes import standing_lines
 from cmfd.report.text import Column, Table, printable
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def artifact_lines(found: ArtifactDetail) -> Iterator[str]:
         "strong": one.strong or "",
         "kind": one.kind or "",
         "size": f"{units.size(one.size_bytes)} in {files}",
+        **standing_lines(found.standing),
     }
     yield from (f"{key:7} {printable(text)}" for key, text in known.items() if text)
 

@@ -39,16 +39,21 @@ def short_digest(digest: str) -> str:
 
 def artifact_label(artifact: ReachedArtifact) -> str:
     """Return an artifact as one reads it: name, kind, beginning of the digest."""
-    return f"{artifact.path} ({artifact.kind}, {short_digest(artifact.digest)})"
+    label = f"{artifact.path} ({artifact.kind}, {short_digest(artifact.digest)})"
+    return label + _mark(artifact)
 
 
 def execution_label(execution: ReachedExecution) -> str:
     """Return an execution as one reads it: stage, beginning of its id, whose, and when."""
     stage = f"{execution.pipeline}.{execution.stage}"
     parts = [units.when(execution.began_ns), execution.user, execution.cluster, execution.status]
-    return (
-        f"{stage} {execution.execution[: units.MIN_ID_DIGITS]} ({', '.join(filter(None, parts))})"
-    )
+    name = f"{stage} {execution.execution[: units.MIN_ID_DIGITS]}"
+    return f"{name} ({', '.join(filter(None, parts))}){_mark(execution)}"
+
+
+def _mark(node: Node) -> str:
+    """Return what stands behind a node that is marked as tainted."""
+    return "" if node.tainted is None else f" TAINTED: {node.tainted}"
 
 
 def label_of(node: Node) -> str:
@@ -93,13 +98,14 @@ def lineage_tables(found: Lineage) -> list[Table]:
 def _executions(found: Sequence[ReachedExecution], title: str) -> Table:
     columns = (
         Column("depth", right=True), Column("execution"), Column("stage"), Column("began"),
-        Column("user"), Column("cluster"), Column("job"), Column("status"),
+        Column("user"), Column("cluster"), Column("job"), Column("status"), Column(""),
     )  # fmt: skip
     short = units.short_ids([one.execution for one in found])
     rows = [
         (
             str(one.depth), short[one.execution], f"{one.pipeline}.{one.stage}",
             units.when(one.began_ns), one.user, one.cluster, one.job, one.status,
+            _mark(one).strip(),
         )
         for one in found
     ]  # fmt: skip
@@ -109,12 +115,15 @@ def _executions(found: Sequence[ReachedExecution], title: str) -> Table:
 def _artifacts(found: Sequence[ReachedArtifact], title: str) -> Table:
     columns = (
         Column("depth", right=True), Column("artifact"), Column("kind"),
-        Column("size", right=True), Column("digest"),
+        Column("size", right=True), Column("digest"), Column(""),
     )  # fmt: skip
     rows = [
-        (str(one.depth), one.path, one.kind, units.size(one.size_bytes), one.digest)
+        (
+            str(one.depth), one.path, one.kind, units.size(one.size_bytes), one.digest,
+            _mark(one).strip(),
+        )
         for one in found
-    ]
+    ]  # fmt: skip
     return Table(columns, rows, title)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cmfd.report import units
-from cmfd.report.phrases import cost_of, job_of, outcome, stage_of, what_is_missing
+from cmfd.report.notes import notes_table
+from cmfd.report.phrases import cost_of, job_of, outcome, seen_how, stage_of, what_is_missing
 from cmfd.report.text import Column, Table, printable
 
 if TYPE_CHECKING:
@@ -104,8 +105,15 @@ def detail_tables(detail: RunDetail) -> list[Table]:
         _artifacts(detail.artifacts),
         _code(detail.environments),
         _facts(detail.facts, names),
+        notes_table(detail.notes, _named(detail, names)),
         _job_steps(detail.facts),
     ]
+
+
+def _named(detail: RunDetail, executions: dict[str, str]) -> dict[str, str]:
+    """Return what to call the things that notes may be on."""
+    paths = {one.digest: one.path for one in detail.artifacts}
+    return {**paths, **executions, detail.run.run: "run"}
 
 
 def _code(environments: Iterable[Environment]) -> Table:

@@ -23,7 +23,7 @@ def found_table(found: Sequence[Found]) -> Table:
     rows = [
         (
             short[one.execution], f"{one.pipeline}.{one.stage}", one.name, one.user, one.job,
-            units.when(one.began_ns), units.duration(one.wall_ns), one.status,
+            units.when(one.began_ns), units.duration(one.wall_ns), _status(one),
             ", ".join(f"{key}={_values(one, key)}" for key in one.params),
         )
         for one in found
@@ -46,11 +46,15 @@ def leaders_table(board: LeaderBoard) -> Table:
         (
             short[one.execution], f"{one.pipeline}.{one.stage}", units.number(one.value),
             units.number(one.last), *(_values(one, key) for key in differ), one.user,
-            units.when(one.began_ns), one.status,
+            units.when(one.began_ns), _status(one),
         )
         for one in found
     ]  # fmt: skip
     return Table(columns, rows)
+
+
+def _status(one: Found) -> str:
+    return one.status + ", tainted" * one.tainted
 
 
 def _values(one: Found, key: str) -> str:

@@ -1,11 +1,11 @@
-"""A pack of nothing but facts: what was learned of a run after it was sealed."""
+"""A pack of what was learned after runs were sealed: facts of a job, notes, links."""
 
 from __future__ import annotations
 
 import secrets
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cmfd import __version__
 from cmfd.errors import StoreError
@@ -13,42 +13,33 @@ from cmfd.store.connection import atomic, connect, named
 from cmfd.store.content import upsert
 from cmfd.store.migrations import migrate
 from cmfd.store.pack import FORMAT, PARTIAL_PREFIX, finish
-from cmfd.store.rows import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from cmfd.model import Id, Scalar
 
-
-def pack_facts(  # noqa: PLR0913 - the last three are the pack's label
+def pack_rows(
     out_dir: Path,
-    subject: Id,
-    facts: Iterable[tuple[str, str, Scalar]],
+    rows: Mapping[str, Iterable[tuple[Any, ...]]],
     *,
-    origin: Id,
     now_ns: int,
     cluster: str,
     node: str,
 ) -> Path:
     """
-    Make a pack of facts of a run.
+    Make a pack of rows.
 
     Parameters
     ----------
     out_dir : Path
         Where to put it.
-    subject : bytes
-        The run.
-    facts : iterable of (str, str, scalar)
-        Key, type (of `cmfd.model.ValueType`) and value of each.
-    origin : bytes
-        Who says so.
+    rows : mapping of str to iterable of tuple
+        By content table (see `cmfd.store.content.tables`), in the order of its columns.
     now_ns : int
-        Since when it is so.
+        When it is made.
     cluster, node : str
-        Where this is, for the pack's label.
+        Where this is; with the time, the pack's label.
 
     Returns
     -------
@@ -69,9 +60,8 @@ def pack_facts(  # noqa: PLR0913 - the last three are the pack's label
                 db.execute("PRAGMA synchronous = OFF")
                 migrate(db, "pack")
                 with atomic(db):
-                    for key, kind, value in facts:
-                        row = (subject, key, now_ns, origin, kind, storable(kind, value))
-                        db.execute(upsert("fact"), row)
+                    for table, some in rows.items():
+                        db.executemany(upsert(table), some)
                     db.execute(named("node/seal")["label"], label)
             return finish(partial)
         finally:

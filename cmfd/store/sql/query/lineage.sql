@@ -18,7 +18,8 @@ SELECT
         ORDER BY v.at_ns, v.path, v.kind LIMIT 1
     ), (
         SELECT l.name FROM link AS l WHERE l.object_id = a.id ORDER BY l.at_ns, l.name LIMIT 1
-    ), '') AS path
+    ), '') AS path,
+    (SELECT n.reason FROM tainted AS n WHERE n.subject = a.digest) AS tainted
 FROM json_each(:ids) AS j CROSS JOIN artifact AS a ON a.id = j.value;
 
 -- name: executions
@@ -30,7 +31,8 @@ SELECT
     x.status, x.began_ns,
     coalesce(r.user, '') AS user,
     coalesce(r.cluster, '') AS cluster,
-    coalesce(r.job, '') AS job
+    coalesce(r.job, '') AS job,
+    (SELECT n.reason FROM tainted AS n WHERE n.subject = x.execution) AS tainted
 FROM json_each(:ids) AS j
 CROSS JOIN executions AS x ON x.execution_id = j.value
 LEFT JOIN run AS r ON r.id = x.run_id;

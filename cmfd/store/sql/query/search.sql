@@ -65,6 +65,22 @@ CROSS JOIN executions AS x ON x.execution_id = j.value
 LEFT JOIN run AS r ON r.id = x.run_id
 ORDER BY j.key;
 
+-- name: tainted
+-- Those of some executions that are marked as tainted, or are of a run that is, or read or wrote
+-- something that is.
+SELECT e.id
+FROM json_each(:ids) AS j
+CROSS JOIN execution AS e ON e.id = j.value
+LEFT JOIN run AS r ON r.id = e.run_id
+WHERE EXISTS (
+    SELECT 1 FROM tainted AS n
+    WHERE n.subject IN (lower(hex(e.execution)), lower(hex(r.run)))
+) OR EXISTS (
+    SELECT 1 FROM event AS v CROSS JOIN artifact AS a ON a.id = v.artifact_id
+    CROSS JOIN tainted AS n ON n.subject = a.digest
+    WHERE v.execution_id = e.id
+);
+
 -- name: params
 SELECT p.execution_id, p.key, p.value_type, p.value
 FROM json_each(:ids) AS j CROSS JOIN param AS p ON p.execution_id = j.value

@@ -74,7 +74,11 @@ SELECT
     lower(hex(r.run)) AS run,
     substr(lower(hex(r.run)), 1, 12) AS short,
     r.cluster,
-    r.job,
+    -- A service knows an array's task by a number of its own; a fact says what it is called.
+    coalesce((
+        SELECT CAST(f.value AS TEXT) FROM fact AS f
+        WHERE f.subject = r.run AND f.key = 'slurm.job'
+    ), r.job) AS job,
     r.restart,
     r.user,
     r.uid,
@@ -357,6 +361,46 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%SZ', d.at_ns / 1000000000, 'unixepoch') AS at
 FROM delivery AS d
 JOIN run AS r ON r.id = d.run_id;
+
+-- What people said of artifacts (by digest), executions and runs (by id), all of it.
+CREATE VIEW notes AS
+SELECT
+    lower(hex(n.note)) AS note,
+    n.subject,
+    n.kind,
+    n.text,
+    n.author,
+    n.uid,
+    n.at_ns,
+    strftime('%Y-%m-%dT%H:%M:%SZ', n.at_ns / 1000000000, 'unixepoch') AS at
+FROM note AS n;
+
+-- What of it counts now: nothing that was said later is against it.
+CREATE VIEW tainted AS
+SELECT n.subject, n.text AS reason, n.author, n.uid, n.at_ns
+FROM note AS n
+WHERE n.kind = 'tainted' AND NOT EXISTS (
+    SELECT 1 FROM note AS o
+    WHERE o.subject = n.subject AND o.kind IN ('tainted', 'cleared')
+        AND (o.at_ns, o.note) > (n.at_ns, n.note)
+);
+
+CREATE VIEW tags AS
+SELECT n.subject, n.text AS tag, n.author, n.uid, n.at_ns
+FROM note AS n
+WHERE n.kind = 'tag' AND NOT EXISTS (
+    SELECT 1 FROM note AS o
+    WHERE o.subject = n.subject AND o.kind IN ('tag', 'untag') AND o.text = n.text
+        AND (o.at_ns, o.note) > (n.at_ns, n.note)
+);
+
+CREATE VIEW labels AS
+SELECT n.subject, n.text AS label, n.author, n.uid, n.at_ns
+FROM note AS n
+WHERE n.kind = 'label' AND n.text <> '' AND NOT EXISTS (
+    SELECT 1 FROM note AS o
+    WHERE o.subject = n.subject AND o.kind = 'label' AND (o.at_ns, o.note) > (n.at_ns, n.note)
+);
 
 CREATE VIEW packs AS
 SELECT
