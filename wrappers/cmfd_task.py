@@ -481,13 +481,19 @@ class Task:
         key = "".join(c if c.isalnum() else "-" for c in self.order.step or "none")
         path = self.order.node_dir + "/steps/" + self.order.run.hex() + "." + key
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
-        try:
-            self._step_lock = os.open(path, flags | os.O_EXCL, 0o600)
-            is_first = True
-        except FileExistsError:
-            self._step_lock = os.open(path, flags, 0o600)
-            is_first = False
-        fcntl.flock(self._step_lock, fcntl.LOCK_SH)
+        while True:
+            try:
+                lock, is_first = os.open(path, flags | os.O_EXCL, 0o600), True
+            except FileExistsError:
+                lock, is_first = os.open(path, flags, 0o600), False
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            try:
+                if os.path.samestat(os.fstat(lock), os.stat(path)):
+                    break
+            except FileNotFoundError:
+                pass
+            os.close(lock)  # another step's end cleared it away before it was locked
+        self._step_lock = lock
         os.write(self._step_lock, b"+" if rank else FIRST)
         return is_first
 
@@ -668,8 +674,8 @@ def is_signalled_alone() -> bool:
 
 
 def pass_on(app: int) -> None:
-    """Have the program hear what only this process is sent."""
-    import _signal  # not `signal`, which takes milliseconds
+    """Have the program hear what only this process is sent; of none, 0, nothing is heard."""
+    import _signal  # type: ignore[import-not-found] # `signal` takes milliseconds
 
     def hear(number: int, _frame: object) -> None:
         try:
@@ -679,20 +685,9 @@ def pass_on(app: int) -> None:
 
     for number in PASSED_ON:
         try:
-            _signal.signal(number, hear)
+            _signal.signal(number, hear if app else _signal.SIG_IGN)
         except (OSError, ValueError):
             pass  # one that this system does not have
-
-
-def stop_passing_on() -> None:
-    """Be deaf to what was passed on."""
-    import _signal
-
-    for number in PASSED_ON:
-        try:
-            _signal.signal(number, _signal.SIG_IGN)
-        except (OSError, ValueError):
-            pass
 
 
 def main() -> None:
@@ -709,7 +704,7 @@ def main() -> None:
         task.forget()
     if passes_on:
         os.waitid(os.P_PID, order.app, os.WEXITED | os.WNOWAIT)  # its number is no other's yet
-        stop_passing_on()
+        pass_on(0)
     _, status, used = os.wait4(order.app, 0)
     try:
         task.end(status, used)

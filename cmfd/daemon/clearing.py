@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import sqlite3
 from contextlib import closing, suppress
@@ -43,6 +45,7 @@ def clear(node_dir: Path) -> None:
         if any(path.name != _HASHES for path in _in(node_dir / _JOURNALS)):
             return
         shutil.rmtree(node_dir / _JOURNALS / _HASHES, ignore_errors=True)
+        forget_steps(node_dir)
         for name in (_STEPS, _JOURNALS):  # not if there is something in them
             with suppress(FileNotFoundError):
                 (node_dir / name).rmdir()
@@ -59,3 +62,19 @@ def _in(directory: Path) -> list[Path]:
         return list(directory.iterdir())
     except FileNotFoundError:
         return []
+
+
+def forget_steps(node_dir: Path) -> None:
+    """Remove what tasks locked while they ran; one that is locked belongs to those who run."""
+    for path in _in(node_dir / _STEPS):
+        with suppress(OSError):
+            _unlink_if_free(path)
+
+
+def _unlink_if_free(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -41,11 +42,20 @@ def test_nothing_stays(node_dir: Path) -> None:
 @pytest.mark.parametrize("kept", ["journals/" + "cd" * 16 + ".cmfj", "steps/1.slurm-0"])
 def test_what_a_process_needs_keeps_all(node_dir: Path, kept: str) -> None:
     """Whoever has a journal has what is remembered, and whoever is in a step its lock."""
-    (node_dir / kept).touch()
-    clear(node_dir)
+    with (node_dir / kept).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        clear(node_dir)
 
     assert (node_dir / kept).exists()
     assert (node_dir / "node.db").exists()
+
+
+def test_a_step_whose_tasks_were_all_killed_keeps_nothing(node_dir: Path) -> None:
+    """Nobody was left to remove what they had locked."""
+    (node_dir / "steps" / "1.slurm-0").touch()
+    clear(node_dir)
+
+    assert not node_dir.exists()
 
 
 def test_what_is_not_published_keeps_all(node_dir: Path) -> None:

@@ -13,10 +13,11 @@ import click
 from cmfd import config, identity
 from cmfd.cli import options
 from cmfd.cli.help import example
-from cmfd.cli.slurm.leaving import dismiss, forget_steps, turn
+from cmfd.cli.slurm.leaving import dismiss, turn
 from cmfd.cli.stored import journals_of
 from cmfd.cli.wrapped import await_daemon
 from cmfd.client.launch import ensure_daemon
+from cmfd.daemon.clearing import forget_steps
 from cmfd.errors import CmfdError, IncompleteError, NotFoundError
 from cmfd.wire.control import request
 from cmfd.wire.journal import SUFFIX

@@ -32,7 +32,6 @@ _SETTLES_S = 1.0
 """How long a daemon may take to notice that those who were with it have left."""
 
 _TURN_NAME = "deliver.lock"
-_STEPS_NAME = "steps"
 
 
 @contextmanager
@@ -76,23 +75,6 @@ def _is_locked(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.lstat())
     except (BlockingIOError, FileNotFoundError):
         return False
-
-
-def forget_steps(node_dir: Path) -> None:
-    """Remove what tasks locked while they ran; one that is locked belongs to those who run."""
-    with suppress(FileNotFoundError):
-        for path in list((node_dir / _STEPS_NAME).iterdir()):
-            with suppress(OSError):
-                _unlink_if_free(path)
-
-
-def _unlink_if_free(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
-    finally:
-        os.close(descriptor)
 
 
 def dismiss(settings: Settings) -> None:
