@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -339,6 +340,29 @@ def test_the_last_task_delivers_and_leaves_nothing(delivering: Step) -> None:
     ).stdout  # fmt: skip
     assert '"n_ranks": 2' in shown
     assert '"signal": 9' in shown
+
+
+def test_a_lock_that_another_step_clears_away_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or this task would count for itself, and none would be the last."""
+    (tmp_path / "steps").mkdir()
+    order = SimpleNamespace(step="slurm:0", run=b"\x01" * 16, node_dir=str(tmp_path))
+    really_lock = fcntl.flock
+
+    def clear_and_lock(descriptor: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", really_lock)
+        (there,) = (tmp_path / "steps").iterdir()
+        there.unlink()
+        really_lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", clear_and_lock)
+    task = cmfd_task.Task(order)
+    assert task._join_step(0)
+
+    (there,) = (tmp_path / "steps").iterdir()
+    assert there.stat().st_ino == os.fstat(task._step_lock).st_ino
+    assert there.stat().st_size == 1
 
 
 @pytest.mark.slow
