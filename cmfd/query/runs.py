@@ -32,6 +32,7 @@ EVERY = -1
 """As a limit: no limit (SQLite's convention)."""
 
 _MOST_CANDIDATES = 10
+_INTEGER_DIGITS = 19
 _BACK = re.compile(r"@-(\d{1,9})")
 
 
@@ -92,8 +93,8 @@ def find(db: sqlite3.Connection, name: str) -> int:
         A site's index.
     name : str
         ``last``, ``@-1`` (the same), ``@-2`` (the last but one); a job id, which means the last
-        start of that job; the run's id or the beginning of it; its name. A job id goes before the
-        beginning of an id, which goes before a name.
+        start of that job, or of an array any of its tasks; the run's id or the beginning of it; its
+        name. A job id goes before the beginning of an id, which goes before a name.
 
     Returns
     -------
@@ -126,9 +127,14 @@ def _candidates(db: sqlite3.Connection, name: str) -> list[dict[str, Any]]:
         low, high = identity.prefix_range(name)
     except NotFoundError:  # a job id need not be hexadecimal
         low = high = None
-    rows = fetch(db, "find_run", name=name, low=low, high=high, limit=_MOST_CANDIDATES + 1)
+    number = int(name) if name.isdecimal() and len(name) < _INTEGER_DIGITS else None
+    rows = fetch(
+        db, "find_run", name=name, number=number, low=low, high=high, limit=_MOST_CANDIDATES + 1
+    )
     by_job = [row for row in rows if row["is_job"] and not row["is_followed"]]
-    return by_job or [row for row in rows if row["is_id"]] or rows
+    for kind in ("is_part", "is_id"):
+        by_job = by_job or [row for row in rows if row[kind]]
+    return by_job or rows
 
 
 def _listed(found: list[dict[str, Any]]) -> str:
@@ -201,11 +207,11 @@ def detail(db: sqlite3.Connection, run_id: int) -> RunDetail:
         artifacts=artifacts(db, run_id),
         environments=environments(db, run_id),
         facts=facts(db, run_id),
+        notes=notes_of_run(db, run_id),
     )
 
 
 def _usage(process: Process) -> Usage:
     used = process.cpu_user_ns + process.cpu_system_ns
     is_wrapper = process.role == "wrapper"
-        notes=notes_of_run(db, run_id),
     return Usage(process.execution, process.host, used * is_wrapper, used * (not is_wrapper))

@@ -12,6 +12,7 @@ from support.packs import Content, an_id, small_run
 from support.sites import ASite, Invoke, from_json
 
 from cmfd.cli.main import cli
+from cmfd.errors import NotFoundError
 from cmfd.merge import enrich
 
 if TYPE_CHECKING:
@@ -251,6 +252,12 @@ def test_a_task_that_was_recorded_by_its_own_number(
     assert invoke("slurm", "enrich").stdout == "2 runs joined\n"
     assert facts(invoke, "41")["job"] == "40_1"
     assert invoke("slurm", "enrich", "40").stdout == "0 runs joined, 2 unchanged\n"
+    assert facts(invoke, "40_2")["array_task"] == 2
+    listed = from_json(invoke("runs", "--json"))
+    assert [run["job"] for run in listed] == ["40_2", "40_1"]
+    several = invoke("show", "40", code=NotFoundError.exit_code).output
+    assert "job 40_1" in several
+    assert "job 40_2" in several
 
 
 def test_a_jobs_script_is_known_by_its_digest(

@@ -1,7 +1,8 @@
 -- The other starts of a run's job, which is known by its cluster, its number and whose it is.
 SELECT other.run, other.restart, other.began_ns, other.status, other.job_state
 FROM run AS own
-JOIN runs AS other
-  ON other.job = own.job AND other.cluster = own.cluster AND other.uid IS own.uid
-WHERE own.id = :run_id AND own.job <> '' AND other.run_id <> own.id
+JOIN run AS again
+  ON again.job = own.job AND again.cluster = own.cluster AND again.uid IS own.uid
+JOIN runs AS other ON other.run_id = again.id
+WHERE own.id = :run_id AND own.job <> '' AND again.id <> own.id
 ORDER BY other.restart, other.began_ns
