@@ -147,8 +147,8 @@ class Wrapped:
         if self.rank.rank == 0:
             execution, run = self._execution, self.plan.run.run
             self.session.background.submit(lambda: start.tell_of_job(execution, run))
-            self.session.background.submit(
-                lambda: start.describe(execution, self.session, self.order.command)
+            self.session.describe_later(
+                execution, lambda: start.describe(execution, self.session, self.order.command)
             )
 
     @harmless()

@@ -34,6 +34,8 @@ from cmfd.wire.endpoint import endpoint, socket_path
 from cmfd.wire.messages import Group, ProcessState, Series
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cmfd.client.execution import Execution
     from cmfd.wire.messages import Record
 
@@ -44,6 +46,7 @@ _HASH_S = 30.0
 _DESCRIBE_S = 3.0  # the environment, for a process that ends before it is known
 _OVERTIME_S = 1.0  # to write down what is known by then
 _MAX_GROUPS = 256
+_NOT_KNOWN = '{"code":{"problem":"not known in time: a file system, git or the node was too slow"}}'
 _TRIES = 5
 
 
@@ -69,6 +72,7 @@ class Session:
         self.instance = identity.uuid7()
         self.points = Stream(form.POINTS, form.POINT.size, 0)
         self.background = Background()
+        self._undescribed: dict[Execution, int] = {}
         self.hashing = Background()
         """A thread of its own: a file system that is away must not keep it waiting."""
         self.dropped = 0
@@ -272,15 +276,22 @@ class Session:
         if self._sender is not None:
             self._sender.wake()
 
+    def describe_later(self, execution: Execution, describe: Callable[[], object]) -> None:
+        """Have an execution's environment recorded in the background."""
+        self._undescribed[execution] = time.time_ns()
+        self.background.submit(describe)
+        self.background.submit(lambda: self._undescribed.pop(execution))
+
     def _finish_describing(self) -> None:
-        """Leave out what of the environment is not known soon; a file system may be away."""
+        """
+        Leave out what of the environment is not known soon; a file system may be away.
+
+        That is recorded, not said: on a busy cluster, each of a job's many processes might say it.
+        """
         self.background.deadline.hurry(_DESCRIBE_S)
         if not self.background.wait(_DESCRIBE_S + _OVERTIME_S):
-            warn_once(
-                "describing",
-                "cmfd: the environment was not known in time (is a file system or git not "
-                "answering?); it is not recorded",
-            )
+            for execution, at_ns in list(self._undescribed.items()):
+                execution.describe(_NOT_KNOWN, at_ns)  # the rest, if it comes, is later: it counts
 
     def close(self) -> None:
         """End every execution, flush, and let go of the journal."""

@@ -279,7 +279,7 @@ def _open(here: Session, execution: Execution, plan: Plan) -> None:
     if settings.autostart:
         here.background.submit(lambda: ensure_daemon(settings))
     if execution.rank.rank == 0:
-        here.background.submit(lambda: describe(execution, here))
+        here.describe_later(execution, lambda: describe(execution, here))
 
 
 def tell_of_job(execution: Execution, run: bytes) -> None:
