@@ -168,7 +168,7 @@ class Watch:
                 note = read_note(there[name])
             except FileNotFoundError:
                 continue
-            except ConfigError as error:
+            except (ConfigError, OSError) as error:
                 self._tell_once(str(error))
                 continue
             run = identity.run_of_job(note.cluster, note.job, note.restart)

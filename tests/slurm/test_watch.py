@@ -114,6 +114,22 @@ def test_a_job_is_joined_once_and_leaves_the_queue_when_it_is_complete(
     assert watch.jobs == {}
 
 
+def test_what_cannot_be_read_in_the_queue_keeps_no_job_waiting(
+    site: Site, watch: Watch, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is told of once."""
+    slurm.account(job(1, BEGIN_S + 1))
+    path = queue(site)
+    (path.parent / "a_directory").mkdir()
+    for node in ("n1", "n2"):
+        deliver(site, node)
+    for now_s in (0, ACCOUNTED_S):
+        watch.look(now_s)
+
+    assert not path.exists()
+    assert capsys.readouterr().err.count("a_directory") == 1
+
+
 def test_the_nodes_that_are_missing_are_told_by_name(
     site: Site, watch: Watch, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
 ) -> None:
