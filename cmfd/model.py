@@ -52,6 +52,10 @@ INSIDE = "::"
 """Between the path of a file and the name of what is inside of it."""
 
 
+OBSERVED = "observed"
+"""A property of an event that nobody declared: how it was seen."""
+
+
 class Relation(str, Enum):
     """What one content has to do with another."""
 
@@ -66,10 +70,6 @@ CONTINUES = "continues"
 """A fact of an execution: the id of the one that it goes on from."""
 
 
-class ValueType(str, Enum):
-    """
-    The type of a stored value, so that nothing is turned to text or rounded.
-
 class NoteKind(str, Enum):
     """What somebody said of an artifact, execution or run afterwards."""
 
@@ -82,6 +82,10 @@ class NoteKind(str, Enum):
     """A name for people; the last one counts."""
     NOTE = "note"
 
+
+class ValueType(str, Enum):
+    """
+    The type of a stored value, so that nothing is turned to text or rounded.
 
     SQLite has no boolean, no NaN and no JSON type: a BOOL is stored as 0 or 1,
     a NaN as the text ``NaN`` with type FLOAT, JSON as its text.

@@ -61,6 +61,15 @@ _ORDER = (
         "what it tracks already.",
     ),
     click.option("--dvc-push", is_flag=True, help="With --dvc: and send them to its remote."),
+    click.option(
+        "--auto-io", is_flag=True, help="Record the files that it is seen to read and write, too."
+    ),
+    click.option(
+        "--io-include", multiple=True, metavar="PATTERN", help="With --auto-io: these in any case."
+    ),
+    click.option(
+        "--io-exclude", multiple=True, metavar="PATTERN", help="With --auto-io: these never."
+    ),
     options.site_if_given,
 )
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd import identity
 from cmfd.client import start
-from cmfd.client.artifacts import Said
+from cmfd.client.artifacts import Said, observe
 from cmfd.client.execution import Execution
 from cmfd.client.launch import daemon_runs, ensure_daemon
 from cmfd.client.ranks import rank_from
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cmfd.cli.child import Ended
+    from cmfd.cli.observe import Observer
 
 _DAEMON_STARTS_S = 5.0
 """How long a daemon that was just started may take to listen."""
@@ -54,6 +55,9 @@ class Order(NamedTuple):
     outputs: Sequence[str] = ()
     group: str = ""
     variant: str = ""
+    auto_io: bool = False
+    io_include: Sequence[str] = ()
+    io_exclude: Sequence[str] = ()
     dvc: str | None = None
     """``add`` or ``commit``: have DVC store the outputs."""
     dvc_push: bool = False
@@ -83,6 +87,7 @@ class Wrapped:
         self.rank = rank_from(os.environ)
         self.plan: start.Plan | None = None
         self._execution: Execution | None = None
+        self._observer: Observer | None = None
         self._preparing = threading.Thread(target=self._prepare, name="cmfd-prepare", daemon=True)
 
     @harmless()
@@ -105,6 +110,8 @@ class Wrapped:
                 self._execution.fact(key, value, subject=subject)
         for said in map(Said.of, self.order.inputs):
             self._execution.input(said.path, said.kind, datasets=said.datasets)
+        if self.order.auto_io:
+            self._observer = self._observe(plan)
 
     def _plan(self) -> start.Plan:
         environ, order = os.environ, self.order
@@ -124,6 +131,12 @@ class Wrapped:
             site=str(order.site or start.site_of(environ)),
         )
 
+    def _observe(self, plan: start.Plan) -> Observer:
+        from cmfd.cli.observe import Observer, Rules  # noqa: PLC0415 - only where it is wanted
+
+        own = (f"{self.settings.node_dir}/", f"{self.settings.journal_dir}/", f"{plan.site}/")
+        return Observer(Rules(own, self.order.io_include, self.order.io_exclude))
+
     def environ(self) -> dict[str, str]:
         """Return the command's environment."""
         if self.plan is None:
@@ -136,7 +149,8 @@ class Wrapped:
             "CMFD_SITE": self.plan.site,
             "CMFD_NODE_DIR": str(self.settings.node_dir),
         }
-        return {**os.environ, **handed_down}
+        environ = {**os.environ, **handed_down}
+        return self._observer.environ(environ) if self._observer else environ
 
     @harmless()
     def watch(self) -> None:
@@ -144,6 +158,8 @@ class Wrapped:
         if self._execution is None or self.plan is None:
             return
         self._preparing.start()
+        if self._observer is not None:
+            self._observer.watch()
         if self.rank.rank == 0:
             execution, run = self._execution, self.plan.run.run
             self.session.background.submit(lambda: start.tell_of_job(execution, run))
@@ -170,6 +186,7 @@ class Wrapped:
         outputs = [Said.of(text) for text in self.order.outputs]
         if self.order.dvc is None:
             self._record_outputs(outputs)
+        self._record_observed(outputs)
         status = status_of(ended)
         # One of several ranks says how it ended itself, not how all of them did.
         self._execution.close(
@@ -199,6 +216,21 @@ class Wrapped:
         assert self._execution is not None, "it is recorded"
         for said in outputs:
             self._execution.output(said.path, said.kind, datasets=said.datasets)
+
+    @harmless()
+    def _record_observed(self, outputs: Sequence[Said]) -> None:
+        if self._observer is None or self._execution is None:
+            return
+        declared = [said.path for said in (*map(Said.of, self.order.inputs), *outputs)]
+        seen, n_left = self._observer.found(declared)
+        for one in seen:
+            observe(self._execution, one.direction, one.place, one.how)
+        if n_left:
+            warn_once(
+                "observed",
+                f"cmfd: {n_left} more files were read or written than are recorded one by one; "
+                "name their directories with -i and -o",
+            )
 
     @harmless()
     def _store_outputs(self, outputs: Sequence[Said], how: str) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cmfd import identity
 from cmfd.client.values import as_json
 from cmfd.errors import NotFoundError
-from cmfd.model import CONTINUES, INSIDE, ArtifactKind, Direction, Relation
+from cmfd.model import CONTINUES, INSIDE, OBSERVED, ArtifactKind, Direction, Relation
 from cmfd.wire.messages import Hashed, Link, SliceMembers, Touch
 
 if TYPE_CHECKING:
@@ -112,6 +112,13 @@ def _is_id(text: str) -> bool:
         return bool(identity.parse(text))
     except NotFoundError:
         return False
+
+
+def observe(execution: Execution, direction: Direction, place: Place, how: str) -> None:
+    """Record a file that nobody named, and how it was seen."""
+    kind = ArtifactKind.DATASET.value
+    token = _begin(execution, direction, place, kind, {OBSERVED: how})
+    execution.session.hashing.submit(lambda: _end(execution, token, _identity(execution, place)))
 
 
 def touch_slice(  # noqa: PLR0913, PLR0917 - as above

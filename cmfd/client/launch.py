@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from cmfd.config import Settings
 
 
-_OF_THIS_RUN = frozenset(("CMFD_RUN", "CMFD_EXECUTION", "CMFD_PIPELINE", "CMFD_STAGE", "CMFD_SITE"))
+_OF_THIS_RUN = frozenset((
+    "CMFD_RUN", "CMFD_EXECUTION", "CMFD_PIPELINE", "CMFD_STAGE", "CMFD_SITE", "CMFD_AUTO_IO",
+))  # fmt: skip
 
 
 def daemon_runs(node_dir: Path) -> bool:

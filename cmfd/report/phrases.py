@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cmfd.model import OBSERVED
 from cmfd.report import units
 from cmfd.slurm.hostlist import compress
 
@@ -24,6 +25,12 @@ def job_of(run: Run) -> str:
 def stage_of(part: Part) -> str:
     """Return the pipeline and stage that something belongs to."""
     return f"{part.pipeline}.{part.stage}"
+
+
+def seen_how(properties: object) -> str:
+    """Return how an event was seen that nobody declared; empty for others."""
+    how = properties.get(OBSERVED) if isinstance(properties, dict) else None
+    return f"observed ({how})" if how else ""
 
 
 def outcome(ended: Run | Execution) -> str:

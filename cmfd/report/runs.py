@@ -213,18 +213,25 @@ def _metric_cells(metric: Metric) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _artifacts(artifacts: Iterable[Artifact]) -> Table:
-    columns = (
+def _artifacts(artifacts: Sequence[Artifact]) -> Table:
+    """Make a table of artifacts; with who says so, where some were only observed."""
+    columns = [
         Column("stage"), Column(""), Column("path"), Column("kind"), Column("size", right=True),
         Column("digest"), Column(""),
-    )  # fmt: skip
-    rows = [
+    ]  # fmt: skip
+    rows: list[tuple[str, ...]] = [
         (
             stage_of(one), one.direction, one.path, one.kind, units.size(one.size_bytes),
             "" if one.problem else one.digest, one.problem,
         )
         for one in artifacts
     ]  # fmt: skip
+    said = [seen_how(one.properties) for one in artifacts]
+    if any(said):
+        columns.insert(-1, Column("seen"))
+        rows = [
+            (*row[:-1], how or "declared", row[-1]) for row, how in zip(rows, said, strict=True)
+        ]
     return Table(columns, rows, "artifacts")
 
 
