@@ -11,6 +11,7 @@ from cmfd.cli.help import example
 from cmfd.cli.notes import COMMANDS as NOTES
 from cmfd.cli.output import print_json, print_tables
 from cmfd.cli.pull import command as pull
+from cmfd.cli.rehash import command as rehash
 from cmfd.content.files import hash_path
 from cmfd.errors import IncompleteError
 from cmfd.model import ArtifactKind, Direction
@@ -129,5 +130,5 @@ def hash_(path: str) -> None:
     click.echo(hashed.digest)
 
 
-for _one in (pull, *NOTES):
+for _one in (pull, rehash, *NOTES):
     command.add_command(_one)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from cmfd.query.index import object_of
 from cmfd.query.notes import Standing, notes_of, standing
 from cmfd.query.results import Note, Result
+from cmfd.query.subject import Subject
+from cmfd.query.walk import Start
 from cmfd.store.connection import named
 
 if TYPE_CHECKING:
     import sqlite3
-
-    from cmfd.query.subject import Subject
 
 
 class KnownArtifact(Result, frozen=True, kw_only=True):
@@ -104,6 +104,20 @@ def detail(db: sqlite3.Connection, subject: Subject) -> ArtifactDetail:
         standing=standing(notes),
         notes=notes,
     )
+
+
+def quick_only(db: sqlite3.Connection) -> list[Subject]:
+    """Return the artifacts that are known by a quick digest, and by nothing else."""
+    return [
+        Subject(Start(is_execution=False, id=number), digest)
+        for number, digest in db.execute(_sql("quick_only"))
+    ]
+
+
+def with_bytes_known(db: sqlite3.Connection, found: list[Subject]) -> set[str]:
+    """Return which digests are of all bytes, or of content that has such a digest, too."""
+    ids = json.dumps([one.start.id for one in found])
+    return {row[0] for row in db.execute(_sql("with_bytes_known"), {"ids": ids})}
 
 
 def _known(db: sqlite3.Connection, ids: list[int]) -> list[KnownArtifact]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd import identity
 from cmfd.content.files import hash_path
+from cmfd.content.quick import quick_hash
 from cmfd.errors import NotFoundError
 from cmfd.query import runs
 from cmfd.query.index import bindable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _MOST_CANDIDATES = 10
 _BARE = re.compile(r"[0-9a-fA-F]{6,64}(\.dir)?")
 """What may be a digest or its beginning without its algorithm."""
-_ALGORITHMS = ("md5", "stat", "sha256")
+_ALGORITHMS = ("md5", "hdf5", "slice", "quick", "stat", "sha256")
 _RUNS = re.compile(r"last|@-\d+")
 
 
@@ -185,6 +186,8 @@ def _by_content(db: sqlite3.Connection, path: str) -> list[Subject]:
     if hashed.problem:
         raise NotFoundError(f"{path} cannot be read to know it by its content: {hashed.problem}.")
     if found := _rows(db, "artifact", digest=hashed.digest):
+        return [_as_artifact(row) for row in found]
+    if found := _rows(db, "artifact", digest=quick_hash(path).digest):
         return [_as_artifact(row) for row in found]
     absolute = os.path.abspath(path)  # noqa: PTH100 - as above
     known = _rows(

@@ -25,3 +25,17 @@ SELECT
 FROM events AS v
 WHERE v.artifact_id = :id
 ORDER BY v.at_ns, v.execution, v.direction, v.path;
+
+-- name: quick_only
+-- Artifacts of which not all bytes were read, under any of their digests.
+SELECT a.id, a.digest
+FROM artifact AS a
+WHERE a.digest >= 'quick:' AND a.digest < 'quick;'
+  AND NOT EXISTS (SELECT 1 FROM link AS l WHERE l.subject_id = a.id AND l.relation = 'same')
+ORDER BY a.id;
+
+-- name: with_bytes_known
+SELECT a.digest
+FROM json_each(:ids) AS j CROSS JOIN artifact AS a ON a.id = j.value
+WHERE a.digest NOT LIKE 'quick:%'
+  OR EXISTS (SELECT 1 FROM link AS l WHERE l.subject_id = a.id AND l.relation = 'same');
