@@ -27,6 +27,8 @@ FILE_HEADER_BYTES, BLOCK_HEADER_BYTES = 4096, 64
 LONGEST_TEXT_BYTES = 8192
 CANCELLING = (1, 2, 15)
 TRIES = 5
+DELIVERS_S = 90.0
+"""How long delivering is waited for: it waits for each of its parts itself, unless it hangs."""
 PASSED_ON = (1, 2, 3, 6, 10, 12, 14, 15, 18, 20, 23, 24, 26, 27, 28, 29, 30, *range(34, 65))
 """Of Linux: all that end, stop or tell a program something and are sent, not caused by itself."""
 
@@ -570,11 +572,12 @@ class Task:
             finally:
                 os._exit(127)
         os.close(ear)
-        with os.fdopen(said, "rb") as file:
-            lines = file.read().decode("utf-8", "replace").splitlines()
-        if os.waitpid(pid, 0)[1]:
-            last = lines[-1] if lines else "cmfd slurm deliver cannot be started"
-            warn(last.replace("cmfd: ", "", 1))
+        text = heard(said)
+        if text is None:
+            warn("delivering takes too long, and is not waited for: `cmfd slurm status` tells more")
+        elif os.waitpid(pid, 0)[1]:
+            lines = text.splitlines() or ["cmfd slurm deliver cannot be started"]
+            warn(lines[-1].replace("cmfd: ", "", 1))
 
     def _tell_of_outputs(self) -> None:
         """
@@ -605,6 +608,22 @@ class Task:
         begun = os.fstat(self._step_lock).st_size
         fcntl.flock(self._step_lock, fcntl.LOCK_UN)  # one that only begins must not wait
         return begun >= tasks_here(os.environ)
+
+
+def heard(pipe: int) -> str | None:
+    """Return all that comes through a pipe, and close it; nothing if that takes too long."""
+    import select
+
+    data, until_s = b"", time.monotonic() + DELIVERS_S
+    try:
+        while select.select([pipe], [], [], max(0.0, until_s - time.monotonic()))[0]:
+            more = os.read(pipe, 1 << 16)
+            if not more:
+                return data.decode("utf-8", "replace")
+            data += more
+    finally:
+        os.close(pipe)
+    return None
 
 
 def tasks_here(environ: os._Environ[str]) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from support.tasks import CMFD, STEP, WRAPPERS, Step
+from support.wrapper import eventually
 
 from cmfd import identity, slurm
 from cmfd.client.ranks import rank_from
@@ -300,8 +301,6 @@ def test_a_killed_wrapper_leaves_a_dead_processs_journal(step: Step) -> None:
 
 
 def _until_written(step: Step) -> list[Path]:
-    from support.wrapper import eventually
-
     def written() -> Any:
         return [path for path in step.journals if path.stat().st_size > 4096 + 64]
 
@@ -363,6 +362,29 @@ def test_a_lock_that_another_step_clears_away_is_made_again(
     (there,) = (tmp_path / "steps").iterdir()
     assert there.stat().st_ino == os.fstat(task._step_lock).st_ino
     assert there.stat().st_size == 1
+
+
+def test_a_delivery_that_hangs_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The task ends, as a program may that has no more to do."""
+    monkeypatch.setattr(cmfd_task, "DELIVERS_S", 0.0)
+    for name in ("CMFD_DELIVER", "SLURM_STEP_ID"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "steps").mkdir()
+    hanging = tmp_path / "hanging"
+    hanging.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid\nexec sleep 1000\n")
+    hanging.chmod(0o755)
+    order = SimpleNamespace(
+        step="", run=b"\x01" * 16, node_dir=str(tmp_path), deliver=str(hanging), files=[]
+    )
+    task = cmfd_task.Task(order)
+    task._join_step(0)
+    task.leave(killed=False)
+
+    assert "not waited for" in capfd.readouterr().err
+    pid = tmp_path / "pid"
+    os.kill(int(eventually(lambda: pid.exists() and pid.read_text(), "it")), signal.SIGKILL)
 
 
 @pytest.mark.slow
