@@ -48,6 +48,7 @@ LOG_BYTES = 1 << 20
 QUEUED_MESSAGES = 256
 """Of one connection, in each direction; what a client may send is bounded by its credit."""
 LINGER_MS = 500
+TRIES = 5
 
 
 def run_daemon(settings: Settings, *, idle_s: float | None = None, detach: bool = False) -> int:
@@ -77,9 +78,8 @@ def run_daemon(settings: Settings, *, idle_s: float | None = None, detach: bool 
     CmfdError
         The node directory, socket or store cannot be used; nothing was changed.
     """
-    _prepare(settings)
     with ExitStack() as cleanup:
-        lock = Lock(settings.node_dir)
+        lock = _prepare_and_lock(settings)
         cleanup.callback(lock.close)
         if detach and not _go_to_background(settings.node_dir):
             return 0
@@ -90,6 +90,15 @@ def run_daemon(settings: Settings, *, idle_s: float | None = None, detach: bool 
         reason = _serve(settings, idle_s, lock, cleanup)
         log.info("ended: %s", reason)
     return 0
+
+
+def _prepare_and_lock(settings: Settings) -> Lock:
+    """Take the lock; once more, if the end of another job cleared the directory just now."""
+    for _ in range(TRIES):
+        _prepare(settings)
+        with contextlib.suppress(FileNotFoundError):
+            return Lock(settings.node_dir)
+    raise ConfigError(f"The node directory {settings.node_dir} is removed again and again")
 
 
 def _prepare(settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from support.journals import EXECUTION, RUN, T0_NS, Journal
 
+from cmfd.config import Settings
+from cmfd.daemon import main
 from cmfd.daemon.clearing import clear
 from cmfd.daemon.lock import Lock
 from cmfd.store.node import NodeStore
@@ -89,4 +92,21 @@ def test_who_waited_for_a_lock_that_was_cleared_away_has_the_new_one(
         meanwhile.setattr(time, "sleep", clear_it)
         lock = Lock(node_dir)
     with closing(lock):
+        assert lock.is_mine
+
+
+def test_a_daemon_whose_directory_is_cleared_as_it_starts_makes_it_again(
+    node_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was started for a job that comes; the one that goes clears away."""
+    prepare = main._prepare
+
+    def prepare_and_clear(settings: Settings) -> None:
+        monkeypatch.setattr(main, "_prepare", prepare)
+        prepare(settings)
+        shutil.rmtree(node_dir)
+
+    node_dir.chmod(0o700)
+    monkeypatch.setattr(main, "_prepare", prepare_and_clear)
+    with closing(main._prepare_and_lock(Settings(node_dir=node_dir))) as lock:
         assert lock.is_mine
