@@ -9,6 +9,7 @@ import pytest
 from support.cluster import Cluster, Options
 from support.cluster.processes import wait_for
 from support.operated import UID, Operated
+from support.steps import Steps, logged, parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -196,6 +197,53 @@ def test_a_daemon_that_begins_anew_under_a_running_job_loses_nothing(operated: O
     run = operated.wait_delivered(job)
     (loss,) = operated.show(run["run"])["metrics"]
     assert loss["n_values"] == 200
+
+
+def begin_steps(steps: Steps, *options: str, tag: str) -> str:
+    """Submit a job of two steps side by side, one of which logs; wait until both are half-way."""
+    srun = "--overlap -n2"
+    logs, does_not = steps.logs("logs", f"l{tag}", srun), steps.does_not("not", f"n{tag}", srun)
+    job = steps.submit(f"{logs} & {does_not} & wait", "-n2", *options)
+    for mark in (f"l{tag}", f"n{tag}"):
+        steps.wait_up(mark, 2)
+    return job
+
+
+def end_steps(operated: Operated, steps: Steps, job: str, *, tag: str) -> None:
+    """Let them go on, and see that all is delivered, once."""
+    for mark in (f"l{tag}", f"n{tag}"):
+        steps.go_on(mark)
+    assert steps.user.wait(job).state == "COMPLETED", steps.user.output(job)
+    for node in operated.cluster.nodes:
+        operated.systemctl(node, "start", "cmfd")
+    run = operated.wait_delivered(job)
+    assert (run["status"], run["user"], run["uid"]) == (
+        "completed",
+        steps.user.name,
+        steps.user.uid,
+    )
+    shown = operated.show(run["run"])
+    assert parts(shown) == dict.fromkeys(("logs", "not"), (2, "completed"))
+    assert steps.values(shown) == logged(logs=2)
+    name = steps.user.name
+    wait_for(lambda: not operated.cluster.processes_of(name), "all processes have ended")
+
+
+def test_the_daemon_is_killed_under_steps_with_a_wrapper(operated: Operated) -> None:
+    """On one of two nodes, until the job has ended: no task waits for it, and nothing is lost."""
+    steps = Steps(operated.cluster.users["alice"], operated.site)
+    job = begin_steps(steps, "-N2", f"-w{','.join(operated.cluster.nodes[:2])}", tag="killed")
+    operated.systemctl(operated.cluster.nodes[0], "kill", "--signal=KILL", "cmfd")
+    end_steps(operated, steps, job, tag="killed")
+
+
+def test_steps_of_two_users_on_a_node(operated: Operated) -> None:
+    """At the same time: each run has its own user's steps and values, and no other's."""
+    cluster = operated.cluster
+    both = [Steps(cluster.users[name], operated.site) for name in ("alice", "bob")]
+    jobs = [begin_steps(steps, f"-w{cluster.nodes[1]}", tag="both") for steps in both]
+    for steps, job in zip(both, jobs, strict=True):
+        end_steps(operated, steps, job, tag="both")
 
 
 def test_two_users_on_a_node_do_not_see_each_other(operated: Operated) -> None:
