@@ -96,7 +96,7 @@ class Wrapped:
         self.plan = plan = self._plan()
         begin = start.first_records(
             plan, self.rank, self.order.name, role="wrapper",
-            command=shlex.join(scrub_argv(self.order.command)),
+            command=shlex.join(scrub_argv(self.words())),
         )  # fmt: skip
         self._execution = Execution(
             self.session, plan.execution, plan.run.run, plan.pipeline, plan.stage, self.rank, begin
@@ -112,6 +112,10 @@ class Wrapped:
             self._execution.input(said.path, said.kind, datasets=said.datasets)
         if self.order.auto_io:
             self._observer = self._observe(plan)
+
+    def words(self) -> Sequence[str]:
+        """Return the command as it is recorded."""
+        return self.order.command
 
     def _plan(self) -> start.Plan:
         environ, order = os.environ, self.order
@@ -164,7 +168,7 @@ class Wrapped:
             execution, run = self._execution, self.plan.run.run
             self.session.background.submit(lambda: start.tell_of_job(execution, run))
             self.session.describe_later(
-                execution, lambda: start.describe(execution, self.session, self.order.command)
+                execution, lambda: start.describe(execution, self.session, self.words())
             )
 
     @harmless()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,10 +148,18 @@ def test_sbatch_says_what_is_wrong_itself(alice: Account) -> None:
         ours = cmfd(alice, "slurm", "submit", *words)
         assert (ours.returncode, ours.stdout) == (own.returncode, own.stdout) != (0, "")
         assert ours.stderr == own.stderr
-    alice.write("job.sh", "#!/bin/sh\n#CMFD --frobnicate\ntrue\n")
-    wrong = cmfd(alice, "slurm", "submit", "job.sh")
-    assert wrong.returncode == 2
-    assert "--frobnicate" in wrong.stderr
+    for words, said in (
+        ("--frobnicate", "--frobnicate"),
+        ("pipeline heat", "'pipeline' is no option"),
+        ("--stage a -- b", "'b' is no option"),
+        ("--param x", "'x' is not key=value"),
+        ("--script-as x", "no such option: --script-as"),
+    ):
+        alice.write("job.sh", f"#!/bin/sh\n#CMFD {words}\ntrue\n")
+        wrong = cmfd(alice, "slurm", "submit", "job.sh")
+        assert wrong.returncode == 2
+        assert said in wrong.stderr
+        assert "Nothing was submitted." in wrong.stderr
     assert not alice.run("squeue", "--noheader", "--me").stdout
 
 
@@ -167,6 +176,26 @@ def test_a_job_without_a_file_is_submitted_as_sbatch_does(alice: Account) -> Non
     assert alice.output(piped) == "42\n"
     assert shown(alice, wrapped)["run"]["exit_code"] == 5
     assert shown(alice, piped)["run"]["status"] == "completed"
+
+
+@pytest.mark.usefixtures("site")
+def test_a_job_goes_by_the_script_that_was_submitted(alice: Account) -> None:
+    """Not by the copy that is there only while the job runs; also where that runs elsewhere."""
+    alice.write("warm.slurm", "#!/bin/bash\ntrue\n")
+    jobs = {
+        submit(alice, "warm.slurm", "a b"): ("/bin/bash warm.slurm 'a b'", "warm"),
+        submit(alice, "--chdir=/tmp", "warm.slurm"): (
+            f"/bin/bash {alice.shared}/warm.slurm", "warm",
+        ),
+        submit(alice, "--wrap=echo $0; true"): ("/bin/sh -c 'echo $0; true'", "wrap"),
+    }  # fmt: skip
+    for job, (words, stage) in jobs.items():
+        assert alice.wait(job).state == "COMPLETED"
+        found = shown(alice, job)
+        assert found["run"]["command"] == words
+        assert [one["stage"] for one in found["executions"]] == [stage]
+        again = json_of(alice, "repro", job)
+        assert shlex.join(again["command"]) == words
 
 
 @pytest.mark.usefixtures("site")

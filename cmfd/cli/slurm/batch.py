@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from contextlib import suppress
@@ -39,8 +40,13 @@ _DELIVER_S = 60.0
     metavar="FILE",
     help="The job's script, removed at the end with its directory.",
 )
+@click.option(
+    "--script-as",
+    metavar="WORDS",
+    help="What is recorded in place of FILE: the script as it was submitted.",
+)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def command(*, script: Path | None, **order: Any) -> None:
+def command(*, script: Path | None, script_as: str | None, **order: Any) -> None:
     """
     Run a job's script as the whole of a run, and bring to the site what all nodes have of it.
 
@@ -48,7 +54,7 @@ def command(*, script: Path | None, **order: Any) -> None:
     `cmfd run`, it ends as COMMAND ended.
     """
     taken = child.take_signals()
-    job = JobScript(Order(**order))
+    job = JobScript(Order(**order), script, script_as)
     job.begin()
     ended = run_and_wait(job, taken)
     try:
@@ -70,7 +76,30 @@ def _remove(script: Path | None) -> None:
 
 
 class JobScript(Wrapped):
-    """A job's script: its run ends as it ends, and its end delivers for all of the job's steps."""
+    """
+    A job's script: its run ends as it ends, and its end delivers for all of the job's steps.
+
+    Parameters
+    ----------
+    order : Order
+        What to run, and as what.
+    script, script_as : Path, str, optional
+        The file that the command runs, and the words that are recorded in its place, as a shell
+        reads them: that file is there for this job only.
+    """
+
+    def __init__(self, order: Order, script: Path | None, script_as: str | None) -> None:
+        super().__init__(order)
+        self._script = script
+        self._script_as = script_as or ""
+
+    def words(self) -> list[str]:
+        """Return the command with the script as it was submitted."""
+        words = list(self.order.command)
+        if self._script is not None and self._script_as and str(self._script) in words:
+            at = words.index(str(self._script))
+            words[at : at + 1] = _from_here(shlex.split(self._script_as), os.environ)
+        return words
 
     def is_whole_run(self, plan: start.Plan) -> bool:
         """Tell whether the run is this job's."""
@@ -103,6 +132,14 @@ class JobScript(Wrapped):
             left_out = [(site, str(error))]
         for path, reason in left_out or ():
             click.echo(f"cmfd: {path}: {reason}", err=True)
+
+
+def _from_here(words: list[str], environ: Mapping[str, str]) -> list[str]:
+    """Return a script's path as it is from here: the job may run in another directory."""
+    submitted_in = environ.get("SLURM_SUBMIT_DIR", "")
+    if len(words) != 1 or submitted_in in ("", os.getcwd()):  # noqa: PTH109 - compared as text
+        return words
+    return [os.path.join(submitted_in, *words)]  # noqa: PTH118 - kept as it was said
 
 
 def _goes_on(environ: Mapping[str, str]) -> bool:

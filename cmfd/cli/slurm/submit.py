@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _OF_AN_OUTER_RUN = ("CMFD_RUN", "CMFD_EXECUTION", "CMFD_PIPELINE", "CMFD_STAGE", "CMFD_SITE")
 """What `cmfd run` and `cmfd.start` hand down: not to a job, which is a run of its own."""
+
+_NOT_SUBMITTED = "Nothing was submitted."
 
 
 @example(
@@ -67,7 +70,12 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> None:
         # sbatch says what is wrong, of the file that the user knows.
         given = [order.script] if order.script else []
         ctx.exit(_run([sbatch, *options, *given, *order.arguments], environ, text))
-    text = job.wrap(text, name, sys.executable, _words_of_batch(text))
+    words_of_batch = _words_of_batch(text, name)
+    if order.script is not None:
+        words_of_batch.append(f"--script-as={shlex.join([order.script])}")
+    elif wrapped is not None:
+        words_of_batch.append(f"--script-as={shlex.join(['-c', wrapped])}")
+    text = job.wrap(text, name, sys.executable, words_of_batch)
     with tempfile.TemporaryDirectory(prefix="cmfd-") as scratch:
         path = Path(scratch, name)
         path.write_bytes(_bytes(text))
@@ -89,20 +97,36 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _words_of_batch(text: str) -> list[str]:
+def _words_of_batch(text: str, name: str) -> list[str]:
     """Return what the job is told by directives, variables and its surroundings, checked."""
     words = job.directives(text)
-    with batch.command.make_context("#CMFD", [*words, "--", "true"]) as said:
-        params = said.params
-    if params["script"]:
-        raise click.UsageError("#CMFD: no such option: --script")
-    handed_down = "CMFD_EXECUTION" in os.environ
-    for key in ("pipeline", "stage"):
-        value = os.environ.get(f"CMFD_{key.upper()}")
-        if value and not params[key] and not handed_down:
-            words += [f"--{key}={value}"]
+    params = _checked(words)
+    environ = {} if "CMFD_EXECUTION" in os.environ else os.environ
+    defaults = {
+        "pipeline": environ.get("CMFD_PIPELINE"),
+        "stage": environ.get("CMFD_STAGE") or Path(name).stem,
+    }
+    words += [f"--{key}={value}" for key, value in defaults.items() if value and not params[key]]
     # The job may begin in another directory.
     return [*words, f"--site={params['site'] or config.find_site(Path.cwd())}"]
+
+
+def _checked(words: list[str]) -> dict[str, Any]:
+    """Return what `#CMFD` lines say; a word that is no option would be run as a command."""
+    end = ("--", "true")
+    try:
+        with batch.command.make_context("#CMFD", [*words, *end]) as said:
+            params = said.params
+    except click.UsageError as error:
+        raise click.UsageError(f"#CMFD: {error.format_message()} {_NOT_SUBMITTED}") from error
+    if params["command"] != ("true",):
+        word = params["command"][0]
+        raise click.UsageError(f"#CMFD: {word!r} is no option; say --{word}. {_NOT_SUBMITTED}")
+    for key in ("script", "script_as"):
+        if params[key]:
+            option = key.replace("_", "-")
+            raise click.UsageError(f"#CMFD: no such option: --{option}. {_NOT_SUBMITTED}")
+    return params
 
 
 def _environ() -> dict[str, str]:
