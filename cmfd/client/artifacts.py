@@ -132,6 +132,7 @@ def touch_slice(  # noqa: PLR0913, PLR0917 - as above
     chosen = None if rows is None else list(rows)
     members = [Place.of(path) for path in files or ()]
     whole = None if of is None else Place.of(of)
+    file = whole and Place.of(whole.absolute.partition(INSIDE)[0])
     place = Place(name, f"{whole.absolute}{INSIDE}{name}" if whole else name, -1, -1)
     token = _begin(execution, direction, place, ArtifactKind.DATASLICE.value, properties)
 
@@ -139,6 +140,11 @@ def touch_slice(  # noqa: PLR0913, PLR0917 - as above
         found = None if whole is None else _whole(execution, whole)
         inside = {at.named: _identity(execution, at) for at in members}
         _end_slice(execution, token, name, chosen, found, inside)
+        if whole and file and found and found.digest and file.absolute != whole.absolute:
+            around = _identity(execution, file)
+            if around.digest:  # else it was changed since, and is not what this is part of
+                part = whole.absolute.partition(INSIDE)[2]
+                _link(execution, around.digest, found.digest, f"/{part.strip('/')}")
 
     execution.session.hashing.submit(finish)
 

@@ -116,6 +116,7 @@ def test_slices_and_the_metrics_for_them(site: Query) -> None:
     assert {(name, subject) for subject, name, _ in site(LINKS)} == {
         ("barrel", hash_path("hits.npy").digest),
         ("inner", hash_datasets("hits.h5", ["/train/x"])[0].digest),
+        ("/train/x", hash_path("hits.h5").digest),
         ("a.txt", events["chosen"][1]),
     }
     assert {name for (name,) in site("SELECT name FROM series")} == {

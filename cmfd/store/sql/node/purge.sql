@@ -64,7 +64,11 @@ DELETE FROM standing WHERE run = :run;
 
 -- name: clean_link
 DELETE FROM link
-WHERE subject NOT IN (SELECT digest FROM event) AND object NOT IN (SELECT digest FROM event);
+WHERE subject NOT IN (SELECT digest FROM event) AND object NOT IN (
+    SELECT digest FROM event
+    UNION
+    SELECT subject FROM link WHERE object IN (SELECT digest FROM event)
+);
 
 -- name: clean_slice_members
 DELETE FROM slice_members WHERE digest NOT IN (SELECT digest FROM event);

@@ -32,8 +32,13 @@ SELECT * FROM node.fact WHERE subject = :run OR subject IN (SELECT execution FRO
 INSERT INTO main.event SELECT * FROM node.event WHERE execution IN (SELECT execution FROM main.execution);
 
 -- name: copy_link
+-- With what such a whole is a part of: of a slice of a data set, the file that has the data set.
 INSERT INTO main.link SELECT * FROM node.link
-WHERE subject IN (SELECT digest FROM main.event) OR object IN (SELECT digest FROM main.event);
+WHERE subject IN (SELECT digest FROM main.event) OR object IN (
+    SELECT digest FROM main.event
+    UNION
+    SELECT subject FROM node.link WHERE object IN (SELECT digest FROM main.event)
+);
 
 -- name: copy_artifact
 INSERT INTO main.artifact SELECT * FROM node.artifact WHERE digest IN (
