@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,8 +19,8 @@ pytestmark = pytest.mark.slow
 def run(words: list[str], place: Path, environ: dict[str, str]) -> str:
     """Run a command to its end, and return what it printed."""
     done = subprocess.run(
-        words, cwd=place, env={**environ, "CMFD_STRICT": "true"}, capture_output=True, text=True,
-        check=False,
+        words, cwd=place, capture_output=True, text=True, check=False,
+        env={**environ, "PATH": f"{sys.prefix}/bin:{environ['PATH']}", "CMFD_STRICT": "true"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
