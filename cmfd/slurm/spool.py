@@ -74,7 +74,7 @@ def read_note(path: Path) -> JobNote:
     with open(path, "rb", opener=_open_at_once) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ConfigError(f"{path} is no file")
-        text = file.read(MOST_BYTES).decode("utf-8", "surrogateescape")
+        text = file.read(MOST_BYTES).decode("utf-8", "replace")
     said = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     try:
         return msgspec.convert(
