@@ -9,6 +9,7 @@ import click
 from cmfd.cli import options
 from cmfd.cli.help import example
 from cmfd.cli.output import print_json, print_tables
+from cmfd.model import Status
 from cmfd.query import runs
 from cmfd.query.index import open_index
 from cmfd.report.runs import runs_table
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 @click.option("--stage", metavar="S", help="Only runs of this stage.")
 @click.option("--user", metavar="U", help="Only this user's runs.")
 @click.option("--group", metavar="G", help="Only variants of this: see `cmfd run --group`.")
-@click.option("--status", metavar="S", help="Only running, completed, failed, cancelled or lost.")
+@click.option(
+    "--status", type=click.Choice([one.value for one in Status]), help="Only runs that stand so."
+)
 @click.option("--days", type=options.DAYS, metavar="N", help="Only runs of the last N days.")
 @click.option(
     "-n", "--limit", type=options.LIMIT, default=20, show_default=True, help="At most; -1: all."

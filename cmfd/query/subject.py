@@ -127,7 +127,7 @@ def execution(db: sqlite3.Connection, text: str) -> Subject:
         A site's index.
     text : str
         Its id or the beginning of it, or what names a run (see `cmfd.query.runs.find`) that has
-        one execution only.
+        one execution only. A job id goes before the beginning of an id.
 
     Raises
     ------
@@ -198,9 +198,12 @@ def _by_content(db: sqlite3.Connection, path: str) -> list[Subject]:
 
 
 def _executions(db: sqlite3.Connection, text: str) -> list[Subject]:
+    """Return the executions whose ids begin so; none where it is the number of a job."""
     try:
         low, high = identity.prefix_range(text)
     except NotFoundError:
+        return []
+    if _rows(db, "is_job", job=text):
         return []
     return [_as_execution(row) for row in _rows(db, "executions_between", low=low, high=high)]
 

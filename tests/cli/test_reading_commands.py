@@ -57,6 +57,24 @@ def test_runs_can_be_filtered(
     assert len(from_json(invoke("runs", *words, "--json"))) == n_found
 
 
+def test_a_status_that_there_is_not_is_said(three_runs: ASite, invoke: Invoke) -> None:
+    """Rather than that no run stands so."""
+    del three_runs
+    assert "completed" in invoke("runs", "--status", "complete", code=2).stderr
+
+
+def test_an_execution_goes_by_its_job_before_the_beginning_of_its_id(
+    site: ASite, invoke: Invoke
+) -> None:
+    """The ids of all executions here begin with 6, which is a job as well."""
+    site.take(a_run(6), a_run(7))
+    of_job_6 = an_id("exec", 6).hex()
+    again = from_json(invoke("repro", "6", "--no-check", "--json"))
+    assert again["execution"]["execution"] == of_job_6
+    lineage = from_json(invoke("lineage", "up", "6", "--json"))
+    assert [one["execution"] for one in lineage["executions"]] == [of_job_6]
+
+
 @pytest.mark.parametrize(
     ("name", "number"),
     [

@@ -56,6 +56,7 @@ def check_a_step_on_every_node(cluster: Cluster) -> None:
     (execution,) = run["executions"]
     assert (execution["stage"], execution["step"]) == ("one", "slurm:0")
     assert (execution["n_ranks"], execution["status"]) == (2 * n_nodes, "failed")
+    assert execution["exit_code"] == 3
     codes = {process["rank"]: process["exit_code"] for process in run["processes"]}
     assert codes == {rank: 3 if rank == 1 else 0 for rank in range(2 * n_nodes)}
     assert {process["host"] for process in run["processes"]} == set(cluster.nodes)

@@ -25,6 +25,9 @@ FROM execution
 WHERE execution BETWEEN :low AND :high AND at_ns IS NOT NULL
 LIMIT :limit;
 
+-- name: is_job
+SELECT 1 FROM run WHERE job = :job LIMIT 1;
+
 -- name: executions_of_run
 SELECT id, lower(hex(execution)) AS execution, pipeline, stage
 FROM execution
