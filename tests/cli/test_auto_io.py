@@ -206,7 +206,7 @@ def test_a_hidden_working_directory_hides_nothing() -> None:
     assert not rules.accept("/home/ann/.jobs/2/data")
 
 
-def watched(tmp_path: Path, *lines: tuple[str, Any]) -> Observer:
+def watched(tmp_path: Path, *lines: tuple[Any, ...]) -> Observer:
     """Return an observer that was told of files."""
     observer = Observer(Rules((), cwd=str(tmp_path)))
     log = Path(observer.environ({})[cmfd_auto_io.LOG_VARIABLE])

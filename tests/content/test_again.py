@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import h5py
 
-from cmfd.content import again
+from cmfd.content import again, cache
 from cmfd.content.again import Left, read_again
 from cmfd.content.files import hash_path
 from cmfd.content.hdf5 import hash_datasets
@@ -73,7 +73,7 @@ def test_nobody_waits_for_what_does_not_answer(
     for path in (quick, slow):
         path.write_text("1")
     hangs = threading.Event()
-    identify = again.identify
+    identify = cache.identify
 
     def hanging(path: str, directory: str | None) -> object:
         if path == str(slow):

@@ -148,14 +148,14 @@ def test_sbatch_says_what_is_wrong_itself(alice: Account) -> None:
         ours = cmfd(alice, "slurm", "submit", *words)
         assert (ours.returncode, ours.stdout) == (own.returncode, own.stdout) != (0, "")
         assert ours.stderr == own.stderr
-    for words, said in (
+    for directive, said in (
         ("--frobnicate", "--frobnicate"),
         ("pipeline heat", "'pipeline' is no option"),
         ("--stage a -- b", "'b' is no option"),
         ("--param x", "'x' is not key=value"),
         ("--script-as x", "no such option: --script-as"),
     ):
-        alice.write("job.sh", f"#!/bin/sh\n#CMFD {words}\ntrue\n")
+        alice.write("job.sh", f"#!/bin/sh\n#CMFD {directive}\ntrue\n")
         wrong = cmfd(alice, "slurm", "submit", "job.sh")
         assert wrong.returncode == 2
         assert said in wrong.stderr
