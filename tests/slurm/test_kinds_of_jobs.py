@@ -38,15 +38,19 @@ def check_array(cluster: Cluster, steps: Steps, n_tasks: int) -> None:
 
     assert steps.user.wait(job, 60 + 4 * n_tasks).state == "COMPLETED"
     steps.wait_left()
-    runs = {shown["run"]["job"]: shown for shown in steps.merged()}
+    runs = {run["job"]: run for run in steps.merge()}
     assert set(runs) == {f"{job}_{task}" for task in range(1, n_tasks + 1)}
     for task in range(1, n_tasks + 1):
-        shown = runs[f"{job}_{task}"]
-        stage = "logs" if task % 2 else "not"
-        assert parts(shown) == {stage: (1, "completed")}
-        assert (shown["run"]["status"], shown["run"]["missing_nodes"]) == ("completed", [])
-        assert steps.values(shown) == (logged(logs=1) if task % 2 else {})
-        assert (facts(shown)["array_job"], facts(shown)["array_task"]) == (int(job), task)
+        run = runs[f"{job}_{task}"]
+        assert (run["status"], run["missing_nodes"], run["n_executions"]) == ("completed", [], 1)
+        assert [stage.partition(".")[2] for stage in run["stages"]] == [
+            "logs" if task % 2 else "not"
+        ]
+    for task in range(1, n_tasks + 1, 2):
+        assert steps.values(steps.show(f"{job}_{task}")) == logged(logs=1), task
+    shown = steps.show(f"{job}_2")
+    assert steps.values(shown) == {}
+    assert (facts(shown)["array_job"], facts(shown)["array_task"]) == (int(job), 2)
     check_idle(cluster)
 
 
@@ -275,7 +279,9 @@ def check_many_nodes(cluster: Cluster, steps: Steps, n_each: int) -> None:
     job = steps.submit(script, f"-N{n_nodes}", f"-n{n_tasks}")
 
     assert steps.user.wait(job, 900).state == "COMPLETED", steps.user.output(job)
-    assert steps.user.output(job) == ""
+    # On a busy machine nodes deliver after the job, and SLURM has complaints of its own.
+    said = [line for line in steps.user.output(job).splitlines() if line.startswith("cmfd")]
+    assert all("delivering takes too long" in line for line in said), said
     steps.wait_left(300)
     (shown,) = steps.merged()
     run = shown["run"]

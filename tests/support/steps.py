@@ -97,8 +97,12 @@ class Steps:
 
     def merged(self) -> list[dict[str, Any]]:
         """Merge what is in the inbox, and nothing else; return all runs, in full."""
+        return [self.show(run["run"]) for run in self.merge()]
+
+    def merge(self) -> list[dict[str, Any]]:
+        """Merge what is in the inbox, and nothing else; return all runs, in short."""
         self.user.run("cmfd", "merge", "--wait", "--quiet", f"--site={self.site}")
-        return [self.show(run["run"]) for run in recorded.runs(self.user, self.site)]
+        return recorded.runs(self.user, self.site)
 
     def show(self, run: str) -> dict[str, Any]:
         """Return what the site has of a run."""
@@ -107,10 +111,10 @@ class Steps:
     def values(self, shown: dict[str, Any]) -> dict[str, list[tuple[int, int, float]]]:
         """Return the values that a run has, by stage: rank, step, value."""
         stages = {part["execution"]: part["stage"] for part in shown["executions"]}
-        words = ("cmfd", "metrics", shown["run"]["run"], "--json", f"--site={self.site}")
-        if not json.loads(self.user.run(*words).stdout):
+        if not shown["metrics"]:
             return {}
-        points = json.loads(self.user.run(*words, "x").stdout)
+        words = ("cmfd", "metrics", shown["run"]["run"], "x", "--json", f"--site={self.site}")
+        points = json.loads(self.user.run(*words).stdout)
         found: dict[str, list[tuple[int, int, float]]] = {}
         for point in sorted(points, key=lambda point: (point["rank"], point["step"])):
             said = (point["rank"], point["step"], point["value"])

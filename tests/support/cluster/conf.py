@@ -57,7 +57,7 @@ SlurmdParameters=config_overrides
 ReturnToService=2
 JobRequeue=1
 SlurmctldTimeout=30
-SlurmdTimeout=20
+SlurmdTimeout={silent_s}
 MessageTimeout=20
 KillWait=5
 UnkillableStepTimeout=30
@@ -77,6 +77,7 @@ AcctGatherNodeFreq={energy_s}
 """
 # cred_expire: a requeued job waits that long before it may start again, and all nodes must have
 # started a step by then; SLURM's own is 121 s.
+# SlurmdTimeout: a busy machine may not come to each of many nodes for long; none is down for that.
 # TmpFS is each node's own: mpi/pmix makes a directory there, and fails if there is one already.
 
 _ACCOUNTING = """\
@@ -124,6 +125,7 @@ def slurm_conf(options: Options, root: Path, cluster: str, head: str, nodes: lis
     text = _SLURM_CONF.format(
         cluster=cluster, head=head, address=HEAD_ADDRESS, control=CONTROL_PORT,
         node_port=NODE_PORT, root=root, credential_s=max(10, options.n_nodes),
+        silent_s=max(20, 2 * options.n_nodes),
         select="CR_Core_Memory" if options.constrain_memory else "CR_Core",
         proctrack=options.proctrack, gather=options.gather,
         task="cgroup" if options.constrain_memory else options.task,
