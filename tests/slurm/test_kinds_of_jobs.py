@@ -26,7 +26,9 @@ def steps(alice: Account) -> Steps:
 
 def check_idle(cluster: Cluster) -> None:
     """Check that SLURM wants to use all nodes, which no job has."""
-    wait_for(lambda: set(cluster.node_states().values()) == {"idle"}, "all nodes are idle")
+    # One that did not answer for a moment is asked again after a third of SlurmdTimeout.
+    idle = {"idle"}
+    wait_for(lambda: set(cluster.node_states().values()) == idle, "all nodes are idle", 300, 0.1)
 
 
 def check_array(cluster: Cluster, steps: Steps, n_tasks: int) -> None:

@@ -58,7 +58,7 @@ ReturnToService=2
 JobRequeue=1
 SlurmctldTimeout=30
 SlurmdTimeout={silent_s}
-MessageTimeout=20
+MessageTimeout={message_s}
 KillWait=5
 UnkillableStepTimeout=30
 MinJobAge=600
@@ -77,7 +77,8 @@ AcctGatherNodeFreq={energy_s}
 """
 # cred_expire: a requeued job waits that long before it may start again, and all nodes must have
 # started a step by then; SLURM's own is 121 s.
-# SlurmdTimeout: a busy machine may not come to each of many nodes for long; none is down for that.
+# SlurmdTimeout, MessageTimeout: a busy machine may not come to each of many nodes for a while; none
+# is down for that, and no step fails.
 # TmpFS is each node's own: mpi/pmix makes a directory there, and fails if there is one already.
 
 _ACCOUNTING = """\
@@ -125,7 +126,7 @@ def slurm_conf(options: Options, root: Path, cluster: str, head: str, nodes: lis
     text = _SLURM_CONF.format(
         cluster=cluster, head=head, address=HEAD_ADDRESS, control=CONTROL_PORT,
         node_port=NODE_PORT, root=root, credential_s=max(10, options.n_nodes),
-        silent_s=max(20, 2 * options.n_nodes),
+        silent_s=max(20, options.n_nodes // 2), message_s=max(20, min(100, options.n_nodes)),
         select="CR_Core_Memory" if options.constrain_memory else "CR_Core",
         proctrack=options.proctrack, gather=options.gather,
         task="cgroup" if options.constrain_memory else options.task,
