@@ -42,7 +42,7 @@ class JobNote(msgspec.Struct, frozen=True, kw_only=True):
     """All nodes of the job, as SLURM writes them."""
     node: str = ""
     """This one."""
-    time_s: int = 0
+    time_us: int = 0
 
 
 def file_name(note: JobNote) -> str:

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SECOND_NS = 1_000_000_000
-
 
 class JobWord(NamedTuple):
     """
@@ -70,7 +68,7 @@ def record_job(db: sqlite3.Connection, records: Records, word: JobWord) -> None:
 
 
 def _records(run: bytes, note: JobNote, *, ended: bool) -> Iterator[Fact | RunBegin]:
-    at_ns = note.time_s * _SECOND_NS
+    at_ns = note.time_us * 1000
     facts = {"slurm.account": note.account, "slurm.partition": note.partition}
     if note.component in ("", note.job):  # of a het job, the leader's
         facts["slurm.node_list"] = note.nodes
@@ -78,10 +76,9 @@ def _records(run: bytes, note: JobNote, *, ended: bool) -> Iterator[Fact | RunBe
         if value:
             yield Fact(at_ns=at_ns, subject=run, key=key, type=ValueType.STR, value=value)
     if ended:
-        # Of what is said of a run's begin, the earliest counts: whatever its processes said is,
-        # also in that very second.
+        # Of what is said of a run's begin, the earliest counts: whatever its processes said is.
         yield RunBegin(
-            at_ns=at_ns + _SECOND_NS, run=run, cluster=note.cluster, job=note.job,
+            at_ns=at_ns, run=run, cluster=note.cluster, job=note.job,
             restart=note.restart, user=note.user,
         )  # fmt: skip
 

@@ -122,19 +122,22 @@ def test_a_signal_to_the_whole_group_does_not_come_back(node: Node) -> None:
 @pytest.mark.parametrize("number", ENDING)
 @pytest.mark.parametrize("send", [os.kill, os.killpg])
 def test_in_a_job_a_signal_reaches_the_command_once(
-    node: Node, send: Callable[[int, int], None], number: signal.Signals
+    node: Node,
+    send: Callable[[int, int], None],
+    number: signal.Signals,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """SLURM signals the first process of a job alone, or each of them."""
-    node.environ["SLURM_JOB_ID"] = "7"
+    monkeypatch.setitem(node.environ, "SLURM_JOB_ID", "7")
     wrapper = listen(node, number, start_new_session=True)
     send(wrapper.pid, number)
     assert rest(wrapper) == [number.name]
     assert wrapper.returncode == 9
 
 
-def test_in_a_job_each_signal_is_one(node: Node) -> None:
+def test_in_a_job_each_signal_is_one(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     """What all processes heard before does not stand for what only the first one gets."""
-    node.environ["SLURM_JOB_ID"] = "7"
+    monkeypatch.setitem(node.environ, "SLURM_JOB_ID", "7")
     wrapper = listen(node, signal.SIGTERM, start_new_session=True)
     for send in (os.kill, os.killpg, os.kill, os.kill, os.killpg):
         send(wrapper.pid, signal.SIGUSR1)

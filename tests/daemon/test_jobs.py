@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 NOTE = JobNote(
     cluster="c", job="7", component="7", restart=0, uid=OWN_UID, user="alice", account="chem",
-    nodes="n[1-2]", node="n1", time_s=100,
+    nodes="n[1-2]", node="n1", time_us=100_000_000,
 )  # fmt: skip
 RUN = run_of_job("c", "7", 0)
 SITE = Path("/sites/{user}")

@@ -49,7 +49,7 @@ def note(job: str = "100", uid: int = ALICE, user: str = "alice", **more: Any) -
         "restart": 0,
         "node": "node1",
         "nodes": "node[1-2]",
-        "time_s": 1,
+        "time_us": 1,
         **more,
     }
     return JobNote(job=job, uid=uid, user=user, account="chem", **told)

@@ -96,7 +96,7 @@ def test_prolog_and_epilog_tell_whose_job_began_and_ended_where(node: Node) -> N
     assert node.jobs() == {"alps_4712_0.begin", "alps_4712_0.end"}
     for name in node.jobs():
         told = node.told(name)
-        assert told.pop("time_s").isdecimal()
+        assert told.pop("time_us").isdecimal()
         assert told == {
             "cluster": "alps", "job": "4712", "component": "4712", "restart": "0", "user": "alice",
             "uid": str(os.getuid()), "gid": str(os.getgid()), "account": "chem",

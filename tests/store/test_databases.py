@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 from contextlib import closing
@@ -92,8 +93,7 @@ def test_every_query_of_the_node_store_fits_its_schema(tmp_path: Path) -> None:
         for name, on in (("node/queries", db), ("node/purge", db), ("node/seal", pack)):
             for query in named(name).values():
                 numbered = [None] * query.count("?")
-                keys = ("run", "instance", "before_ns", "sealed_seq", "seq", "site", "at_ns")
-                by_name = dict.fromkeys((*keys, "upto", "final", "node", "origin", "job_over"))
+                by_name = dict.fromkeys(re.findall(r":(\w+)", query))
                 on.execute(f"EXPLAIN {query}", numbered or by_name)
 
 

@@ -38,11 +38,11 @@ WHERE (:run_id IS NULL OR run_id = :run_id)
         UNION ALL
         SELECT e.run_id FROM fact AS f CROSS JOIN execution AS e ON e.execution = f.subject
         WHERE f.key = 'group' AND f.value = :group))
-  AND (:since_ns IS NULL OR began_ns >= :since_ns)
+  AND (:since_ns IS NULL OR at_ns >= :since_ns)
   AND (:stage IS NULL AND :pipeline IS NULL OR EXISTS (
         SELECT 1 FROM execution AS e
         WHERE e.run_id = runs.run_id
           AND (:pipeline IS NULL OR e.pipeline = :pipeline)
           AND (:stage IS NULL OR e.stage = :stage)))
-ORDER BY began_ns DESC, run_id DESC
+ORDER BY at_ns DESC, run_id DESC
 LIMIT :limit

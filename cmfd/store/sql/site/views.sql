@@ -67,7 +67,9 @@ LEFT JOIN execution_end AS z ON z.execution_id = e.id;
 
 -- `short` is the beginning of the id, which commands take for the whole: 48 bits, of a time mostly.
 -- How a run stands is what it said at its end; else what the batch system says of its job, which may
--- have ended it without a word; else what its executions say.
+-- have ended it without a word; else what its executions say. `at_ns`, which has an index, is when a
+-- run was first mentioned: it began then, but for a job that says nothing and is mentioned when it
+-- is over. The batch system's times are whole seconds.
 CREATE VIEW runs AS
 SELECT
     r.id AS run_id,
@@ -112,22 +114,17 @@ SELECT
         SELECT CAST(f.value AS INTEGER) FROM fact AS f
         WHERE f.subject = r.run AND f.key = 'slurm.exit_signal'
     ) END AS signal,
-    r.at_ns AS began_ns,
+    r.at_ns,
+    coalesce(CAST(b.value AS INTEGER) * 1000000000, r.at_ns) AS began_ns,
     coalesce(z.at_ns, (
         SELECT CASE WHEN count(e.ended_ns) = count(*) THEN max(e.ended_ns) END
         FROM executions AS e WHERE e.run_id = r.id
-    ), (
-        SELECT CAST(f.value AS INTEGER) * 1000000000 FROM fact AS f
-        WHERE f.subject = r.run AND f.key = 'slurm.end_time_s'
-    )) AS ended_ns,
+    ), max(CAST(d.value AS INTEGER) * 1000000000, coalesce(CAST(b.value AS INTEGER) * 1000000000, r.at_ns))) AS ended_ns,
     (coalesce(z.at_ns, (
         SELECT CASE WHEN count(e.ended_ns) = count(*) THEN max(e.ended_ns) END
         FROM executions AS e WHERE e.run_id = r.id
-    ), (
-        SELECT CAST(f.value AS INTEGER) * 1000000000 FROM fact AS f
-        WHERE f.subject = r.run AND f.key = 'slurm.end_time_s'
-    )) - r.at_ns) / 1e9 AS wall_s,
-    strftime('%Y-%m-%dT%H:%M:%SZ', r.at_ns / 1000000000, 'unixepoch') AS began,
+    ), max(CAST(d.value AS INTEGER) * 1000000000, coalesce(CAST(b.value AS INTEGER) * 1000000000, r.at_ns))) - coalesce(CAST(b.value AS INTEGER) * 1000000000, r.at_ns)) / 1e9 AS wall_s,
+    strftime('%Y-%m-%dT%H:%M:%SZ', coalesce(CAST(b.value AS INTEGER) * 1000000000, r.at_ns) / 1000000000, 'unixepoch') AS began,
     (SELECT count(*) FROM execution AS e WHERE e.run_id = r.id) AS n_executions,
     (
         SELECT count(*) FROM execution AS e JOIN process AS p ON p.execution_id = e.id
@@ -159,7 +156,10 @@ SELECT
     ) AS dropped
 FROM run AS r
 LEFT JOIN run_end AS z ON z.run_id = r.id
-LEFT JOIN fact AS j ON j.subject = r.run AND j.key = 'slurm.state';
+LEFT JOIN fact AS j ON j.subject = r.run AND j.key = 'slurm.state'
+LEFT JOIN fact AS d ON d.subject = r.run AND d.key = 'slurm.end_time_s'
+LEFT JOIN fact AS b ON b.subject = r.run AND b.key = 'slurm.start_time_s'
+    AND NOT EXISTS (SELECT 1 FROM execution AS e WHERE e.run_id = r.id);
 
 -- A process without a reading yet is running, with nulls.
 CREATE VIEW processes AS
