@@ -31,6 +31,17 @@ def pytest_configure() -> None:
         os.environ["PATH"] += os.pathsep + own
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Have the tests of clusters first where there are several workers.
+
+    They wait much and one cluster serves one test at a time: the first worker, which begins with
+    the first part of all, has them, and the others take the rest over from it.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.get_closest_marker("slurm") is None)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs `mpirun`, or a SLURM cluster, where there is none; in CI, fail it."""
     if item.get_closest_marker("slurm") and (reason := why_not()):
