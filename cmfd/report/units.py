@@ -48,6 +48,43 @@ def size(n_bytes: float | None) -> str:
     return f"{amount:.1f} PiB"
 
 
+def energy(joules: float | None) -> str:
+    """Return an energy as ``12.0 J``, then ``520 Wh``, ``1.27 kWh``."""
+    if joules is None:
+        return NOTHING
+    if abs(joules) < 1000:
+        return f"{_three(joules)} J"
+    return _scaled(joules / 3600, ("Wh", "kWh", "MWh", "GWh"))
+
+
+def mass(grams: float | None) -> str:
+    """Return a mass, as of carbon dioxide, as ``0.52 mg``, ``412 g``, ``1.27 kg`` or ``3.1 t``."""
+    if grams is None:
+        return NOTHING
+    if 0 < abs(grams) < 0.1:
+        return f"{_three(grams * 1000)} mg"
+    return _scaled(grams, ("g", "kg", "t", "kt"))
+
+
+def power(watts: float | None) -> str:
+    """Return a power as ``545 W`` or ``1.27 kW``."""
+    return NOTHING if watts is None else _scaled(watts, ("W", "kW", "MW", "GW"))
+
+
+def _scaled(amount: float, scale: tuple[str, ...]) -> str:
+    for unit in scale[:-1]:
+        if abs(amount) < 999.5:
+            return f"{_three(amount)} {unit}"
+        amount /= 1000
+    return f"{_three(amount)} {scale[-1]}"
+
+
+def _three(amount: float) -> str:
+    """Return a figure to three digits, without an exponent."""
+    digits = 2 if abs(amount) < 9.995 else 1 if abs(amount) < 99.95 else 0
+    return f"{amount:.{digits}f}"
+
+
 def share(ratio: float | None) -> str:
     """Return a ratio as a percentage."""
     return NOTHING if ratio is None else f"{ratio * 100:.1f} %"
