@@ -52,8 +52,8 @@ KINDS = (
 )  # fmt: skip
 """As `cmfd.model.ArtifactKind`; a test compares them."""
 
-FIRST = b"0"
-"""What the task of rank 0 leaves in its step's lock; the others, something else."""
+FIRST, OTHER, LAST = b"0", b"+", b"."
+"""What the task of rank 0 leaves in its step's lock, what the others, and the last at its end."""
 
 FACTS = (
     ("slurm.job_name", "text", "SLURM_JOB_NAME"),
@@ -136,6 +136,11 @@ class Order:
         self.run = bytes.fromhex(os.environ["CMFD_RUN"])
         self.execution = bytes.fromhex(os.environ["CMFD_EXECUTION"])
         self.node_dir = os.environ["CMFD_NODE_DIR"]
+        kind, _, number = self.step.partition(":")
+        self.is_numbered = kind == "slurm" and number.isdecimal()
+        """A step of SLURM's; not the batch script or what a user types, which start many things."""
+        self.is_launch = self.is_numbered or kind == "mpi"
+        """All tasks of the step are this program; else each is one by itself."""
 
 
 # -- records ------------------------------------------------------------------------------------
@@ -266,7 +271,7 @@ def facts(order: Order) -> bytes:
     for key, kind, *names in FACTS:
         text = next((environ[name] for name in names if environ.get(name)), "")
         known.append((order.run, key, readers[kind](text) if text else None))
-    if order.step.startswith("slurm:") and order.step[len("slurm:") :].isdecimal():
+    if order.is_numbered:
         tasks = environ.get("SLURM_STEP_NUM_TASKS", "")
         nodes = environ.get("SLURM_STEP_NODELIST")
         known.append((order.execution, "slurm.step_nodes", nodes))
@@ -496,7 +501,7 @@ class Task:
                 pass
             os.close(lock)  # another step's end cleared it away before it was locked
         self._step_lock = lock
-        os.write(self._step_lock, b"+" if rank else FIRST)
+        os.write(self._step_lock, OTHER if rank else FIRST)
         return is_first
 
     def forget(self) -> None:
@@ -533,36 +538,37 @@ class Task:
         """Record how the program ended."""
         if self._journal < 0:
             return
-        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
-        said = "failed" if status else "completed"
-        how = {"signal": number} if number else {"exit_code": code}
-        if self.order.system and rank_of(os.environ)[0] == 0:
-            self._write(touches(self.order, "output"))  # here, nobody knows who is the last
+        said, how = outcome(status)
+        # With a service nobody knows who is the last; what is no launch is its own last.
+        alone = not self.order.is_launch
+        if alone or (self.order.system and rank_of(os.environ)[0] == 0):
+            self._write(touches(self.order, "output"))
         self._write(
             record(
                 "process-state", time.time_ns(), execution=self.order.execution,
-                status="cancelled" if number in CANCELLING else said,
+                status=said,
                 cpu_user_ns=round(used.ru_utime * 1e9), cpu_system_ns=round(used.ru_stime * 1e9),
                 max_rss_bytes=used.ru_maxrss * 1024, **how,
             )
         )  # fmt: skip
 
-    def leave(self, *, killed: bool) -> None:
+    def leave(self, status: int) -> None:
         """
         Let go of the journal; the last task of the step on this node has it all delivered.
 
         Where the job's end does that for all of its steps, it may not come to it if the job is
-        being ended: then the last task does it after all, if its program was `killed`.
+        being ended: then the last task does it after all, if its program was killed.
         """
         self.forget()
-        if self._step_lock < 0 or not self._is_last():
+        begun = b"" if self._step_lock < 0 else self._begun_if_last()
+        if not begun:
             return
-        self._tell_of_outputs()
+        if self.order.is_launch and FIRST in begun:
+            self._tell_of_outputs(status)
         if not self.order.deliver:
             return
         by_job = os.environ.get("CMFD_DELIVER")
-        if by_job == "job" or (by_job == "job-unless-killed" and not killed):
+        if by_job == "job" or (by_job == "job-unless-killed" and not os.WIFSIGNALED(status)):
             return
         said, ear = os.pipe()
         pid = os.fork()
@@ -579,7 +585,7 @@ class Task:
             lines = text.splitlines() or ["cmfd slurm deliver cannot be started"]
             warn(lines[-1].replace("cmfd: ", "", 1))
 
-    def _tell_of_outputs(self) -> None:
+    def _tell_of_outputs(self, status: int) -> None:
         """
         Record what the step has written, where its rank 0 was: once a step, not once a node.
 
@@ -587,27 +593,44 @@ class Task:
         """
         order = self.order
         said = touches(order, "output")
-        if not said or FIRST not in os.pread(self._step_lock, 1 << 16, 0):
+        if not said:
             return
         order.instance, order.began_ns = os.urandom(16), time.time_ns()
         self._make_journal()
-        state = record(
-            "process-state", time.time_ns(), execution=order.execution, status="completed"
-        )
         here = first_records(order, *rank_of(os.environ), role="worker")
+        state = record(
+            "process-state", time.time_ns(), execution=order.execution,
+            status=outcome(status)[0],
+        )  # fmt: skip
         self._write(headers(order) + here + said + state)
         self.forget()
 
-    def _is_last(self) -> bool:
-        """Tell whether all tasks of the step on this node have begun, and none is left."""
+    def _begun_if_last(self) -> bytes:
+        """
+        Return what the step's tasks left on this node, if all have begun and this is the last.
+
+        It says so in the lock while nobody else can, since two may let go of it at the same time.
+        """
+        lock = self._step_lock
         try:
-            fcntl.flock(self._step_lock, fcntl.LOCK_UN)
-            fcntl.flock(self._step_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            return False
-        begun = os.fstat(self._step_lock).st_size
-        fcntl.flock(self._step_lock, fcntl.LOCK_UN)  # one that only begins must not wait
-        return begun >= tasks_here(os.environ)
+            return b""
+        begun = os.pread(lock, 1 << 16, 0).rpartition(LAST)[2]
+        is_last = len(begun) >= tasks_here(os.environ)
+        if is_last:
+            os.write(lock, LAST)
+        fcntl.flock(lock, fcntl.LOCK_UN)  # one that only begins must not wait
+        return begun if is_last else b""
+
+
+def outcome(status: int) -> tuple[str, dict[str, int]]:
+    """Return how a program ended, in a word and in numbers."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        return "cancelled" if number in CANCELLING else "failed", {"signal": number}
+    return "failed" if status else "completed", {"exit_code": os.WEXITSTATUS(status)}
 
 
 def heard(pipe: int) -> str | None:
@@ -727,7 +750,7 @@ def main() -> None:
     _, status, used = os.wait4(order.app, 0)
     try:
         task.end(status, used)
-        task.leave(killed=os.WIFSIGNALED(status))
+        task.leave(status)
     except Exception as error:  # noqa: BLE001 - it ends as the program ended
         warn("how the program ended is not recorded: " + str(error))
     leave_as(status)

@@ -254,17 +254,23 @@ class Performer:
         self._store.commit()
 
     def _write_singly(self, effect: e.Commit) -> list[tuple[JournalSlice, str]]:
-        """Find out which slices the store cannot take, and write all others."""
+        """Write each part by itself; return the slices that the store cannot take."""
+        number = effect.number
+        words = [e.Commit(number, (), jobs=(word,)) for word in effect.jobs]
+        slices = [e.Commit(number, (item,)) for item in effect.slices]
+        ended = [e.Commit(number, (), ended=(one,)) for one in effect.ended]
+        sealed = [e.Commit(number, (), sealed=(mark,)) for mark in effect.sealed]
         unusable: list[tuple[JournalSlice, str]] = []
-        for item in effect.slices:
+        for part in (*words, *slices, *ended, *sealed):
             self._store.rollback()
-            error = attempt(self._write, e.Commit(effect.number, (item,), jobs=effect.jobs))
+            error = attempt(self._write, part)
             if isinstance(error, StoreError):
                 raise error
-            if error is not None:
-                unusable.append((item, repr(error)))
-        self._store.rollback()
-        self._write(e.Commit(effect.number, (), effect.ended, effect.sealed, effect.jobs))
+            if error is None:
+                continue
+            unusable += [(item, repr(error)) for item in part.slices]
+            if not part.slices:
+                log.error("batch %d: left out: %s: %r", number, part, error)
         return unusable
 
     def _purge(self, effect: e.Purge) -> list[Stimulus]:

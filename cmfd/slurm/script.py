@@ -44,7 +44,12 @@ for cmfd_dir in "${{TMPDIR:-/tmp}}" /tmp /var/tmp /dev/shm "$PWD"; do
 {text}
 {end}
     rm -r -- "$cmfd_dir"
+    cmfd_dir=
 done
+if [ -z "$cmfd_dir" ]; then
+    echo "cmfd: no directory on $(uname -n) can be written: the job runs, and is not recorded" >&2
+    exec {interpreter} <(sed -e "1,/<<'{end}'/d" -e '/^{end}$/,$d' -- "$0") "$@"
+fi
 set -- {interpreter} "$cmfd_dir"/{name} "$@"
 if [ -x {python} ]; then
     exec {python} -m cmfd slurm batch --script "$cmfd_dir"/{name} {words} -- "$@"

@@ -52,6 +52,9 @@ from cmfd.daemon.stimuli import (
 )
 from cmfd.daemon.watch import Watch
 from cmfd.daemon.worker import Worker
+from cmfd.identity import run_of_job
+from cmfd.slurm.spool import JobNote
+from cmfd.store.jobs import JobWord
 from cmfd.store.node import NodeStore
 from cmfd.wire.endpoint import Peer, endpoint
 from cmfd.wire.messages import Bye, ExecutionBegin, Flush, Flushed, RunBegin, Series, Unknown
@@ -85,6 +88,13 @@ class Picky(NodeStore):
     """A store with a bug: what some of its slices hold brings it down."""
 
     bad: bytes = instance(13)
+    bad_job = "13"
+
+    def announce(self, word: JobWord) -> None:
+        """Announce, or fall over."""
+        super().announce(word)
+        if word.note.job == self.bad_job:
+            raise ZeroDivisionError("who would have thought of this job")
 
     def append(self, slices: Iterable[JournalSlice]) -> None:
         """Append, or fall over."""
@@ -187,6 +197,26 @@ def test_what_brings_the_store_down_is_left_out_and_named(world: World) -> None:
     assert world.store.committed(good.instance)
     assert not world.store.committed(bad.instance)
     assert not world.store.open_instances()
+
+
+def test_a_job_that_brings_the_store_down_takes_nothing_with_it(world: World) -> None:
+    """Slices of the same batch are stored, other jobs announced, and processes end."""
+    journal = a_journal()
+    words = tuple(_word(job) for job in ("13", "14"))
+    ended = (e.Ended(journal.instance, 5),)
+
+    (done,) = world.do(e.Commit(1, tuple(journal.slices()), ended, jobs=words))
+
+    assert isinstance(done, Committed)
+    assert not done.unusable
+    assert world.store.committed(journal.instance)
+    assert not world.store.open_instances()
+    assert {standing.run for standing in world.store.unsealed_runs()} == {RUN, words[1].run}
+
+
+def _word(job: str) -> JobWord:
+    note = JobNote(cluster="alps", job=job, restart=0, uid=UID, node="n1", time_us=1)
+    return JobWord(run_of_job("alps", job, 0), note, ended=True, always=True)
 
 
 def test_a_store_that_cannot_be_written_fails_the_commit(world: World) -> None:

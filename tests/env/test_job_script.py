@@ -89,15 +89,16 @@ def test_what_is_no_script_is_left_to_sbatch(text: str) -> None:
 
 
 def run(
-    tmp_path: Path, text: str, python: str, *arguments: str
+    tmp_path: Path, text: str, python: str, *arguments: str, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
     wrapped = tmp_path / "slurm_script"
     wrapped.write_text(job.wrap(text, "my job.sh", python, ["--name", "it's"]), "utf-8")
     environ = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
     (tmp_path / "tmp").mkdir(exist_ok=True)
     return subprocess.run(
-        ["bash", wrapped, *arguments], capture_output=True, text=True, check=False, env=environ
-    )
+        ["bash", wrapped, *arguments], capture_output=True, text=True, check=False, env=environ,
+        input=stdin,
+    )  # fmt: skip
 
 
 def test_what_is_submitted_begins_as_the_script() -> None:
@@ -113,6 +114,27 @@ def test_where_there_is_no_cmfd_the_job_runs_all_the_same(tmp_path: Path) -> Non
     assert done.stdout.split("/")[-1] == "my job.sh a  b $HOME\n"
     assert "not recorded" in done.stderr
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("python", ["/nowhere/python", "/bin/echo"])
+def test_where_nothing_can_be_written_the_job_runs_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python: str
+) -> None:
+    """From the copy that SLURM itself has of it, with one line of warning."""
+    none = tmp_path / "bin" / "mktemp"
+    none.parent.mkdir()
+    none.write_text("#!/bin/sh\nexit 1\n", "utf-8")
+    none.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{none.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    done = run(tmp_path, SCRIPT + "cat\nexit 5\n", python, "a  b", "$HOME", stdin="typed\n")
+    assert done.returncode == 5
+    said, typed = done.stdout.splitlines()
+    assert said.split(" ", 1)[1] == "a  b $HOME"
+    assert typed == "typed"
+    (warning,) = done.stderr.splitlines()
+    assert "can be written: the job runs, and is not recorded" in warning
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bin", "slurm_script", "tmp"]
 
 
 @pytest.mark.parametrize("body", [b"", b"$x `y` \\\n'EOF'\nCMFD_\n", b"\xe9 \xff", b"\n\n#SBATCH"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,56 @@ def test_a_step_has_its_inputs_and_outputs_once(step: Step) -> None:
     assert written == ("output", "model", "out", hash_path(out).digest, "")
     assert missing[:3] == ("output", "dataset", "out/none")
     assert missing[4] == "not hashed"
+
+
+def test_two_tasks_that_end_at_once_are_not_both_the_last(
+    step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each lets go of the step's lock before the other looks: what is written is told once."""
+    ids = {"CMFD_RUN": "ab" * 16, "CMFD_EXECUTION": "cd" * 16}
+    for key, value in step.variables(ids).items():
+        monkeypatch.setenv(key, value)
+    (step.node_dir / "steps").mkdir(parents=True)
+    tasks = [_task(rank) for rank in (0, 1)]
+    for rank, task in enumerate(tasks):
+        task._join_step(rank)
+    for task in tasks:
+        fcntl.flock(task._step_lock, fcntl.LOCK_UN)
+
+    assert [task._begun_if_last() for task in tasks] == [b"0+", b""]
+    again = _task(1)  # of what begins after that, one is the last again
+    again._join_step(1)
+    monkeypatch.setenv("SLURM_STEP_TASKS_PER_NODE", "1")
+    assert again._begun_if_last() == b"+"
+
+
+def _task(rank: int) -> Any:
+    journal_dir, cmfd = "/nowhere", ""
+    words = ["1", "1", f"{rank:032x}", "slurm:0", "", "", journal_dir, cmfd, "no", "no", "0", "0"]
+    return cmfd_task.Task(cmfd_task.Order(words))
+
+
+def test_what_no_launch_started_has_outputs_of_its_own(step: Step) -> None:
+    """Two programs side by side in a job's script: each is an execution, and says what it wrote."""
+    script = {"SLURM_STEP_ID": "", "SLURM_STEP_TASKS_PER_NODE": "", "SLURM_PROCID": "0"}
+    step.environ.update(script)
+    wait = "until [ -e ended ]; do sleep 0.02; done; echo 2 >late"
+    with start(step, 0, "sh", "-c", wait, options=("-o", "late")) as other:
+        assert start(step, 0, "sh", "-c", "echo 1 >early", options=("-o", "early")).wait() == 0
+        (step.cwd / "ended").touch()
+        assert other.wait() == 0
+
+    assert [path for _, _, path, _, _ in events(step)] == ["early", "late"]
+
+
+def test_what_a_failed_step_wrote_does_not_make_it_complete(step: Step) -> None:
+    """Who tells of the outputs says how the program ended, too."""
+    step.environ["SLURM_STEP_TASKS_PER_NODE"] = "1"
+    assert start(step, 0, "sh", "-c", "echo 1 >out; exit 3", options=("-o", "out")).wait() == 3
+    merge_site(step.site)
+    with open_index(step.site) as db:
+        said = db.execute("SELECT DISTINCT status FROM processes").fetchall()
+    assert said == [("failed",)]
 
 
 def test_a_killed_wrapper_has_named_its_inputs(step: Step) -> None:

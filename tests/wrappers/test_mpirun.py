@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from support.programs import MPI_ENVIRONMENT
 from support.tasks import CMFD, CMFD_MPIRUN, Step
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HERE = ("--oversubscribe", "--allow-run-as-root")
 OUTSIDE = {
@@ -146,3 +144,27 @@ def test_wrong_words_start_nothing(step: Step, words: list[str]) -> None:
     assert done.returncode == 2
     assert "cmfd-mpirun" in done.stderr
     assert not step.node_dir.exists()
+
+
+def test_a_merge_that_hangs_is_not_waited_for(step: Step) -> None:
+    """It ends as mpirun did, and says what is kept and what to do later."""
+    here = step.path / "bin"
+    here.mkdir()
+    text = Path(CMFD_MPIRUN).read_text("utf-8")
+    hangs = "#!/bin/sh\necho told >&2\nexec sleep 1000\n"
+    for name, script in (
+        ("cmfd-mpirun", text.replace("cmfd_limit=120 ", "cmfd_limit=1 ")),
+        ("mpirun", "#!/bin/sh\nexit 3\n"),
+        ("cmfd", hangs),
+    ):
+        (here / name).write_text(script, "utf-8")
+        (here / name).chmod(0o755)
+    env = {name: value for name, value in step.variables({}).items() if name not in OUTSIDE}
+    env |= {"CMFD_COMMAND": str(here / "cmfd"), "CMFD_MPIRUN": str(here / "mpirun")}
+    words = [str(here / "cmfd-mpirun"), "--site", str(step.site), "true"]
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=False, timeout=60)
+
+    assert (done.returncode, done.stdout) == (3, "")
+    told, warning = done.stderr.splitlines()
+    assert told == "told"
+    assert f"what was recorded is kept; later: cmfd merge --quiet --site {step.site}" in warning

@@ -376,11 +376,11 @@ def test_a_delivery_that_hangs_is_not_waited_for(
     hanging.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid\nexec sleep 1000\n")
     hanging.chmod(0o755)
     order = SimpleNamespace(
-        step="", run=b"\x01" * 16, node_dir=str(tmp_path), deliver=str(hanging), files=[]
+        step="", run=b"\x01" * 16, node_dir=str(tmp_path), deliver=str(hanging), is_launch=False
     )
     task = cmfd_task.Task(order)
     task._join_step(0)
-    task.leave(killed=False)
+    task.leave(0)
 
     assert "not waited for" in capfd.readouterr().err
     pid = tmp_path / "pid"

@@ -17,17 +17,23 @@ from cmfd.cli.help import example
 from cmfd.cli.run import order_options, run_and_wait
 from cmfd.cli.wrapped import Order, Wrapped
 from cmfd.client.warn import harmless
-from cmfd.errors import CmfdError, SlurmError
+from cmfd.errors import SlurmError
 from cmfd.slurm.commands import find
 from cmfd.slurm.queue import job_of_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cmfd.client import start
 
 _DELIVER_S = 60.0
 """How long all nodes together may take; SLURM gives a job at its time limit 30 s more."""
+
+_MERGE_S = 120.0
+"""How long a merge may take: the job holds its nodes meanwhile."""
+
+_KILLED_S = 1.0
+"""How long a process may take to end once it is killed; in a file system that hangs it does not."""
 
 
 # Options end where the command begins.
@@ -118,20 +124,18 @@ class JobScript(Wrapped):
         deliver = (sys.executable, "-m", "cmfd", "slurm", "deliver")
         # A job that is being ended gets no more steps, and not much time.
         launches = list(_launches(os.environ)) if _goes_on(os.environ) else []
-        done = [_succeeds([*words, *deliver], environ) for words in launches]
+        rest = (environ, _DELIVER_S, "`cmfd slurm status` tells what is missing")
+        done = [_succeeds([*words, *deliver], *rest) for words in launches]
         if not done or not all(done):
-            _succeeds(deliver, environ)
+            _succeeds(deliver, *rest)
         self._merge(Path(self.plan.site))
 
     def _merge(self, site: Path) -> None:
-        from cmfd.merge.batch import merge_site  # noqa: PLC0415 - not before the script
-
-        try:
-            left_out = self.settings.auto_merge and merge_site(site).skipped
-        except (CmfdError, OSError) as error:
-            left_out = [(site, str(error))]
-        for path, reason in left_out or ():
-            click.echo(f"cmfd: {path}: {reason}", err=True)
+        """Merge, in a process of its own: one that a dead file system holds cannot be ended."""
+        if self.settings.auto_merge:
+            words = (sys.executable, "-m", "cmfd", "merge", "--quiet", "--site", str(site))
+            later = f"packs are kept; later: cmfd merge --site {shlex.quote(str(site))}"
+            _succeeds(words, os.environ, _MERGE_S, later)
 
 
 def _from_here(words: list[str], environ: Mapping[str, str]) -> list[str]:
@@ -169,21 +173,39 @@ def _launches(environ: Mapping[str, str]) -> Iterator[list[str]]:
         yield [*words, f"--het-group={component}"] if n_components > 1 else words
 
 
-def _succeeds(words: list[str] | tuple[str, ...], environ: Mapping[str, str]) -> bool:
-    """Run a command whose standard error is this one's; tell whether it did what it was to."""
+def _succeeds(
+    words: Sequence[str], environ: Mapping[str, str], limit_s: float, otherwise: str
+) -> bool:
+    """
+    Run a command, pass on what it complains of, and tell whether it did what it was to.
+
+    One that takes too long is killed, and not waited for much longer.
+    """
     # What a script asked for its own steps is not for this one.
     environ = {key: value for key, value in environ.items() if key not in _FOR_STEPS}
+    null, pipe = subprocess.DEVNULL, subprocess.PIPE
     try:
-        done = subprocess.run(  # noqa: S603 - ourselves, with srun or without
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environ,
-            timeout=_DELIVER_S, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        click.echo(
-            f"cmfd: {words[0]}: {error}; `cmfd slurm status` tells what is missing", err=True
-        )
+        process = subprocess.Popen(words, stdin=null, stdout=null, stderr=pipe, env=environ)  # noqa: S603 - ourselves, with srun or without
+    except OSError as error:
+        click.echo(f"cmfd: {words[0]}: {error}; {otherwise}", err=True)
         return False
-    return done.returncode == 0
+    try:
+        _, said = process.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        _abandon(process)
+        command = shlex.join(words)
+        click.echo(f"cmfd: {command}: not done after {limit_s:.0f} s; {otherwise}", err=True)
+        return False
+    click.echo(said, nl=False, err=True)
+    return process.returncode == 0
+
+
+def _abandon(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_KILLED_S)
+    if process.stderr is not None:
+        process.stderr.close()
 
 
 _FOR_STEPS = frozenset((
