@@ -12,141 +12,29 @@ import os
 import stat
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-from msgspec import Meta
 
 from cmfd.errors import ConfigError
+from cmfd.settings import ENV_ALLOW, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+__all__ = [
+    "ENV_ALLOW", "SITE_DIRECTORY", "SYSTEM_FILE", "SettingDescription", "Settings",
+    "describe_settings", "ensure_node_dir", "find_site", "load", "load_usable", "variable_of",
+]  # fmt: skip
 
 SYSTEM_FILE = Path("/etc/cmfd/cmfd.toml")
 SITE_DIRECTORY = ".cmfd"
 """A directory of this name, in the working directory or above it, is the default site."""
 
-ENV_ALLOW = (
-    "CUDA_*", "FI_*", "GOMP_*", "HIP_*", "JAX_*", "KMP_*", "LANG", "LC_*", "LD_LIBRARY_PATH",
-    "LD_PRELOAD", "MKL_*", "MPICH_*", "NCCL_*", "NUMEXPR_*", "NVIDIA_*", "OMPI_MCA_btl*",
-    "OMPI_MCA_coll*", "OMPI_MCA_hwloc*", "OMPI_MCA_io*", "OMPI_MCA_mpi_*", "OMPI_MCA_mtl*",
-    "OMPI_MCA_osc*", "OMPI_MCA_pml*", "OMPI_MCA_rmaps*", "OMP_*", "OPENBLAS_*", "PATH",
-    "PYTHONHASHSEED", "PYTHONPATH", "ROCR_*", "SLURM_*", "TF_*", "TORCH_*", "TZ", "UCX_*",
-    "XLA_*",
-)  # fmt: skip
-"""Which variables an execution's environment shows unless `Settings.env_allow` says otherwise."""
-
-
-def _default_node_dir() -> Path:
-    return Path(f"/var/tmp/cmfd-{os.getuid()}")  # noqa: S108 - owner and mode: ensure_node_dir
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may be set, with each key's type, bounds, default and meaning."""
-
-    node_dir: Annotated[
-        Path,
-        Meta(description="This user's directory on this node: local disk, never a shared one."),
-    ] = msgspec.field(default_factory=_default_node_dir)
-    journal_dir: Annotated[
-        Path, Meta(description="Where processes keep their journals; default: node_dir/journals.")
-    ] = msgspec.field(default_factory=Path)
-    journal_limit_bytes: Annotated[
-        int,
-        Meta(ge=1 << 17, description="Size at which a journal starts to drop metric values."),
-    ] = 1 << 30
-    block_bytes: Annotated[
-        int,
-        Meta(ge=1 << 16, le=1 << 26, multiple_of=4096, description="Size of a journal's blocks."),
-    ] = 1 << 18
-    strict: Annotated[
-        bool, Meta(description="Logging calls raise instead of warning once (for tests).")
-    ] = False
-    commit_interval_s: Annotated[
-        float, Meta(gt=0, le=60, description="Longest the daemon gathers slices for one commit.")
-    ] = 0.1
-    flush_interval_s: Annotated[
-        float, Meta(gt=0, le=60, description="How often a process sends what its journal has new.")
-    ] = 0.25
-    checkpoint_interval_s: Annotated[
-        float, Meta(gt=0, description="How often a running job's records are published as a pack.")
-    ] = 600.0
-    seal_grace_s: Annotated[
-        float,
-        Meta(ge=0, description="How long a run's stragglers may take before it is sealed."),
-    ] = 2.0
-    idle_s: Annotated[
-        float, Meta(ge=0, description="A daemon with nothing to do for this long ends; 0: never.")
-    ] = 60.0
-    retention_s: Annotated[
-        float, Meta(ge=0, description="How long the node store keeps a run after its last pack.")
-    ] = 86400.0
-    autostart: Annotated[
-        bool, Meta(description="`cmfd run` starts a daemon on this node if none runs.")
-    ] = True
-    system: Annotated[
-        bool,
-        Meta(description="Each node has one daemon for all users, as a service: start no other."),
-    ] = False
-    system_site: Annotated[
-        Path,
-        Meta(
-            description="Where that service publishes, whatever site a run names; {user}, {uid}, "
-            "{account} and {cluster} are filled in. Default: none, and it does not start."
-        ),
-    ] = msgspec.field(default_factory=Path)
-    system_readers: Annotated[
-        tuple[str, ...],
-        Meta(
-            description="Groups that may read a site that the service makes, beside the user whose "
-            "it is; {user} and {account} are filled in."
-        ),
-    ] = ()
-    system_jobs: Annotated[
-        bool,
-        Meta(
-            description="The service records each job that the Prolog announces, on each of its "
-            "nodes, also where nothing logs."
-        ),
-    ] = True
-    quota_clients: Annotated[
-        int, Meta(ge=0, description="Processes of one user that the service serves; 0: no limit.")
-    ] = 4096
-    quota_bytes_per_s: Annotated[
-        int, Meta(ge=0, description="What it takes in from one user per second; 0: no limit.")
-    ] = 64 << 20
-    quota_stored_bytes: Annotated[
-        int,
-        Meta(ge=0, description="What it keeps of one user at a time on a node; 0: no limit."),
-    ] = 16 << 30
-    auto_merge: Annotated[
-        bool, Meta(description="`cmfd run` merges its packs into the site when it ends.")
-    ] = True
-    job_script: Annotated[
-        bool,
-        Meta(
-            description="Job scripts are kept, secrets in them masked; otherwise only a digest "
-            "of each."
-        ),
-    ] = False
-    env_allow: Annotated[
-        tuple[str, ...],
-        Meta(description="Variables to record with an execution, as shell patterns."),
-    ] = ENV_ALLOW
-
-    def __post_init__(self) -> None:
-        """Put the journals under the node directory unless told where."""
-        if self.journal_dir == Path():
-            msgspec.structs.force_setattr(self, "journal_dir", self.node_dir / "journals")
-
-    @property
-    def own_journal_dir(self) -> Path:
-        """Where this user's processes keep theirs: on a node with a service, apart from others'."""
-        return self.journal_dir / str(os.getuid()) if self.system else self.journal_dir
-
-
 _OF_THE_SERVICE = ("system", "node_dir", "journal_dir")
-_LISTS = frozenset(("env_allow", "system_readers"))
+_LISTS = frozenset(
+    ("env_allow", "system_readers", "energy_sources", "energy_disabled", "energy_ipmi_command")
+)
 
 
 class SettingDescription(NamedTuple):
@@ -176,6 +64,9 @@ def describe_settings() -> list[SettingDescription]:
         "node_dir": "/var/tmp/cmfd-<uid>",  # noqa: S108 - text
         "journal_dir": "<node_dir>/journals",
         "system_site": "none",
+        "energy_redfish_credentials": "none",
+        "energy_sysfs": "/sys",
+        "energy_redfish_ca": "none",
     }
     return [
         SettingDescription(
