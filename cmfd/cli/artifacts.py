@@ -10,7 +10,7 @@ from cmfd.cli import options
 from cmfd.cli.help import example
 from cmfd.cli.notes import COMMANDS as NOTES
 from cmfd.cli.output import print_json, print_tables
-from cmfd.cli.pull import command as pull
+from cmfd.cli.pull_content import command as pull
 from cmfd.cli.rehash import command as rehash
 from cmfd.content.files import hash_path
 from cmfd.errors import IncompleteError
