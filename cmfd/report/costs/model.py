@@ -8,6 +8,7 @@ is not known: never a zero, and never a guess.
 
 from __future__ import annotations
 
+from cmfd.carbon.model import Carbon
 from cmfd.query.results import Result, Runtime, Straggler, Waste
 
 
@@ -45,38 +46,6 @@ class Energy(Result, frozen=True, kw_only=True):
     components: list[Component]
     methods_j: dict[str, float]
     """How much was attributed in which way: ``exclusive``, ``shared_static_dynamic``, ..."""
-
-
-class Provenance(Result, frozen=True, kw_only=True):
-    """A factor that went into emissions, and where it is from."""
-
-    factor: str
-    """As ``intensity``, ``pue``, ``market``, ``embodied``."""
-    value: str
-    """For people: ``270 g/kWh, time-weighted``."""
-    source: str
-
-
-class Carbon(Result, frozen=True, kw_only=True):
-    """Emissions; location-based and market-based ones are never added up."""
-
-    operational_gco2e: float | None
-    """Location-based. None where no intensity is known: see `missing`."""
-    low_gco2e: float | None
-    high_gco2e: float | None
-    """Bounds of it that follow from those of the energy."""
-    market_gco2e: float | None
-    """Market-based; None where no factor is configured."""
-    embodied_gco2e: float | None
-    """The hardware's share, after SCI (ISO/IEC 21031); None where its types are not configured."""
-    intensity_gco2e_per_kwh: float | None
-    """Mean over time, each moment weighted by the energy it took."""
-    pue: float | None
-    covered_share: float
-    """Share of the energy for whose time an intensity is known."""
-    provenance: list[Provenance]
-    missing: list[str]
-    """What is not known, and how it would be: one sentence each."""
 
 
 class Check(Result, frozen=True, kw_only=True):
@@ -324,7 +293,7 @@ class Factors(Result, frozen=True, kw_only=True):
     """The factor set that emissions were reckoned with."""
 
     id: str
-    """SHA-256 of it; empty for what is built in."""
+    """SHA-256 of it; empty if the site has none."""
     name: str
 
 
