@@ -90,6 +90,11 @@ def run(function: F) -> F:
     return click.argument("run", shell_complete=_complete_run)(function)
 
 
+def optional_run(function: F) -> F:
+    """Add the argument [RUN]."""
+    return click.argument("run", required=False, shell_complete=_complete_run)(function)
+
+
 def several_runs(function: F) -> F:
     """Add the arguments RUN RUN..."""
     return click.argument("runs", nargs=-1, required=True, shell_complete=_complete_run)(function)

@@ -25,6 +25,8 @@ GROUPS = {
     "user": ("user",),
     "account": ("account",),
     "partition": ("partition",),
+    "project": ("project",),
+    "month": ("month",),
 }
 """What jobs can be put together by, and the fields that name a group."""
 
@@ -37,7 +39,7 @@ OUTCOMES = {
 }  # fmt: skip
 """What becomes of the time of a job that ended in a state; in others it is not lost."""
 
-_NAMES = ("run", "job", "user", "account", "partition")
+_NAMES = ("run", "job", "user", "account", "partition", "project", "month")
 
 
 class _Job(NamedTuple):
@@ -48,6 +50,8 @@ class _Job(NamedTuple):
     user: str
     account: str
     partition: str
+    project: str
+    month: str
     state: str
     queued_s: int | None
     elapsed_s: int
@@ -70,20 +74,19 @@ class _Job(NamedTuple):
         return (self.used_memory_bytes or 0) * self.elapsed_s
 
 
-def _groups(db: sqlite3.Connection, by: str, filters: dict[str, Any]) -> dict[Any, list[_Job]]:
+def _groups(db: sqlite3.Connection, by: str) -> dict[Any, list[_Job]]:
     """Return the jobs of each group, the latest group first."""
     key = attrgetter(*GROUPS[by])
     groups: dict[Any, list[_Job]] = defaultdict(list)
-    chosen = {"run_id": None, "user": None, "since_ns": None, "limit": -1, **filters}
-    for row in run_query(db, "jobs", **chosen):
+    for row in run_query(db, "jobs", by=by):
         job = _Job._make(row)
         groups[key(job)].append(job)
     return groups
 
 
-def job_usages(db: sqlite3.Connection, by: str, **filters: object) -> dict[Any, JobUsage]:
+def job_usages(db: sqlite3.Connection, by: str) -> dict[Any, JobUsage]:
     """
-    Report what jobs took.
+    Report what the jobs of the runs took that `cmfd.query.selection.choose` chose.
 
     Parameters
     ----------
@@ -91,8 +94,6 @@ def job_usages(db: sqlite3.Connection, by: str, **filters: object) -> dict[Any, 
         A site's index.
     by : str
         What to put them together by.
-    **filters
-        As for `cmfd.query.runtime.runtimes`.
 
     Returns
     -------
@@ -102,7 +103,7 @@ def job_usages(db: sqlite3.Connection, by: str, **filters: object) -> dict[Any, 
     """
     if by not in GROUPS:
         return {}
-    return {key: _usage(jobs) for key, jobs in _groups(db, by, filters).items()}
+    return {key: _usage(jobs) for key, jobs in _groups(db, by).items()}
 
 
 def _usage(jobs: Sequence[_Job]) -> JobUsage:
@@ -137,9 +138,9 @@ def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def wastes(db: sqlite3.Connection, by: str, **filters: object) -> list[Waste]:
+def wastes(db: sqlite3.Connection, by: str) -> list[Waste]:
     """
-    Report what of the jobs' time on cores came to nothing, or was held and not used.
+    Report what of the time on cores of chosen runs' jobs came to nothing, or was held and not used.
 
     Parameters
     ----------
@@ -147,15 +148,13 @@ def wastes(db: sqlite3.Connection, by: str, **filters: object) -> list[Waste]:
         A site's index.
     by : str
         A key of `GROUPS`.
-    **filters
-        As for `cmfd.query.runtime.runtimes`.
 
     Returns
     -------
     list of Waste
         The group with the most idle and lost core time first.
     """
-    found = [_waste(GROUPS[by], jobs) for jobs in _groups(db, by, filters).values()]
+    found = [_waste(GROUPS[by], jobs) for jobs in _groups(db, by).values()]
     return sorted(found, key=lambda one: one.lost_core_s + one.idle_core_s, reverse=True)
 
 

@@ -35,7 +35,7 @@ class Run(Timed, frozen=True, kw_only=True):
 
     run: str
     status: str
-    """Of `cmfd.model.Status`: what it said at its end; else how its job ended; else its parts."""
+    """Of `cmfd.model.Status`: how its job ended; else what it said at its end; else its parts."""
     job_state: str | None
     """What the batch system says of its job, as ``TIMEOUT``; None where that is not known."""
     exit_code: int | None
@@ -49,6 +49,8 @@ class Run(Timed, frozen=True, kw_only=True):
     command: str
     cwd: str
     n_executions: int
+    n_failed: int
+    """Of its executions, those that failed or were lost."""
     n_nodes: int
     n_ranks: int
     """The most ranks that one of its executions has."""
@@ -282,13 +284,15 @@ class JobUsage(Result, frozen=True, kw_only=True):
 
 
 class Runtime(Result, frozen=True, kw_only=True):
-    """What a run, user, account, partition, pipeline or stage took."""
+    """What a run, user, account, partition, project, month, pipeline or stage took."""
 
     run: str | None
     job: str | None
     user: str | None
     account: str | None
     partition: str | None
+    project: str | None
+    month: str | None
     pipeline: str | None
     stage: str | None
     n_runs: int
@@ -317,6 +321,8 @@ class Waste(Result, frozen=True, kw_only=True):
     user: str | None
     account: str | None
     partition: str | None
+    project: str | None
+    month: str | None
     n_jobs: int
     core_s: int
     """All their elapsed time times cores allotted."""

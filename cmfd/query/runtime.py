@@ -27,7 +27,11 @@ STRAGGLER_OVER_MEAN = 1.2
 """A rank that was busy for longer than this times the mean keeps the others waiting."""
 
 _MOST_STRAGGLERS = 5
-_NAMES = ("run", "job", "user", "account", "partition", "pipeline", "stage")
+_OF_RUNS = ("run", "user", "account", "partition", "project", "month")
+"""Groups of whole runs: their time is from the first to the last of it, idle or not."""
+_NAMES = (
+    "run", "job", "user", "account", "partition", "project", "month", "pipeline", "stage",
+)  # fmt: skip
 
 
 class _Execution(NamedTuple):
@@ -40,6 +44,8 @@ class _Execution(NamedTuple):
     user: str
     account: str
     partition: str
+    project: str
+    month: str
     pipeline: str
     stage: str
     cores: int | None
@@ -67,17 +73,9 @@ class _Execution(NamedTuple):
         return self.worst_ns / self.mean_ns if self.n_ranks > 1 and self.busy_ns else 0.0
 
 
-def runtimes(  # noqa: PLR0913 - filters, each by name
-    db: sqlite3.Connection,
-    by: str,
-    *,
-    run_id: int | None = None,
-    user: str | None = None,
-    since_ns: int | None = None,
-    limit: int = -1,
-) -> list[Runtime]:
+def runtimes(db: sqlite3.Connection, by: str, *, is_of_parts: bool = False) -> list[Runtime]:
     """
-    Report what runs took.
+    Report what the runs and executions took that `cmfd.query.selection.choose` chose.
 
     Parameters
     ----------
@@ -85,31 +83,29 @@ def runtimes(  # noqa: PLR0913 - filters, each by name
         A site's index.
     by : str
         A key of `GROUPS`.
-    run_id : int, optional
-        Only this run.
-    user : str, optional
-        Only this user's runs.
-    since_ns : int, optional
-        Only runs that began then or later.
-    limit : int
-        Only so many of the latest runs; -1: all.
+    is_of_parts : bool
+        Some executions were chosen, not whole runs: their time is not their runs', nor is what
+        the batch system counted.
 
     Returns
     -------
     list of Runtime
         In the order of their latest run, latest first.
     """
-    chosen = {"run_id": run_id, "user": user, "since_ns": since_ns, "limit": limit}
     key = attrgetter(*GROUPS[by])
     groups: dict[Any, list[_Execution]] = defaultdict(list)
-    for row in run_query(db, "runtime_executions", by=by, **chosen):
+    for row in run_query(db, "runtime_executions", by=by):
         execution = _Execution._make(row)
         groups[key(execution)].append(execution)
     usages: dict[bytes, list[Usage]] = defaultdict(list)
-    for row in run_query(db, "runtime_usage", **chosen):
+    for row in run_query(db, "runtime_usage"):
         usages[row[0]].append(Usage._make(row))
-    of_jobs = jobs.job_usages(db, by, **chosen)
-    found = [_runtime(db, by, group, usages, of_jobs.get(name)) for name, group in groups.items()]
+    of_jobs = {} if is_of_parts else jobs.job_usages(db, by)
+    whole = by in _OF_RUNS and not is_of_parts
+    found = [
+        _runtime(db, GROUPS[by], group, usages, of_jobs.get(name), whole=whole)
+        for name, group in groups.items()
+    ]
     # A service records jobs in which nothing logs, too.
     return found + [_only_jobs(by, name, of_jobs[name]) for name in of_jobs if name not in groups]
 
@@ -124,20 +120,22 @@ def _only_jobs(by: str, name: Any, of_jobs: JobUsage) -> Runtime:
     )  # fmt: skip
 
 
-def _runtime(
+def _runtime(  # noqa: PLR0913 - all that a row is made from
     db: sqlite3.Connection,
-    by: str,
+    fields: Sequence[str],
     group: Sequence[_Execution],
     usages: dict[bytes, list[Usage]],
     of_jobs: JobUsage | None,
+    *,
+    whole: bool,
 ) -> Runtime:
     parents = {execution.execution: execution.parent for execution in group}
     used = cpu_ns(parents, (usage for name in parents for usage in usages.get(name, ())))
-    spans = _run_spans(group) if by in ("run", "user") else _spans(group, parents)
+    spans = _run_spans(group) if whole else _spans(group, parents)
     capacity_ns = sum(span * cores for span, cores in spans)
     imbalance = max(execution.imbalance for execution in group)
     return Runtime(
-        **{field: getattr(group[0], field) if field in GROUPS[by] else None for field in _NAMES},
+        **{field: getattr(group[0], field) if field in fields else None for field in _NAMES},
         n_runs=len({execution.run_id for execution in group}),
         n_executions=len(group),
         n_ranks=max(execution.n_ranks for execution in group),

@@ -39,13 +39,13 @@ def a_job(number: int, user: str = "ann", **facts: float | str) -> Content:
 
 def runtime(invoke: Invoke, *words: str) -> list[dict[str, Any]]:
     """Return what a runtime report says."""
-    found: list[dict[str, Any]] = from_json(invoke("report", "runtime", "--json", *words))
+    found: list[dict[str, Any]] = from_json(invoke("report", "runtime", "--json", *words))["runtimes"]
     return found
 
 
 def waste(invoke: Invoke, *words: str) -> list[dict[str, Any]]:
     """Return what a waste report says."""
-    found: list[dict[str, Any]] = from_json(invoke("report", "waste", "--json", *words))
+    found: list[dict[str, Any]] = from_json(invoke("report", "waste", "--json", *words))["wastes"]
     return found
 
 

@@ -62,7 +62,7 @@ def join(content: Content, execution: bytes, part: Part) -> None:
 
 def report(invoke: Invoke, *words: str) -> Any:
     """Return the report as JSON."""
-    return from_json(invoke("report", "runtime", *words, "--json"))
+    return from_json(invoke("report", "runtime", *words, "--json"))["runtimes"]
 
 
 def test_efficiency_is_cpu_time_over_wall_time_and_ranks(site: ASite, invoke: Invoke) -> None:

@@ -222,7 +222,7 @@ def test_reports_agree_with_accounting(
     recorded.deliver(alice, site)
     enriched(alice, site, job)
     said = alice.run("cmfd", "report", "runtime", "--json", "--by", "account", f"--site={site}")
-    (row,) = json.loads(said.stdout)
+    (row,) = json.loads(said.stdout)["runtimes"]
     (main, *_) = accounted(cluster, job, "ElapsedRaw", "AllocCPUS")
     core_s = int(main["ElapsedRaw"]) * int(main["AllocCPUS"])
     assert row["account"] == "test"
@@ -264,7 +264,7 @@ def test_a_job_that_ran_into_its_limit(
     (run,) = recorded.runs(alice, site)
     assert (run["status"], run["job_state"]) == ("failed", "TIMEOUT")
     said = alice.run("cmfd", "report", "waste", "--json", "--site", str(site)).stdout
-    (row,) = json.loads(said)
+    (row,) = json.loads(said)["wastes"]
     assert row["timed_out_core_s"] == row["core_s"] >= 60
 
 

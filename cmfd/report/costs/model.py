@@ -8,8 +8,14 @@ is not known: never a zero, and never a guess.
 
 from __future__ import annotations
 
-from cmfd.carbon.model import Carbon
+from typing import TYPE_CHECKING
+
+import msgspec
+
 from cmfd.query.results import Result, Runtime, Straggler, Waste
+
+if TYPE_CHECKING:
+    from cmfd.carbon.model import Carbon
 
 
 class Component(Result, frozen=True, kw_only=True):
@@ -321,21 +327,23 @@ class Report(Result, frozen=True, kw_only=True):
     until_ns: int | None
     by: str
     """What runs are put together by; ``run``: one by one."""
-    factors: Factors | None
     privacy: Privacy
-    total: Group | None
-    groups: list[Group]
+    factors: Factors | None = None
+    """None where nothing is said of emissions."""
+    total: Group | None = None
+    groups: list[Group] = msgspec.field(default_factory=list)
     """The most energy first; of months, the latest."""
-    cards: list[JobCard]
-    top: list[Top]
-    idle: Energy | None
-    system: Energy | None
+    cards: list[JobCard] = msgspec.field(default_factory=list)
+    """Of runs one by one, the latest first."""
+    top: list[Top] = msgspec.field(default_factory=list)
+    idle: Energy | None = None
+    system: Energy | None = None
     """What no run was given, on nodes in the period; only where all runs were chosen."""
-    power: Power | None
-    histogram: Histogram | None
+    power: Power | None = None
+    histogram: Histogram | None = None
     """Of wall times."""
-    reconciliation: list[NodeDay]
-    runtimes: list[Runtime]
-    wastes: list[Waste]
-    pareto: Pareto | None
-    notes: list[Note]
+    reconciliation: list[NodeDay] = msgspec.field(default_factory=list)
+    runtimes: list[Runtime] = msgspec.field(default_factory=list)
+    wastes: list[Waste] = msgspec.field(default_factory=list)
+    pareto: Pareto | None = None
+    notes: list[Note] = msgspec.field(default_factory=list)

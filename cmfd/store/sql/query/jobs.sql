@@ -1,20 +1,9 @@
--- The chosen runs of jobs as the batch system counted them: one row each of whose job it is known
--- what became of it. A filter whose parameter is null is off. A look-up for each fact is twice as
--- fast as gathering all facts of a run.
-WITH chosen AS (
-    SELECT r.id AS run_id, r.run, r.user, r.job, r.at_ns
-    FROM run AS r
-    WHERE r.job <> ''
-      AND (:run_id IS NULL OR r.id = :run_id)
-      AND (:user IS NULL OR r.user = :user)
-      AND (:since_ns IS NULL OR r.at_ns >= :since_ns)
-    ORDER BY r.at_ns DESC, r.id DESC
-    LIMIT :limit
-)
+-- Of the runs of a report, jobs as the batch system counted them: one row each of whose job it is
+-- known what became of it. A look-up for each fact is twice as fast as gathering all facts of a run.
 SELECT
     lower(hex(c.run)) AS run,
     c.job,
-    coalesce(c.user, '') AS user,
+    c.user,
     coalesce((
         SELECT CAST(f.value AS TEXT) FROM fact AS f
         WHERE f.subject = c.run AND f.key = 'slurm.account'
@@ -23,6 +12,15 @@ SELECT
         SELECT CAST(f.value AS TEXT) FROM fact AS f
         WHERE f.subject = c.run AND f.key = 'slurm.partition'
     ), '') AS partition,
+    CASE WHEN :by = 'project' THEN coalesce((
+        SELECT CAST(f.value AS TEXT) FROM fact AS f
+        WHERE f.subject = c.run AND f.key = 'project'
+    ), (
+        SELECT min(CAST(f.value AS TEXT))
+        FROM execution AS x JOIN fact AS f ON f.subject = x.execution
+        WHERE x.run_id = c.id AND f.key = 'project'
+    ), '') END AS project,
+    strftime('%Y-%m', c.at_ns / 1000000000, 'unixepoch') AS month,
     CAST(j.value AS TEXT) AS state,
     max((
         SELECT CAST(f.value AS INTEGER) FROM fact AS f
@@ -55,6 +53,7 @@ SELECT
         SELECT CAST(f.value AS INTEGER) FROM fact AS f
         WHERE f.subject = c.run AND f.key = 'slurm.used_memory_bytes'
     ) AS used_memory_bytes
-FROM chosen AS c
+FROM chosen_run AS c
 CROSS JOIN fact AS j ON j.subject = c.run AND j.key = 'slurm.state'
-ORDER BY c.at_ns DESC, c.run_id DESC
+WHERE c.job <> ''
+ORDER BY c.at_ns DESC, c.id DESC
