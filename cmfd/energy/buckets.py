@@ -1,0 +1,143 @@
+"""Rows in the making: shares of successive stretches, added up by whose, of what, and when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cmfd.energy.presence import NOBODY, Row
+from cmfd.energy.split import Share
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from cmfd.energy.presence import Role
+    from cmfd.energy.readings import Grade
+
+    Slot = tuple[str, str, str, Grade, Role]
+    """Component, domain, source, grade and role."""
+    Whose = tuple[str, bytes, bytes]
+    """Owner, run and execution."""
+
+METHODS = ("", "exclusive", "shared_static_dynamic", "rank_pids", "alloc_only")
+"""How energy was attributed, surest first."""
+
+
+@dataclass(eq=False, slots=True)
+class _Growing:
+    """A row that may grow."""
+
+    t0_ns: int
+    dur_ns: int = 0
+    uj: int = 0
+    static_uj: int = 0
+    cpu_ns: int = 0
+    covered_ns: int = 0
+    method: int = 0
+    flags: int = 0
+
+
+class Entry:
+    """
+    One channel's rows of one bucket, for the energy of one interval.
+
+    Parameters
+    ----------
+    buckets : Buckets
+        Where they are.
+    slot : tuple
+        Of what.
+    t0_ns, dur_ns, covered_ns : int
+        The interval, in UTC, and for how much of it the energy is known.
+    """
+
+    def __init__(
+        self, buckets: Buckets, slot: Slot, t0_ns: int, dur_ns: int, covered_ns: int
+    ) -> None:
+        self._buckets = buckets
+        self._slot = slot
+        self._t0_ns = t0_ns
+        self._dur_ns = dur_ns
+        self._covered_ns = covered_ns
+
+    def put(self, whose: Whose, share: Share, method: str, flags: int, cpu_ns: int = 0) -> None:
+        """Add what somebody was given."""
+        row = self._buckets.row(whose, self._slot, self._t0_ns)
+        # The clock may have been set back: a row never shrinks.
+        end_ns = self._t0_ns + self._dur_ns
+        row.dur_ns = max(row.dur_ns + self._dur_ns, end_ns - row.t0_ns)
+        row.covered_ns += self._covered_ns
+        row.uj += share.uj
+        row.static_uj += share.static_uj
+        row.cpu_ns += cpu_ns
+        row.method = max(row.method, METHODS.index(method))
+        row.flags |= flags
+        self._buckets.count(whose, self._slot, share.uj)
+
+
+class Buckets:
+    """
+    All rows that are not stored as they are now, and those of the last bucket.
+
+    Parameters
+    ----------
+    bucket_ns : int
+        How long a bucket is. Buckets begin at whole multiples of it, in UTC.
+
+    Attributes
+    ----------
+    totals : dict
+        Microjoules since the beginning, by owner, run and slot.
+    """
+
+    def __init__(self, bucket_ns: int) -> None:
+        self._bucket_ns = bucket_ns
+        self._number = 0
+        self._rows: dict[tuple[int, Whose, Slot], _Growing] = {}
+        self._changed: set[tuple[int, Whose, Slot]] = set()
+        self.totals: dict[tuple[str, bytes, Slot], int] = {}
+
+    def entry(self, slot: Slot, t0_ns: int, dur_ns: int, covered_ns: int) -> Entry:
+        """Begin to add an interval; it is of the bucket that it begins in."""
+        return Entry(self, slot, t0_ns, dur_ns, covered_ns)
+
+    def row(self, whose: Whose, slot: Slot, t0_ns: int) -> _Growing:
+        """Return a row that is about to change."""
+        self._number = t0_ns // self._bucket_ns
+        key = (self._number, whose, slot)
+        self._changed.add(key)
+        found = self._rows.get(key)
+        if found is None:
+            found = self._rows[key] = _Growing(t0_ns)
+        return found
+
+    def count(self, whose: Whose, slot: Slot, uj: int) -> None:
+        """Add to the totals."""
+        key = (whose[0], whose[1], slot)
+        self.totals[key] = self.totals.get(key, 0) + uj
+
+    def miss(self, slot: Slot, t0_ns: int, dur_ns: int) -> None:
+        """Note that nothing is known of a time."""
+        component, domain, source, _, role = slot
+        missing: Slot = (component, domain, source, "M", role)
+        self.entry(missing, t0_ns, dur_ns, 0).put(("counter", NOBODY, NOBODY), Share(), "", 0)
+
+    def forget_runs(self, but: Collection[bytes]) -> None:
+        """Keep totals only of runs that are here."""
+        for key in [key for key in self.totals if key[0] == "run" and key[1] not in but]:
+            del self.totals[key]
+
+    def changed_rows(self) -> list[Row]:
+        """Return the rows that are new or have grown since the last call."""
+        rows = [_row(key, self._rows[key]) for key in sorted(self._changed)]
+        self._changed.clear()
+        self._rows = {key: row for key, row in self._rows.items() if key[0] == self._number}
+        return rows
+
+
+def _row(key: tuple[int, Whose, Slot], row: _Growing) -> Row:
+    _, (owner, run, execution), (component, domain, source, grade, role) = key
+    return Row(
+        owner, run, execution, component, domain, source, row.t0_ns, row.dur_ns, row.uj,
+        row.static_uj, row.cpu_ns, row.covered_ns, grade, role, METHODS[row.method], row.flags,
+    )  # fmt: skip

@@ -1,0 +1,184 @@
+"""Stretches of time in which nobody came or went, and by what energy is split over them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from cmfd.energy.presence import NOBODY
+from cmfd.energy.split import Claim, Weights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cmfd.energy.presence import Sample, Work
+
+
+class Parts(NamedTuple):
+    """
+    How a run's energy is divided among its executions.
+
+    Attributes
+    ----------
+    times : dict
+        How long each was there; those at the same time share it.
+    uses : dict
+        Processor time of each, and, under `NOBODY`, of the run beside them.
+    """
+
+    times: dict[bytes, int]
+    uses: dict[bytes, int]
+
+
+class Stretch:
+    """
+    The time between two samples.
+
+    Parameters
+    ----------
+    before, after : Sample
+        Who was there, the first says.
+    cpus, memory_bytes : int
+        What the node has.
+
+    Attributes
+    ----------
+    works : tuple of Work
+        Who was there.
+    dur_ns : int
+        How long it was.
+    """
+
+    def __init__(self, before: Sample, after: Sample, cpus: int, memory_bytes: int) -> None:
+        self.works = before.works
+        self.dur_ns = after.boot_ns - before.boot_ns
+        self._cpus = cpus
+        self._memory_bytes = memory_bytes
+        self._node_ns = max(0, after.node.cpu_ns - before.node.cpu_ns)
+        self._node_memory = after.node.memory_bytes
+        self._run_ns = {work.run: _run_ns(work.run, before, after) for work in self.works}
+        self._run_memory = {run: usage.memory_bytes for run, usage in after.runs.items()}
+        self._execution_ns = {
+            execution: max(0, after.executions.get(execution, 0) - began_ns)
+            for execution, began_ns in _began(before, self.works)
+        }
+
+    @cached_property
+    def by_processor(self) -> Weights[bytes]:
+        """By what processors' energy is split, and what is no component's."""
+        claims = [
+            Claim(work.run, work.allocation.cpus, self._run_ns[work.run], work.allocation.exclusive)
+            for work in self.works
+        ]
+        weights: Weights[bytes] = Weights()
+        weights.add(claims, self._cpus, self._node_ns, self.dur_ns)
+        return weights
+
+    @cached_property
+    def by_memory(self) -> Weights[bytes]:
+        """By what the memory's energy is split: bytes over time."""
+        claims = []
+        for work in self.works:
+            memory = self._run_memory.get(work.run)
+            use = None if memory is None else memory * self.dur_ns
+            given = work.allocation
+            claims.append(Claim(work.run, given.memory_bytes, use, given.exclusive))
+        used = self._node_memory
+        weights: Weights[bytes] = Weights()
+        weights.add(
+            claims, self._memory_bytes, None if used is None else used * self.dur_ns, self.dur_ns
+        )
+        return weights
+
+    def by_device(self, number: int) -> Weights[bytes]:
+        """By what a GPU's energy is split: who it was given to has all of it."""
+        claims = []
+        for work in self.works:
+            gpus, exclusive = work.allocation.gpus, work.allocation.exclusive
+            if gpus is None or number in gpus or exclusive:
+                claims.append(Claim(work.run, None if gpus is None else 1, None, exclusive))
+        weights: Weights[bytes] = Weights()
+        weights.add(claims, 1, None, self.dur_ns)
+        return weights
+
+    @cached_property
+    def parts(self) -> dict[bytes, Parts]:
+        """What is used by each run, and by its executions."""
+        return {work.run: self._parts(work) for work in self.works}
+
+    def _parts(self, work: Work) -> Parts:
+        uses = {execution: self._execution_ns[execution] for execution in work.executions}
+        uses[NOBODY] = max(0, (self._run_ns[work.run] or 0) - sum(uses.values()))
+        there = work.executions or (NOBODY,)
+        return Parts(dict.fromkeys(there, self.dur_ns // len(there)), uses)
+
+    @property
+    def rest_ns(self) -> int:
+        """Processor time that no run used."""
+        return max(0, self._node_ns - sum(used or 0 for used in self._run_ns.values()))
+
+
+def _run_ns(run: bytes, before: Sample, after: Sample) -> int | None:
+    """Return a run's processor time; None: not known."""
+    now = after.runs.get(run)
+    if now is None:
+        return None
+    then = before.runs.get(run)
+    # It was there without having anything that could be read: its control group is younger.
+    return max(0, now.cpu_ns - (then.cpu_ns if then is not None else 0))
+
+
+def _began(before: Sample, works: Sequence[Work]) -> Iterator[tuple[bytes, int]]:
+    for work in works:
+        for execution in work.executions:
+            yield execution, before.executions.get(execution, 0)
+
+
+def weights_of(stretches: Sequence[Stretch], component: str, device: int) -> Weights[bytes]:
+    """
+    Return by what a component's energy over stretches is split.
+
+    Parameters
+    ----------
+    stretches : sequence of Stretch
+        One after the other.
+    component : str
+        ``cpu``, ``dram``, ``gpu`` or ``other``.
+    device : int
+        Number of the GPU.
+    """
+    found = [_weights(stretch, component, device) for stretch in stretches]
+    return found[0] if len(found) == 1 else _added(found)
+
+
+def _weights(stretch: Stretch, component: str, device: int) -> Weights[bytes]:
+    if component == "gpu":
+        return stretch.by_device(device)
+    return stretch.by_memory if component == "dram" else stretch.by_processor
+
+
+def _added(several: Sequence[Weights[bytes]]) -> Weights[bytes]:
+    whole: Weights[bytes] = Weights()
+    for one in several:
+        for key, alloc in one.alloc.items():
+            whole.alloc[key] = whole.alloc.get(key, 0) + alloc
+            whole.use[key] = whole.use.get(key, 0) + one.use[key]
+        whole.idle_alloc += one.idle_alloc
+        whole.idle_use += one.idle_use
+        whole.system_use += one.system_use
+        whole.shared |= one.shared
+        whole.by_alloc |= one.by_alloc
+    return whole
+
+
+def parts_of(stretches: Sequence[Stretch], run: bytes) -> Parts:
+    """Return how a run's energy over stretches is divided among its executions."""
+    if len(stretches) == 1:
+        return stretches[0].parts[run]
+    whole = Parts({}, {})
+    for stretch in stretches:
+        if run in stretch.parts:
+            for into, what in zip(whole, stretch.parts[run], strict=True):
+                for key, amount in what.items():
+                    into[key] = into.get(key, 0) + amount
+    return whole

@@ -1,0 +1,314 @@
+"""
+Who used how much of a node: processor time and memory of jobs, of processes, and of all.
+
+A job's figures are those of its control group, version 2 or 1. Where there is none, the
+processes that are known are added up, with what they started. Files stay open and are read with
+``pread``; of a group or process that is gone, the last figures stay.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+    from pathlib import Path
+
+    from cmfd.energy.readings import Roots
+
+TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+"""What `/proc` counts processor time in."""
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_MOST_BYTES = 4096
+_DEEPEST = 64
+
+
+class Usage(NamedTuple):
+    """What somebody has used by now: processor time since a beginning, memory at this time."""
+
+    cpu_ns: int
+    memory_bytes: int | None = None
+
+
+class File:
+    """
+    A small file of the kernel's that is read again and again.
+
+    Parameters
+    ----------
+    path : Path
+        Opened at once.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def read(self) -> bytes:
+        """
+        Return what it says now.
+
+        Raises
+        ------
+        OSError
+            What it tells of is gone.
+        """
+        return os.pread(self._descriptor, _MOST_BYTES, 0)
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self._descriptor)
+
+
+class Node:
+    """
+    What all of a node used.
+
+    Parameters
+    ----------
+    roots : Roots
+        Where procfs is.
+    """
+
+    def __init__(self, roots: Roots) -> None:
+        self._stat = File(roots.proc / "stat")
+        self._meminfo = File(roots.proc / "meminfo")
+        self.cpus = sum(1 for name in _words(roots.proc / "stat") if _is_processor(name))
+        """How many processors are online."""
+        self.memory_bytes = self._memory()[b"MemTotal"]
+
+    def usage(self) -> Usage:
+        """
+        Return processor time since boot, and memory that is in use.
+
+        Processors wait for input or for another guest of their host without drawing power for
+        it, so ``idle``, ``iowait`` and ``steal`` do not count.
+        """
+        user, nice, system, _, _, irq, softirq, *_ = map(int, self._stat.read().split(None, 8)[1:8])
+        memory = self._memory()
+        used_bytes = memory[b"MemTotal"] - memory.get(b"MemAvailable", memory[b"MemFree"])
+        return Usage((user + nice + system + irq + softirq) * TICK_NS, used_bytes)
+
+    def _memory(self) -> dict[bytes, int]:
+        lines = (line.split() for line in self._meminfo.read().splitlines()[:3])
+        return {words[0].rstrip(b":"): int(words[1]) << 10 for words in lines}
+
+    def close(self) -> None:
+        """Close its files."""
+        self._stat.close()
+        self._meminfo.close()
+
+
+def _words(path: Path) -> Iterator[str]:
+    with path.open(encoding="ascii", errors="replace") as file:
+        for line in file:
+            yield line.partition(" ")[0]
+
+
+def _is_processor(name: str) -> bool:
+    return name.startswith("cpu") and name != "cpu"
+
+
+class Cgroups:
+    """
+    The control groups that SLURM makes for jobs.
+
+    Parameters
+    ----------
+    roots : Roots
+        Where control groups are.
+    """
+
+    def __init__(self, roots: Roots) -> None:
+        self._root = roots.cgroup
+        self._open: dict[str, _Group] = {}
+        self._last: dict[str, Usage] = {}
+
+    def usage(self, job: str) -> Usage | None:
+        """
+        Return what a job has used; None while it has no group.
+
+        Parameters
+        ----------
+        job : str
+            The number that SLURM names the group by.
+        """
+        group = self._open.get(job)
+        if group is None:
+            group = self._find(job)
+            if group is None:
+                return self._last.get(job)
+            self._open[job] = group
+        try:
+            self._last[job] = group.usage()
+        except OSError:  # the job has ended, and its group is removed
+            self._open.pop(job).close()
+        return self._last.get(job)
+
+    def _find(self, job: str) -> _Group | None:
+        with suppress(OSError):
+            for place in self._root.glob(f"system.slice/*slurmstepd.scope/job_{job}"):
+                return _Group(place / "cpu.stat", place / "memory.current")
+            for place in self._root.glob(f"cpu*/slurm*/uid_*/job_{job}"):
+                *_, slurm, uid, name = place.parts
+                memory = self._root / "memory" / slurm / uid / name / "memory.usage_in_bytes"
+                return _Group(place / "cpuacct.usage", memory)
+        return None
+
+    def keep(self, jobs: Collection[str]) -> None:
+        """Forget all jobs but these."""
+        for job in [job for job in self._open if job not in jobs]:
+            self._open.pop(job).close()
+        self._last = {job: usage for job, usage in self._last.items() if job in jobs}
+
+    def close(self) -> None:
+        """Close all files."""
+        self.keep(())
+
+
+class _Group:
+    """The files of one control group."""
+
+    def __init__(self, cpu: Path, memory: Path) -> None:
+        self._cpu = File(cpu)
+        self._in_ns = cpu.name == "cpuacct.usage"
+        self._memory: File | None = None
+        with suppress(OSError):  # memory is not accounted everywhere
+            self._memory = File(memory)
+
+    def usage(self) -> Usage:
+        text = self._cpu.read()
+        cpu_ns = int(text) if self._in_ns else int(text.split(None, 2)[1]) * 1000
+        return Usage(cpu_ns, None if self._memory is None else int(self._memory.read()))
+
+    def close(self) -> None:
+        self._cpu.close()
+        if self._memory is not None:
+            self._memory.close()
+
+
+class _Stat(NamedTuple):
+    """What `/proc/PID/stat` says."""
+
+    own_ns: int
+    waited_ns: int
+    """Of children that ended and were waited for."""
+    memory_bytes: int
+
+    @property
+    def all_ns(self) -> int:
+        return self.own_ns + self.waited_ns
+
+
+class Processes:
+    """
+    Processes that are known, each with what it started that is not known by itself.
+
+    Parameters
+    ----------
+    roots : Roots
+        Where procfs is.
+    """
+
+    def __init__(self, roots: Roots) -> None:
+        self._proc = roots.proc
+        self._files: dict[int, File] = {}
+        self._above: dict[int, int] = {}  # whose child a known process is, of the known ones
+        self._sums: dict[int, Usage] = {}
+        self._told_apart: dict[int, int] = {}  # of a process, what known ones below it were told
+
+    def read(self, pids: Iterable[int]) -> dict[int, Usage]:
+        """
+        Return what each process has used, with what it started.
+
+        A process that ended keeps its last figures for this one call. What a known process used
+        until it ended is its own, not also that of the process that waited for it.
+        """
+        known = set(pids)
+        above: dict[int, int] = {}
+        found = {pid: self._tree(pid, known, above) for pid in known}
+        for pid in [pid for pid, usage in found.items() if usage is None]:
+            self._ended(pid)
+            if pid in self._sums:
+                found[pid] = self._sums[pid]
+        self._above |= above
+        sums = {pid: self._own(pid, usage) for pid, usage in found.items() if usage is not None}
+        for pid in set(self._sums) - known:
+            self._ended(pid)
+        self._sums = sums
+        return dict(sums)
+
+    def _own(self, pid: int, usage: Usage) -> Usage:
+        if pid not in self._files:
+            return usage
+        return usage._replace(cpu_ns=max(0, usage.cpu_ns - self._told_apart.get(pid, 0)))
+
+    def _tree(self, pid: int, known: set[int], above: dict[int, int]) -> Usage | None:
+        """Add up a process and what is below it, down to others that are known."""
+        first = self._stat_of(pid)
+        if first is None:
+            return None
+        cpu_ns, memory_bytes = first.all_ns, first.memory_bytes
+        waiting = [(child, 1) for child in self._children(pid)]
+        while waiting:
+            child, depth = waiting.pop()
+            if child in known:
+                above[child] = pid
+            elif (stat := _stat(self._proc / str(child))) is not None and depth < _DEEPEST:
+                cpu_ns += stat.all_ns
+                memory_bytes += stat.memory_bytes
+                waiting += [(below, depth + 1) for below in self._children(child)]
+        return Usage(cpu_ns, memory_bytes)
+
+    def _stat_of(self, pid: int) -> _Stat | None:
+        try:
+            if pid not in self._files:
+                self._files[pid] = File(self._proc / str(pid) / "stat")
+            return _parsed(self._files[pid].read())
+        except OSError:
+            return None
+
+    def _children(self, pid: int) -> list[int]:
+        """Return what a process's main thread started: what other threads start is rare."""
+        try:
+            text = (self._proc / str(pid) / "task" / str(pid) / "children").read_bytes()
+        except OSError:
+            return []
+        return [int(word) for word in text.split()]
+
+    def _ended(self, pid: int) -> None:
+        """Note that a process is gone: who waited for it has its time in his own now."""
+        file = self._files.pop(pid, None)
+        if file is None:
+            return
+        file.close()
+        above = self._above.pop(pid, None)
+        if above is not None and pid in self._sums:
+            apart = self._told_apart.pop(pid, 0) + self._sums[pid].cpu_ns
+            self._told_apart[above] = self._told_apart.get(above, 0) + apart
+
+    def close(self) -> None:
+        """Close all files."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+
+def _stat(directory: Path) -> _Stat | None:
+    try:
+        return _parsed((directory / "stat").read_bytes())
+    except OSError:
+        return None
+
+
+def _parsed(text: bytes) -> _Stat:
+    # The name stands in parentheses and may hold anything; fields after it are from the third on.
+    fields = text.rpartition(b")")[2].split()
+    own, waited = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
+    return _Stat(own * TICK_NS, waited * TICK_NS, int(fields[21]) * PAGE_BYTES)

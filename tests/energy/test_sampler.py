@@ -1,0 +1,369 @@
+"""The sampler: whatever happens on a node, its energy is given away exactly once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.samples import NOON_NS, SECOND_NS, Counter, FakeNode, Runner
+
+from cmfd.energy.presence import NOBODY, Allocation
+from cmfd.energy.readings import Flag
+
+if TYPE_CHECKING:
+    from typing import Any
+
+A, B = b"a" * 16, b"b" * 16
+TRAIN, TEST = b"1" * 16, b"2" * 16
+
+
+def tick(node: FakeNode, seconds: float = 5, watts: int = 100) -> None:
+    """Let time pass at a power of all counters, and sample."""
+    node.pass_time(round(seconds * SECOND_NS))
+    for counter in node.counters:
+        counter.move(round(watts * seconds * 1_000_000))
+    node.sample()
+
+
+def package() -> Counter:
+    return Counter("rapl", "package-0", "cpu")
+
+
+def test_two_jobs_share_by_what_they_had_and_used() -> None:
+    """Static energy by cores, dynamic by processor time; the rest is idle and the system's."""
+    node = FakeNode(package(), idle_uw={"cpu": 40_000_000})
+    a = node.join(Runner(A, Allocation(cpus=2)))
+    b = node.join(Runner(B, Allocation(cpus=4)))
+    node.sample()
+    a.use(3 * SECOND_NS)
+    b.use(2 * SECOND_NS)
+    node.busy_ns += 6 * SECOND_NS
+    tick(node)
+    node.store()
+
+    assert node.uj("run", "cpu", A) == 50_000_000 + 150_000_000
+    assert node.uj("run", "cpu", B) == 100_000_000 + 100_000_000
+    assert node.uj("idle", "cpu") == 50_000_000
+    assert node.uj("system", "cpu") == 50_000_000
+    assert {row.method for row in node.rows if row.owner == "run"} == {"shared_static_dynamic"}
+    assert {row.cpu_ns for row in node.rows if row.run == A} == {3 * SECOND_NS}
+    node.check()
+
+
+def test_the_power_when_idle_is_learned_while_nobody_is_there() -> None:
+    """Until then nothing is called static, and rows say that it was not known."""
+    node = FakeNode(package())
+    node.join(Runner(A, Allocation(cpus=4)))
+    node.sample()
+    node.busy_ns += SECOND_NS
+    tick(node)
+    node.leave(A)
+    node.store()
+    tick(node, watts=30)
+    tick(node, watts=30)
+    node.join(Runner(B, Allocation(cpus=4)))
+    node.sample()
+    tick(node, seconds=60)
+    node.store()
+
+    flags = {row.run: row.flags for row in node.rows if row.owner == "run"}
+    assert flags == {A: Flag.IDLE_UNKNOWN, B: 0}
+    (known,) = (row for row in node.rows if row.run == B)
+    assert known.static_uj == 30 * 60 * 1_000_000 // 2
+    node.check()
+
+
+def test_what_the_node_draws_beside_its_parts_is_other() -> None:
+    """A node's counter includes what its parts count: nothing is added twice."""
+    node = FakeNode(
+        Counter("pm_counters", "node", "node", grade="A"), package(),
+        Counter("rapl", "package-0/dram", "dram"),
+    )  # fmt: skip
+    node.sample()
+    for counter, watts in zip(node.counters, (300, 120, 30), strict=True):
+        counter.move(watts * 5_000_000)
+    node.pass_time(5 * SECOND_NS)
+    node.sample()
+    node.store()
+    counted = {name: node.uj("counter", name) for name in ("cpu", "dram", "other")}
+    assert counted == {"cpu": 600_000_000, "dram": 150_000_000, "other": 750_000_000}
+    assert {row.source for row in node.rows if row.component == "other"} == {"pm_counters"}
+
+
+def test_parts_that_say_more_than_their_node_leave_no_other() -> None:
+    """It is flagged, and made up for: in all, the node's counter is right."""
+    node = FakeNode(Counter("bmc", "node", "node"), package())
+    node.sample()
+    for watts in ((90, 100), (150, 100)):
+        node.pass_time(5 * SECOND_NS)
+        for counter, each in zip(node.counters, watts, strict=True):
+            counter.move(each * 5_000_000)
+        node.sample()
+    node.store()
+    assert node.uj("counter", "other") == 200_000_000
+    (other,) = (row for row in node.rows if (row.owner, row.component) == ("counter", "other"))
+    assert other.flags & Flag.NEGATIVE_OTHER
+    node.check()
+
+
+def test_a_gpu_is_who_it_was_given_to() -> None:
+    """Whole, whatever it was used for; of one that nobody has, the energy is idle."""
+    node = FakeNode(*(Counter("nvml", f"GPU-{n}", "gpu") for n in range(3)))
+    node.join(Runner(A, Allocation(cpus=1, gpus=(0,))))
+    node.join(Runner(B, Allocation(cpus=1, gpus=(2,))))
+    node.sample()
+    tick(node)
+    node.store()
+    given = {(row.run, row.domain) for row in node.rows if row.owner == "run"}
+    assert given == {(A, "GPU-0"), (B, "GPU-2")}
+    assert {row.domain for row in node.rows if row.owner == "idle"} == {"GPU-1"}
+    node.check()
+
+
+def test_two_jobs_on_parts_of_one_gpu_share_it() -> None:
+    """As with MIG: by how much of it each was given."""
+    node = FakeNode(Counter("nvml", "GPU-0", "gpu"))
+    node.join(Runner(A, Allocation(gpus=(0,))))
+    node.join(Runner(B, Allocation(gpus=(0,))))
+    node.sample()
+    tick(node)
+    node.store()
+    assert node.uj("run", "gpu", A) == node.uj("run", "gpu", B) == 250_000_000
+
+
+def test_memory_is_shared_by_bytes() -> None:
+    """By what was allocated, and by what was used."""
+    node = FakeNode(Counter("rapl", "dram", "dram"), idle_uw={"dram": 20_000_000})
+    a = node.join(Runner(A, Allocation(memory_bytes=2 << 30), memory_bytes=1 << 30))
+    assert a.memory_bytes
+    node.used_bytes = 4 << 30
+    node.sample()
+    tick(node)
+    node.store()
+    assert node.uj("run", "dram", A) == 25_000_000 + 100_000_000
+    node.check()
+
+
+def test_executions_have_parts_of_their_run() -> None:
+    """By processor time, never on top of the run; what was none's stays with the run."""
+    node = FakeNode(package(), idle_uw={"cpu": 40_000_000})
+    a = node.join(Runner(A, Allocation(cpus=8), executions={TRAIN: 0, TEST: 0}))
+    node.sample()
+    a.use(4 * SECOND_NS, TRAIN)
+    a.use(1 * SECOND_NS, TEST)
+    a.use(1 * SECOND_NS)
+    node.busy_ns += 6 * SECOND_NS
+    tick(node)
+    node.store()
+    parts = {
+        row.execution: (row.static_uj, row.uj, row.method) for row in node.rows if row.run == A
+    }
+    assert parts == {
+        TRAIN: (100_000_000, 300_000_000, "rank_pids"),
+        TEST: (100_000_000, 150_000_000, "rank_pids"),
+        NOBODY: (0, 50_000_000, "shared_static_dynamic"),
+    }
+    node.check()
+
+
+def test_a_job_that_comes_and_goes_within_a_bucket() -> None:
+    """It is given what was drawn while it was there."""
+    node = FakeNode(package())
+    node.sample()
+    tick(node, 10)
+    a = node.join(Runner(A, Allocation(cpus=8, exclusive=True)))
+    node.sample()
+    a.use(SECOND_NS)
+    tick(node, 20)
+    node.leave(A)
+    node.sample()
+    tick(node, 10)
+    node.store()
+    assert node.uj("run", "cpu", A) == 2_000_000_000
+    assert node.uj("idle", "cpu") == 2_000_000_000
+    (row,) = (row for row in node.rows if row.run == A)
+    assert (row.t0_ns, row.dur_ns, row.method) == (
+        NOON_NS + 10 * SECOND_NS, 20 * SECOND_NS, "exclusive"
+    )  # fmt: skip
+
+
+def test_a_counter_that_stands_still_is_split_by_who_was_there_meanwhile() -> None:
+    """Some are renewed rarely: a job that was there for half of the time has half."""
+    node = FakeNode(package())
+    node.join(Runner(A, Allocation(cpus=8, exclusive=True)))
+    node.sample()
+    (counter,) = node.counters
+    counter.status = "stale"
+    node.pass_time(5 * SECOND_NS)
+    node.busy_ns += 1000
+    node.leave(A)
+    node.sample()
+    node.pass_time(5 * SECOND_NS)
+    node.busy_ns += 1000
+    counter.status = "ok"
+    counter.move(600)
+    node.sample()
+    node.store()
+    assert (node.uj("run", "cpu", A), node.uj("idle", "cpu")) == (300, 300)
+
+
+def test_a_row_grows_while_its_bucket_lasts() -> None:
+    """It is stored whole each time: stored twice, it counts once."""
+    node = FakeNode(package(), bucket_s=60)
+    node.sample()
+    first = []
+    for _ in range(3):
+        tick(node)
+        first.append(node.store())
+    assert [[row.dur_ns // SECOND_NS for row in rows if row.owner == "idle"] for rows in first] == [
+        [5], [10], [15],
+    ]  # fmt: skip
+    for _ in range(20):
+        tick(node)
+        node.store()
+    starts = sorted(row.t0_ns for row in node.rows if row.owner == "idle")
+    assert starts[0] == NOON_NS
+    assert len(starts) == 1 + (NOON_NS + 115 * SECOND_NS) // (60 * SECOND_NS) - NOON_NS // (
+        60 * SECOND_NS
+    )
+    node.check()
+
+
+def test_a_daemon_that_begins_anew_goes_on_from_the_counters() -> None:
+    """What they moved meanwhile is of who is there, by what they use from then on."""
+    node = FakeNode(package())
+    a = node.join(Runner(A, Allocation(cpus=4)))
+    b = node.join(Runner(B, Allocation(cpus=4)))
+    node.sample()
+    tick(node)
+    node.store()
+    tick(node)  # this one is not stored
+    node.restart()
+    tick(node)
+    a.use(3 * SECOND_NS)
+    b.use(1 * SECOND_NS)
+    node.busy_ns += 4 * SECOND_NS
+    tick(node)
+    node.store()
+    assert node.uj("counter", "cpu") == node.counters[0].moved == 2_000_000_000
+    runs = [node.uj("run", "cpu", run) for run in (A, B)]
+    assert runs == [250_000_000 + 1_125_000_000, 250_000_000 + 375_000_000]
+    node.check()
+
+
+def test_what_counters_moved_in_a_long_gap_is_missing_not_guessed() -> None:
+    """Nobody knows who was there."""
+    node = FakeNode(package())
+    node.sample()
+    tick(node)
+    node.store()
+    node.pass_time(3600 * SECOND_NS)
+    node.counters[0].move(10**12)
+    node.restart()
+    node.sample()
+    tick(node)
+    node.store()
+    assert node.uj("counter", "cpu") == 1_000_000_000
+    (gap,) = (row for row in node.rows if row.grade == "M")
+    assert (gap.dur_ns, gap.covered_ns, gap.uj) == (3600 * SECOND_NS, 0, 0)
+
+
+def test_checks_are_added_to_nothing() -> None:
+    """Another source's figures stand beside, to compare with."""
+    node = FakeNode(package(), Counter("pm_counters", "node", "node", role="check"))
+    node.sample()
+    tick(node)
+    node.store()
+    (check,) = (row for row in node.rows if row.role == "check")
+    assert (check.owner, check.component, check.uj) == ("counter", "node", 500_000_000)
+    assert {row.component for row in node.rows if row.role == "count"} == {"cpu"}
+
+
+RANGE_UJ = 65_532_610_987
+EVENTS = st.one_of(
+    st.tuples(st.just("tick"), st.integers(1, 20_000), st.integers(0, 400)),
+    st.tuples(st.just("join"), st.integers(0, 4), st.sampled_from((None, 1, 4, 8))),
+    st.tuples(st.just("leave"), st.integers(0, 4), st.none()),
+    st.tuples(st.just("use"), st.integers(0, 4), st.integers(0, 8_000)),
+    st.tuples(st.just("execution"), st.integers(0, 4), st.integers(0, 3)),
+    st.tuples(
+        st.just("status"), st.integers(0, 2), st.sampled_from(("ok", "ok", "stale", "denied"))
+    ),
+    st.tuples(st.just("reset"), st.integers(0, 2), st.none()),
+    st.tuples(st.just("restart"), st.booleans(), st.none()),
+    st.tuples(st.just("store"), st.none(), st.none()),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(EVENTS, max_size=60), st.none() | st.just({"cpu": 20_000_000}))
+def test_whatever_happens_energy_is_given_away_exactly_once(
+    events: list[tuple[str, Any, Any]], idle_uw: dict[str, int] | None
+) -> None:
+    """
+    Law: per component, runs, idle time and the system add up to the counter.
+
+    And without resets and silences, the counter's rows are what it moved.
+    """
+    node = FakeNode(
+        Counter("pm_counters", "node", "node", grade="A"),
+        Counter("rapl", "package-0", "cpu", value=RANGE_UJ - 10**7, range_uj=RANGE_UJ),
+        Counter("nvml", "GPU-0", "gpu"),
+        idle_uw=idle_uw,
+    )  # fmt: skip
+    node.sample()
+    node.store()
+    disturbed = False
+    for what, first, second in events:
+        disturbed |= what == "reset" or second == "denied"
+        _happen(node, what, first, second)
+    for counter in node.counters:
+        counter.status = "ok"
+    for _ in range(2):
+        node.pass_time(SECOND_NS)
+        node.sample()
+    replay = node.rows
+    node.store()
+    node.check()
+    if not disturbed:
+        cpu, gpu = (node.uj("counter", name) for name in ("cpu", "gpu"))
+        assert [cpu, gpu] == [counter.moved for counter in node.counters[1:]]
+        owed = node.memory.parts_uj if node.memory is not None else 0
+        assert cpu + gpu + node.uj("counter", "other") == node.counters[0].moved + owed
+    assert all(node.stored[row[:7] + row[13:14]].dur_ns >= row.dur_ns for row in replay)
+
+
+def _happen(  # noqa: C901 - one branch for each event
+    node: FakeNode, what: str, first: Any, second: Any
+) -> None:
+    run = bytes([(first or 0) % 5]) * 16
+    if what == "tick":
+        node.pass_time(first * 1_000_000)
+        node.busy_ns += first * 3_000_000
+        for counter, part in zip(node.counters, (3, 1, 1), strict=True):
+            counter.move(first * second * part * 1000)
+        node.sample()
+    elif what == "join" and run not in node.runners:
+        node.join(Runner(run, Allocation(cpus=second, exclusive=second == 8)))
+        node.sample()
+    elif what == "leave" and run in node.runners:
+        node.leave(run)
+        node.sample()
+    elif what == "use" and run in node.runners:
+        node.runners[run].use(second * 1_000_000)
+    elif what == "execution" and run in node.runners:
+        execution = bytes([first, second]) * 8
+        node.runners[run].executions.setdefault(execution, 0)
+        node.runners[run].use(1_000_000, execution)
+    elif what == "status":
+        node.counters[first].status = second
+    elif what == "reset":
+        node.counters[first].value //= 3
+    elif what == "restart":
+        if first:
+            node.store()
+        node.restart()
+        node.sample()
+    elif what == "store":
+        node.store()

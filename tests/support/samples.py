@@ -1,0 +1,164 @@
+"""A node in a few lines: counters that move, wrap and stand still, jobs that come and go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cmfd.energy.presence import Allocation, Measured, Row, Sample, Work
+from cmfd.energy.readings import Reading
+from cmfd.energy.sampler import Memory, Sampler
+from cmfd.energy.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cmfd.energy.presence import Role
+    from cmfd.energy.readings import Component, Grade, ReadingStatus
+
+SECOND_NS = 1_000_000_000
+NOON_NS = 1_780_000_000 * SECOND_NS
+"""A time of day at which a bucket of a minute begins, or nearly."""
+BOOT = "5e0bb8c6-b3f1-4d0c-9a4a-1d5cbb6c9d1f"
+
+
+@dataclass
+class Counter:
+    """One domain."""
+
+    source: str
+    domain: str
+    component: Component
+    value: int = 0
+    range_uj: int | None = None
+    grade: Grade = "B"
+    role: Role = "count"
+    status: ReadingStatus = "ok"
+    moved: int = 0
+    """All that it ever moved."""
+
+    def move(self, uj: int) -> None:
+        self.moved += uj
+        self.value += uj
+        if self.range_uj is not None:
+            self.value %= self.range_uj
+
+    def measured(self, boot_ns: int) -> Measured:
+        value = self.value if self.status in {"ok", "reset", "stale"} else 0
+        reading = Reading(
+            self.domain, self.component, "counter", value, self.range_uj, boot_ns, self.status
+        )
+        return Measured(self.source, self.grade, self.role, reading)
+
+
+@dataclass
+class Runner:
+    """One run on the node."""
+
+    run: bytes
+    allocation: Allocation = field(default_factory=Allocation)
+    cpu_ns: int = 0
+    memory_bytes: int | None = None
+    executions: dict[bytes, int] = field(default_factory=dict)
+
+    def use(self, cpu_ns: int, execution: bytes | None = None) -> None:
+        self.cpu_ns += cpu_ns
+        if execution is not None:
+            self.executions[execution] += cpu_ns
+
+
+class FakeNode:
+    """A node with a sampler, whose rows are stored as a node store does."""
+
+    def __init__(
+        self, *counters: Counter, cpus: int = 8, memory_bytes: int = 8 << 30, bucket_s: int = 60,
+        idle_uw: dict[str, int] | None = None,
+    ) -> None:  # fmt: skip
+        self.counters = list(counters)
+        self.cpus, self.memory_bytes = cpus, memory_bytes
+        self.bucket_ns = bucket_s * SECOND_NS
+        self.idle_uw = idle_uw
+        self.boot_ns, self.utc_ns = 1000 * SECOND_NS, NOON_NS
+        self.busy_ns, self.used_bytes = 0, 1 << 30
+        self.runners: dict[bytes, Runner] = {}
+        self.gone: dict[bytes, Runner] = {}
+        self.stored: dict[tuple[object, ...], Row] = {}
+        self.memory: Memory | None = None
+        self.sampler = self.new_sampler()
+
+    def new_sampler(self) -> Sampler:
+        return Sampler(
+            BOOT, self.cpus, self.memory_bytes, self.bucket_ns,
+            idle_uw=self.idle_uw, memory=self.memory,
+        )  # fmt: skip
+
+    def pass_time(self, dur_ns: int) -> None:
+        self.boot_ns += dur_ns
+        self.utc_ns += dur_ns
+
+    def join(self, runner: Runner) -> Runner:
+        self.runners[runner.run] = runner
+        return runner
+
+    def leave(self, run: bytes) -> None:
+        self.gone[run] = self.runners.pop(run)
+
+    def sample(self) -> None:
+        """Read everything."""
+        there = [*self.runners.values(), *self.gone.values()]
+        self.sampler.take(
+            Sample(
+                self.boot_ns,
+                self.utc_ns,
+                [counter.measured(self.boot_ns) for counter in self.counters],
+                Usage(self.busy_ns, self.used_bytes),
+                {one.run: Usage(one.cpu_ns, one.memory_bytes) for one in there},
+                {key: used for one in there for key, used in one.executions.items()},
+                tuple(
+                    Work(one.run, one.allocation, tuple(one.executions))
+                    for one in self.runners.values()
+                ),
+            )
+        )
+        self.gone.clear()
+
+    def store(self) -> list[Row]:
+        """Store what is new, and what a sampler must know, in one transaction."""
+        rows = self.sampler.rows()
+        for row in rows:
+            known = self.stored.get(row[:7] + row[13:14])
+            if known is None or known.dur_ns <= row.dur_ns:
+                self.stored[row[:7] + row[13:14]] = row
+        self.memory = self.sampler.memory
+        return rows
+
+    def restart(self) -> None:
+        """Kill the sampler: what was not stored is lost."""
+        self.sampler = self.new_sampler()
+
+    # -- what came of it -------------------------------------------------------------------
+
+    @property
+    def rows(self) -> list[Row]:
+        return list(self.stored.values())
+
+    def uj(self, owner: str, component: str, run: bytes | None = None) -> int:
+        return total(
+            row for row in self.rows
+            if (row.owner, row.component, row.role) == (owner, component, "count")
+            and run in (None, row.run)
+        )  # fmt: skip
+
+    def check(self) -> None:
+        """Assert the law."""
+        for component in {row.component for row in self.rows if row.role == "count"}:
+            parts = [self.uj(owner, component) for owner in ("run", "idle", "system")]
+            assert sum(parts) == self.uj("counter", component), component
+        for row in self.rows:
+            assert 0 <= row.static_uj <= row.uj
+            assert 0 <= row.covered_ns <= row.dur_ns
+
+
+def total(rows: Iterable[Row]) -> int:
+    """Add up microjoules."""
+    return sum(row.uj for row in rows)
