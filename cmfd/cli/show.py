@@ -9,12 +9,20 @@ import click
 from cmfd.cli import options
 from cmfd.cli.help import example
 from cmfd.cli.output import print_json, print_tables
+from cmfd.errors import CmfdError, NotFoundError
+from cmfd.merge import inbox
+from cmfd.merge.layout import open_site
 from cmfd.query import runs
 from cmfd.query.index import open_index
+from cmfd.report import units
 from cmfd.report.runs import detail_tables, head_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+_MOST_PACKS = 200
+"""How many that wait are opened to see whose they are."""
 
 
 @example("cmfd show last")
@@ -29,10 +37,33 @@ def command(site: Path, run: str, *, as_json: bool) -> None:
     RUN is the id of a run or its beginning, a job id, the run's name, `last`, or `@-2` for the last
     but one.
     """
-    with open_index(site) as db:
-        found = runs.detail(db, runs.find(db, run))
+    try:
+        with open_index(site) as db:
+            found = runs.detail(db, runs.find(db, run))
+    except NotFoundError as error:
+        if n_packs := _waiting(site, lambda said: run in _names(said)):
+            raise NotFoundError(f"{error} {_hint(n_packs)}") from error
+        raise
+    if n_packs := _waiting(site, lambda said: said.run.hex() == found.run.run):
+        click.echo(f"cmfd: {_hint(n_packs)}", err=True)
     if as_json:
         print_json(found)
         return
     click.echo("\n".join(head_lines(found)))
     print_tables(detail_tables(found))
+
+
+def _waiting(site: Path, is_meant: Callable[[inbox.Named], bool]) -> int:
+    """Count the packs of a run that nobody has merged yet; of very many, only of some."""
+    try:
+        return inbox.n_of(open_site(site), is_meant, limit=_MOST_PACKS)
+    except CmfdError:
+        return 0
+
+
+def _names(said: inbox.Named) -> tuple[str, ...]:
+    return said.job, said.job.partition("_")[0], said.run.hex()
+
+
+def _hint(n_packs: int) -> str:
+    return f"{units.count(n_packs, 'pack')} of it at the site to be merged: cmfd merge"

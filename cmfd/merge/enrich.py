@@ -29,6 +29,7 @@ from cmfd.slurm.accounting import (
     start_of,
 )
 from cmfd.slurm.jobfacts import STATE, JobFact, facts_of
+from cmfd.slurm.script import as_submitted
 from cmfd.store.connection import connect, named
 from cmfd.store.migrations import check
 from cmfd.store.rows import storable
@@ -300,12 +301,13 @@ def _script_facts(job: str, *, keep_script: bool) -> list[JobFact]:
 
 
 def _without_secrets(record: Record) -> Record:
-    """Mask secrets in command lines."""
+    """Return a record with command lines as users gave them, secrets masked."""
     steps = [
         msgspec.structs.replace(step, submit_line=_scrubbed(step.submit_line))
         for step in record.steps
     ]
-    return msgspec.structs.replace(record, submit_line=_scrubbed(record.submit_line), steps=steps)
+    line = _scrubbed(as_submitted(record.submit_line))
+    return msgspec.structs.replace(record, submit_line=line, steps=steps)
 
 
 def _scrubbed(text: str) -> str:

@@ -17,6 +17,7 @@ import msgspec
 from cmfd.store.pack import is_pack_name, open_untrusted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from cmfd.merge.layout import Site
@@ -57,6 +58,12 @@ def named_by(pack: Path) -> Named | None:
         return None if row is None else msgspec.convert(row, Named)
     except (sqlite3.Error, OSError, msgspec.ValidationError):
         return None
+
+
+def n_of(site: Site, is_meant: Callable[[Named], bool], *, limit: int) -> int:
+    """Count packs that wait and are of runs that are meant, looking into the first of many."""
+    said = (named_by(pack) for pack in waiting(site)[:limit])
+    return sum(one is not None and is_meant(one) for one in said)
 
 
 def _entries(site: Site) -> list[Path]:

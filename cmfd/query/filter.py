@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,10 +27,13 @@ if TYPE_CHECKING:
 
 _ORDERED = frozenset(("<", "<=", ">", ">="))
 _EXPECTED = {
-    "OPERATOR": "a comparison", "FIELD": "a field", "STRING": "a text in quotes",
-    "NUMBER": "a number", "IN": "in", "AND": "and", "OR": "or", "NOT": "not", "RPAR": ")",
-    "LPAR": "(", "COMMA": ",", "TRUE": "true", "FALSE": "false", "NULL": "null",
+    "FIELD": "a field", "STRING": "a text in quotes", "OPERATOR": "a comparison", "IN": "'in'",
+    "NOT": "'not'", "AND": "'and'", "OR": "'or'", "LPAR": "'('", "RPAR": "')'", "COMMA": "','",
 }  # fmt: skip
+_INSIDE = frozenset(("RPAR", "COMMA"))
+"""Expected only where a parenthesis is open."""
+_STRINGS = re.compile(r'"(\\.|[^"\\])*"|\'(\\.|[^\'\\])*\'')
+_WORD = re.compile(r"[^\W\d][\w.\-/]*")
 
 
 class Compiled(NamedTuple):
@@ -95,9 +99,7 @@ class Filter:
                 at = len(self.text)
             # Which of the two it has depends on whether the characters made a word.
             expected = getattr(error, "allowed", None) or getattr(error, "expected", None) or ()
-            said = sorted(_EXPECTED[name] for name in expected if name in _EXPECTED)
-            problem = f"expected {' or '.join(said)}" if said else "not understood"
-            raise self._error(at, problem) from None
+            raise self._error(at, _problem(self.text, at, set(expected))) from None
 
     def _sql(self, node: Tree[Token], binder: Binder) -> str:
         parts: list[Any] = node.children
@@ -148,7 +150,9 @@ class Filter:
             if self._db.execute(query, (str(token),)).fetchone() is None:
                 near = difflib.get_close_matches(str(token), [*CONDITIONS, *GROUPS], 1)
                 hint = f"; did you mean {near[0]}?" if near else ""
-                raise self._error(token, f"no field, and no execution has such a parameter{hint}")
+                raise self._error(
+                    token, f"{token} is no field, and no execution has such a parameter{hint}"
+                )
         return found
 
     def _time(self, token: Token, literal: Any) -> int:
@@ -163,6 +167,26 @@ class Filter:
         return FilterError(
             f"{problem}, at character {begin + 1} of the filter\n  {shown}\n  {' ' * begin}^"
         )
+
+
+def _problem(text: str, at: int, expected: set[str]) -> str:
+    """Say what is wrong at a place where the words of `expected` may stand."""
+    before = _STRINGS.sub("", text[:at])
+    is_open = before.count("(") > before.count(")")
+    here = text[at : at + 1]
+    if here and here in "\"'" and not _STRINGS.match(text, at):
+        return "this quote is not closed"
+    if here == ")" and not is_open:
+        return "no '(' belongs to this"
+    if "NUMBER" in expected:
+        word = _WORD.match(text, at)
+        quoted = f': "{word[0]}"' if word and word[0] not in ("and", "or", "not", "in") else ""
+        return f"expected a number, a text in quotes{quoted}, true, false or null"
+    expected -= frozenset() if is_open else _INSIDE
+    said = [word for name, word in _EXPECTED.items() if name in expected]
+    if not said:
+        return "not understood"
+    return "expected " + " or ".join(filter(None, (", ".join(said[:-1]), said[-1])))
 
 
 def _literal(token: Token) -> Any:

@@ -20,6 +20,18 @@ if TYPE_CHECKING:
 
 _GIT_S = 20
 
+_OF_A_JOB = frozenset((
+    "SLURMD_NODENAME", "SLURM_ARRAY_JOB_ID", "SLURM_GTIDS", "SLURM_HET_JOB_ID", "SLURM_JOBID",
+    "SLURM_JOB_END_TIME", "SLURM_JOB_ID", "SLURM_JOB_NODELIST", "SLURM_JOB_START_TIME",
+    "SLURM_LAUNCH_NODE_IPADDR", "SLURM_LOCALID", "SLURM_NODEID", "SLURM_NODELIST",
+    "SLURM_NODE_ALIASES", "SLURM_PROCID", "SLURM_RESTART_COUNT", "SLURM_SRUN_COMM_HOST",
+    "SLURM_SRUN_COMM_PORT", "SLURM_STEPID", "SLURM_STEP_ID", "SLURM_STEP_LAUNCHER_PORT",
+    "SLURM_STEP_NODELIST", "SLURM_STEP_RESV_PORTS", "SLURM_SUBMIT_HOST", "SLURM_TASK_PID",
+    "SLURM_TOPOLOGY_ADDR", "SLURM_WORKING_CLUSTER",
+))  # fmt: skip
+"""Variables that say which job this is, and where it ran: they differ from job to job."""
+_VARIABLES = "variables"
+
 
 class Input(Result, frozen=True, kw_only=True):
     """Something that an execution read, and where it is now."""
@@ -117,7 +129,8 @@ def _section(document: dict[str, Any], name: str) -> dict[str, Any]:
 def _located(db: sqlite3.Connection, one: Artifact, *, check: bool) -> Input:
     found, problem = _search(db, one) if check else (None, "")
     if one.digest.startswith("stat:"):
-        problem = one.problem or "its content was never read"
+        then = f" (when it was recorded: {one.problem})" if one.problem else ""
+        problem = f"its content was never read{then}"
     return Input(
         digest=one.digest, path=one.path, absolute=one.absolute, kind=one.kind, found=found,
         problem=problem,
@@ -142,7 +155,7 @@ def _search(db: sqlite3.Connection, one: Artifact) -> tuple[str | None, str]:
 def _code_missing(code: dict[str, Any], *, check: bool) -> Iterator[str]:
     """Yield why the code cannot be had as it was."""
     if code.get("problem"):
-        yield f"the code version is not known: {code['problem']}"
+        yield f"the code version is not known (when it was recorded: {code['problem']})"
     elif not code.get("commit"):
         yield "the code version is not known: it was in no git repository, or not committed"
         return
@@ -211,9 +224,16 @@ def _facts(one: Recipe) -> dict[str, dict[str, Any]]:
         "input": _digests(one.inputs),
         "output": _digests(one.outputs),
         "metric": {metric.name: metric.last for metric in one.metrics},
-        **{key: value if isinstance(value, dict) else {key: value}
-           for key, value in one.environment.items()},
+        **{key: _comparable(key, value) for key, value in one.environment.items()},
     }  # fmt: skip
+
+
+def _comparable(section: str, value: Any) -> dict[str, Any]:
+    """Return what can differ of a section of the environment."""
+    if not isinstance(value, dict):
+        return {section: value}
+    left_out = _OF_A_JOB if section == _VARIABLES else ()
+    return {key: said for key, said in value.items() if key not in left_out}
 
 
 def _digests(artifacts: Iterable[Input | Artifact]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cmfd.model import OBSERVED
+from cmfd.model import OBSERVED, Status
 from cmfd.report import units
 from cmfd.slurm.hostlist import compress
 
@@ -34,9 +34,16 @@ def seen_how(properties: object) -> str:
 
 
 def outcome(ended: Run | Execution) -> str:
-    """Return how something stands, with what says why: ``failed (TIMEOUT, signal 15)``."""
+    """
+    Return how something stands, with what says why: ``failed (TIMEOUT, signal 15)``.
+
+    A job may complete although some of what it started did not: ``completed (1 of 3 failed)``.
+    """
     state = getattr(ended, "job_state", None)
     why = [state] if state and state.lower() != ended.status else []
+    n_failed = getattr(ended, "n_failed", 0)
+    if n_failed and ended.status == Status.COMPLETED:
+        why.append(f"{n_failed} of {getattr(ended, 'n_executions', 0)} failed")
     if ended.signal:
         why.append(f"signal {ended.signal}")
     elif ended.exit_code:
@@ -50,13 +57,15 @@ def what_is_missing(run: Run) -> str:
 
 
 def cost_of(detail: RunDetail) -> str:
-    """Return what a run took, and what of it could not be kept."""
-    cost = (
-        f"wall {units.duration(detail.wall_ns)}, CPU {units.duration(detail.cpu_ns)}, "
-        f"memory at most {units.size(detail.run.max_rss_bytes)} a process"
-    )
-    dropped = detail.run.dropped
-    return cost + (f", {dropped} metric values dropped (journal full)" if dropped else "")
+    """Return what a run took, as far as that is known, and what of it could not be kept."""
+    memory_bytes, dropped = detail.run.max_rss_bytes, detail.run.dropped
+    known = {
+        "wall": None if detail.wall_ns is None else units.duration(detail.wall_ns),
+        "CPU": units.duration(detail.cpu_ns) if detail.cpu_ns else None,
+        "memory": None if memory_bytes is None else f"at most {units.size(memory_bytes)} a process",
+        "dropped": f"{dropped} metric values (journal full)" if dropped else None,
+    }
+    return ", ".join(f"{key} {text}" for key, text in known.items() if text)
 
 
 def figures_of(metric: Metric) -> str:

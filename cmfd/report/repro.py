@@ -6,6 +6,7 @@ import shlex
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from cmfd.errors import NotFoundError
 from cmfd.report import units
 from cmfd.report.phrases import outcome
 from cmfd.report.text import Column, Table, printable
@@ -77,7 +78,19 @@ fetch() {  # digest path source
 
 
 def script(found: Recipe) -> Iterator[str]:
-    """Yield a shell script that does an execution again in a new directory."""
+    """
+    Yield a shell script that does an execution again in a new directory.
+
+    Raises
+    ------
+    NotFoundError
+        Its command is not known: there is nothing that a script could do.
+    """
+    if not found.command:
+        raise NotFoundError(
+            f"the command of execution {found.execution.execution} is not known: there is no script"
+            " that does it again. Without --script: what is known of it."
+        )
     execution, code = found.execution, found.code
     short = execution.execution[: units.MIN_ID_DIGITS]
     yield "#!/bin/sh"

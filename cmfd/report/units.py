@@ -91,8 +91,8 @@ def share(ratio: float | None) -> str:
 
 
 def count(n: int, what: str) -> str:
-    """Return ``1 pack``, ``2 packs``."""
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+    """Return ``1 pack``, ``2 packs``; some words are of many already: ``2 metrics``."""
+    return f"{n} {what}" if n == 1 or what.endswith("s") else f"{n} {what}s"
 
 
 def when(at_ns: int | None) -> str:

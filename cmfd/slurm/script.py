@@ -9,8 +9,10 @@ names.
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import shlex
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
 from cmfd.errors import ConfigError
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 DIRECTIVE = "#CMFD"
+
+COPIES = "cmfd-submit-"
+"""How directories begin in which scripts lie that are submitted in place of users'."""
+
+_COPY = re.compile(rf"\S*/{COPIES}[a-z0-9_]{{8}}/")
 
 _SHORT_FLAGS = "hHIOQsuvVWk"
 """Options of one letter that take no value, or only one that is attached (k)."""
@@ -129,6 +136,18 @@ def wrap_option(options: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
 def script_of_command(command: str) -> str:
     """Return the script that sbatch makes of a command of ``--wrap``."""
     return _WRAPPED.format(command=command)
+
+
+def place_of_copy(directory: str, script: str) -> str:
+    """Return where in a directory to put what is submitted in place of a script."""
+    is_inside = not os.path.normpath(script).startswith("..")
+    return f"{directory}/{script if is_inside else Path(script).resolve()}"
+
+
+def as_submitted(line: str) -> str:
+    """Return how a job was submitted: of `cmfd slurm submit`, accounting knows what that ran."""
+    found, n_copies = _COPY.subn("", line, count=1)
+    return re.sub(r"^\S*sbatch --parsable", "cmfd slurm submit", found) if n_copies else line
 
 
 def directives(text: str) -> list[str]:

@@ -144,6 +144,28 @@ def test_show_has_all_of_a_run(three_runs: ASite, invoke: Invoke) -> None:
         assert part in text
 
 
+def test_show_says_that_packs_of_a_run_wait(three_runs: ASite, invoke: Invoke) -> None:
+    """Whether something of it is merged or nothing is; and nothing of other runs' packs."""
+    more = a_run(1)
+    set_param(more, 1, "late", "int", 1)
+    for content in (more, a_run(7)):
+        write_pack(three_runs.path / "inbox", content)
+    hint = "1 pack of it at the site to be merged: cmfd merge"
+    assert hint in invoke("show", "1").stderr
+    assert invoke("show", "2").stderr == ""
+    assert hint in invoke("show", "7", code=4).stderr
+    assert "merge" not in invoke("show", "8", code=4).stderr
+
+
+def test_what_is_not_known_of_a_run_that_goes_on_is_not_shown(site: ASite, invoke: Invoke) -> None:
+    """It has no end, so it took no time yet."""
+    content = a_run(0)
+    content["run_end"], content["process_state"] = [], []
+    site.take(content)
+    assert "running" in (shown := invoke("show", "last").stdout)
+    assert "wall -" not in shown
+
+
 def test_metrics_are_summed_up_over_ranks(three_runs: ASite, invoke: Invoke) -> None:
     """First and last are rank 0's; least and greatest are those of all ranks."""
     del three_runs

@@ -78,6 +78,12 @@ def test_sizes_are_readable(n_bytes: int | None, text: str) -> None:
     assert units.size(n_bytes) == text
 
 
+def test_words_that_are_of_many_get_no_second_ending() -> None:
+    """Kinds of artifacts are counted by their names."""
+    said = [units.count(n, word) for n, word in ((1, "model"), (2, "model"), (2, "metrics"))]
+    assert said == ["1 model", "2 models", "2 metrics"]
+
+
 def test_numbers_are_short_and_literals_exact() -> None:
     """Metrics to six digits; parameters as they are, of each type distinguishable."""
     values = (1 / 3, 2**62 + 1, math.nan, None, 1e300)

@@ -184,6 +184,42 @@ def test_a_diff_shows_all_that_differs_and_nothing_else(
     assert "Nothing" in invoke("diff", "last", "last").stderr
 
 
+def test_a_diff_of_two_jobs_leaves_out_which_jobs_they_are(
+    clone: Path, site: ASite, invoke: Invoke
+) -> None:
+    """What they asked for is compared; ids and nodes differ from job to job."""
+    asked = {"SLURM_NTASKS": "4", "SLURM_ARRAY_TASK_ID": "1"}
+    ids = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_JOB_NODELIST", "SLURMD_NODENAME", "SLURM_TASK_PID")
+    said = [{**asked, **dict.fromkeys(ids, str(number))} for number in (1, 2)]
+    said[1]["SLURM_NTASKS"] = "8"
+    site.take(*(a_run_of(clone, n, variables=one) for n, one in enumerate(said, 1)))
+    found = from_json(invoke("diff", "@-2", "last", "--json"))
+    variables = [one["key"] for one in found if one["section"] == "variables"]
+    assert variables == ["SLURM_NTASKS"]
+
+
+def test_there_is_no_script_without_a_command(clone: Path, site: ASite, invoke: Invoke) -> None:
+    """It would do nothing, or something else."""
+    site.take(a_run_of(clone, 1, command={}))
+    assert "the command is not known" in invoke("repro", "last").stdout
+    failed = invoke("repro", "last", "--script", code=4)
+    assert failed.stdout == ""
+    assert "there is no script that does it again" in failed.stderr
+
+
+def test_what_was_missing_then_is_told_as_of_then(clone: Path, site: ASite, invoke: Invoke) -> None:
+    """The file may be there now; its content was not read when it was used."""
+    content = a_run_of(clone, 1)
+    name = f"stat:{0:032x}"
+    content["artifact"].append((name, "", -1, 1))
+    (event,) = (row for row in content["event"] if row[3] == "data/in.txt")
+    content["event"].append((*event[:2], name, "later", *event[4:-1], "No such file or directory"))
+    site.take(content)
+    (clone / "later").touch()
+    said = invoke("repro", "last").stdout
+    assert "never read (when it was recorded: No such file or directory)" in said
+
+
 def test_what_was_done_before_is_seen(clone: Path, site: ASite, invoke: Invoke) -> None:
     """The same code, inputs, parameters and command; else the exit code says that it was not."""
     site.take(a_run_of(clone, 1))

@@ -145,3 +145,22 @@ def test_a_script_runs_byte_for_byte(tmp_path: Path, body: bytes) -> None:
     (tmp_path / "script").write_bytes(wrapped.encode("utf-8", "surrogateescape"))
     done = subprocess.run(["bash", tmp_path / "script"], capture_output=True, check=True)
     assert done.stdout == data
+
+
+@pytest.mark.parametrize(
+    ("script", "named"),
+    [("job.sh", "job.sh"), ("./a/job.sh", "./a/job.sh"), ("/x/job.sh", "/x/job.sh"),
+     ("../job.sh", "{up}/job.sh"), ("a/../../job.sh", "{up}/job.sh")],
+)  # fmt: skip
+def test_accounting_has_the_script_that_the_user_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, named: str
+) -> None:
+    """And not the copy that was submitted in its place, which stays in its directory."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    scratch = f"/tmp/{job.COPIES}a1_b2c3d"
+    place = job.place_of_copy(scratch, script)
+    assert os.path.normpath(place).startswith(f"{scratch}/")
+    line = f"/usr/bin/sbatch --parsable -N 2 {place} x /tmp/y"
+    assert job.as_submitted(line) == f"cmfd slurm submit -N 2 {named.format(up=tmp_path)} x /tmp/y"
+    assert job.as_submitted("sbatch --parsable job.sh") == "sbatch --parsable job.sh"

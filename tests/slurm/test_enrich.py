@@ -301,6 +301,31 @@ def test_secrets_of_command_lines_are_masked(site: ASite, invoke: Invoke, slurm:
     assert known["steps"][0]["submit_line"] == known["submit_line"]
 
 
+def test_a_submitted_script_goes_by_the_name_that_the_user_gave_it(
+    site: ASite, invoke: Invoke, slurm: FakeSlurm
+) -> None:
+    """SLURM knows only of the copy that was submitted."""
+    site.take(a_job(0))
+    line = "sbatch --parsable -N2 /tmp/cmfd-submit-abc_1234/runs/job.sh a"
+    slurm.account(job(0, BEGIN_S, SubmitLine=line))
+    invoke("slurm", "enrich")
+    assert facts(invoke)["submit_line"] == "cmfd slurm submit -N2 runs/job.sh a"
+
+
+def test_what_follows_a_job_that_nobody_knows(
+    site: ASite, invoke: Invoke, slurm: FakeSlurm
+) -> None:
+    """It is an error; one that the controller has forgotten is over, and is not waited for."""
+    site.take(a_job(0))
+    said = invoke("slurm", "merge-after", "999", code=4).output
+    assert f"neither SLURM nor {site.path} knows a job 999: nothing was submitted" in said
+    slurm.accept("17")
+    assert invoke("slurm", "merge-after", "0").stdout == "17\n"
+    slurm.account(job(4711, BEGIN_S))
+    assert invoke("slurm", "merge-after", "4711").stdout == "17\n"
+    assert not any("--dependency" in line for line in slurm.submitted())
+
+
 @pytest.mark.parametrize(
     ("state", "status", "shown"),
     [
@@ -329,16 +354,37 @@ def test_a_run_that_nobody_ended_stands_as_its_job(
     assert invoke("runs", "--status", status).stdout
 
 
-def test_what_a_run_said_of_its_end_stands(site: ASite, invoke: Invoke, slurm: FakeSlurm) -> None:
-    """The job's state is shown beside it."""
+@pytest.mark.parametrize("said", [("cancelled", None, 15), ("completed", 0, None), None])
+def test_a_run_stands_as_its_job_however_that_was_submitted(
+    site: ASite, invoke: Invoke, slurm: FakeSlurm, said: tuple[str, int | None, int | None] | None
+) -> None:
+    """A script that `cmfd slurm submit` watched says how it ended; a plain one says nothing."""
     content = a_job(0)
-    content["run_end"] = small_run(0)["run_end"]
+    if said is not None:
+        (end,) = small_run(0)["run_end"]
+        content["run_end"] = [(*end[:3], *said)]
     site.take(content)
     slurm.account(job(0, BEGIN_S, State="TIMEOUT"))
     invoke("slurm", "enrich")
     (run,) = from_json(invoke("runs", "--json"))
-    assert (run["status"], run["exit_code"]) == ("completed", 0)
-    assert "completed (TIMEOUT)" in invoke("show", "0").stdout
+    assert (run["status"], run["job_state"]) == ("failed", "TIMEOUT")
+    assert "failed (TIMEOUT" in invoke("show", "0").stdout
+
+
+def test_a_step_that_failed_in_a_job_that_completed_is_told(
+    site: ASite, invoke: Invoke, slurm: FakeSlurm
+) -> None:
+    """The job stands as SLURM says; that not all went well is beside it."""
+    content = a_job(0)
+    failed = [(*row[:4], "failed", *row[5:]) for row in content["process_state"]]
+    content["process_state"] = failed
+    site.take(content)
+    assert "failed" in invoke("runs").stdout
+    slurm.account(job(0, BEGIN_S))
+    invoke("slurm", "enrich")
+    (run,) = from_json(invoke("runs", "--json"))
+    assert (run["status"], run["n_failed"]) == ("completed", 1)
+    assert "completed (1 of 1 failed)" in invoke("runs").stdout
 
 
 def test_the_steps_of_a_job_are_shown(site: ASite, invoke: Invoke, slurm: FakeSlurm) -> None:

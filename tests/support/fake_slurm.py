@@ -42,6 +42,11 @@ case "$*" in
         ;;
 esac
 """
+_SBATCH = """#!/bin/sh
+cat >/dev/null
+echo "$*" >> {directory}/submitted
+echo {number}
+"""
 
 
 @dataclass
@@ -85,6 +90,16 @@ class FakeSlurm:
     def keep_script(self, text: str) -> None:
         """Let the controller have this job script."""
         (self.directory / "script").write_text(text, "utf-8")
+
+    def accept(self, number: str) -> None:
+        """Let every job that is submitted have this number."""
+        path = self.directory / "sbatch"
+        path.write_text(_SBATCH.format(directory=self.directory, number=number), "utf-8")
+        path.chmod(0o755)
+
+    def submitted(self) -> list[str]:
+        """Return the arguments of every submission."""
+        return (self.directory / "submitted").read_text("utf-8").splitlines()
 
     def asked(self) -> list[str]:
         """Return the arguments of every question to accounting."""

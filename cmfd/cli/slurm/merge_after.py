@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from cmfd.cli import options
 from cmfd.cli.help import example
-from cmfd.errors import SlurmError
+from cmfd.errors import NotFoundError, SlurmError
+from cmfd.merge.enrich import runs_of_job
 from cmfd.slurm import commands
-from cmfd.slurm.accounting import controller_records
+from cmfd.slurm.accounting import Accounting, cluster_name, controller_records
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from cmfd.slurm.records import Record
 
 SMALL = (
     "--nodes=1", "--ntasks=1", "--time=15", "--output=/dev/null", "--kill-on-invalid-dep=yes",
@@ -43,21 +48,41 @@ def command(*, site: Path, job: str, words: tuple[str, ...]) -> None:
     What follows JOB are options of sbatch for these jobs; account, partition and QOS are those of
     JOB unless told otherwise. The small job's id is printed as `sbatch --parsable` does.
     """
-    chosen = [*asked_for(job), *words]
+    records = _known(job, site)
+    chosen = [*asked_for(records), *words]
+    # One that the controller has forgotten is long over: there is nothing to wait for.
+    after = [f"--dependency=afterany:{job}"] if records else []
     follow = [sys.executable, "-m", "cmfd", "slurm", "collect", "--site", str(site), job]
-    click.echo(
-        submit(
-            [f"--dependency=afterany:{job}", "--job-name=cmfd-merge", *chosen], [*follow, *chosen]
-        )
+    click.echo(submit([*after, "--job-name=cmfd-merge", *chosen], [*follow, *chosen]))
+
+
+def _known(job: str, site: Path) -> list[Record]:
+    """
+    Return what the controller remembers of a job; nothing of one that it has forgotten.
+
+    Raises
+    ------
+    NotFoundError
+        Nobody knows such a job.
+    SlurmError
+        The controller cannot be asked.
+    """
+    if records := controller_records(job):
+        return records
+    with suppress(NotFoundError):  # nothing was merged yet
+        if runs_of_job(site, job):
+            return []
+    with suppress(SlurmError):
+        if Accounting().records([job], cluster_name()):
+            return []
+    raise NotFoundError(
+        f"neither SLURM nor {site} knows a job {job}: nothing was submitted. `cmfd slurm status` "
+        "lists yours."
     )
 
 
-def asked_for(job: str) -> list[str]:
+def asked_for(records: Sequence[Record]) -> list[str]:
     """Return the options by which a job chose who pays and where; none if it is forgotten."""
-    try:
-        records = controller_records(job)
-    except SlurmError:
-        return []
     if not records:
         return []
     named = {

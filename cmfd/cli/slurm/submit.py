@@ -76,10 +76,11 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> None:
     elif wrapped is not None:
         words_of_batch.append(f"--script-as={shlex.join(['-c', wrapped])}")
     text = job.wrap(text, name, sys.executable, words_of_batch)
-    with tempfile.TemporaryDirectory(prefix="cmfd-") as scratch:
-        path = Path(scratch, name)
-        path.write_bytes(_bytes(text))
-        ctx.exit(_run([sbatch, *options, str(path), *order.arguments], environ))
+    with tempfile.TemporaryDirectory(prefix=job.COPIES) as scratch:
+        place = job.place_of_copy(scratch, order.script or name)
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        Path(place).write_bytes(_bytes(text))
+        ctx.exit(_run([sbatch, *options, place, *order.arguments], environ))
 
 
 def _read(script: str | None) -> tuple[str, str]:

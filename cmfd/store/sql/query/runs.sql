@@ -10,6 +10,10 @@ SELECT
     coalesce(command, '') AS command,
     coalesce(cwd, '') AS cwd,
     n_executions,
+    (
+        SELECT count(*) FROM executions AS e
+        WHERE e.run_id = runs.run_id AND e.status IN ('failed', 'lost')
+    ) AS n_failed,
     n_nodes,
     (
         SELECT coalesce(max(e.n_ranks), 0) FROM executions AS e WHERE e.run_id = runs.run_id

@@ -66,8 +66,8 @@ LEFT JOIN run AS r ON r.id = e.run_id
 LEFT JOIN execution_end AS z ON z.execution_id = e.id;
 
 -- `short` is the beginning of the id, which commands take for the whole: 48 bits, of a time mostly.
--- How a run stands is what it said at its end; else what the batch system says of its job, which may
--- have ended it without a word; else what its executions say. `at_ns`, which has an index, is when a
+-- How a run stands is what the batch system says of its job, once it is known; else what it said at
+-- its end; else what its executions say. `at_ns`, which has an index, is when a
 -- run was first mentioned: it began then, but for a job that says nothing and is mentioned when it
 -- is over. The batch system's times are whole seconds.
 CREATE VIEW runs AS
@@ -91,11 +91,11 @@ SELECT
     ) AS name,
     r.command,
     r.cwd,
-    coalesce(z.status, CASE
+    coalesce(CASE
         WHEN j.value = 'COMPLETED' THEN 'completed'
         WHEN j.value IN ('CANCELLED', 'PREEMPTED', 'REQUEUED', 'REVOKED') THEN 'cancelled'
         WHEN j.value IS NOT NULL THEN 'failed'
-    END, (
+    END, z.status, (
         SELECT CASE
             WHEN count(*) = 0 THEN 'running'
             WHEN max(e.status = 'failed') THEN 'failed'
@@ -414,3 +414,99 @@ SELECT
     k.merged_ns,
     strftime('%Y-%m-%dT%H:%M:%SZ', k.merged_ns / 1000000000, 'unixepoch') AS merged
 FROM pack AS k;
+
+-- Energy as it was measured and shared out, one row a stretch of time. `role` is count, or check: of
+-- another source, for comparison. Of what counts, owners run, idle and system add up to counter.
+CREATE VIEW energy_rows AS
+SELECT
+    x.run_id,
+    x.execution_id,
+    (SELECT lower(hex(r.run)) FROM run AS r WHERE r.id = x.run_id) AS run,
+    (SELECT lower(hex(e.execution)) FROM execution AS e WHERE e.id = x.execution_id) AS execution,
+    m.node,
+    lower(hex(m.boot)) AS boot,
+    x.owner,
+    m.component,
+    m.domain,
+    m.source,
+    m.role,
+    x.t0_ns,
+    x.dur_ns,
+    x.at_ns,
+    x.uj,
+    x.static_uj,
+    x.cpu_ns,
+    x.covered_ns,
+    x.grade,
+    x.method,
+    x.flags
+FROM energy AS x
+CROSS JOIN meter AS m ON m.id = x.meter_id;
+
+-- One row for each run, node and component (and source and grade, should there be several). What its
+-- executions took is part of it.
+CREATE VIEW energy_of_runs AS
+SELECT
+    x.run_id,
+    lower(hex(r.run)) AS run,
+    substr(lower(hex(r.run)), 1, 12) AS short,
+    m.node,
+    m.component,
+    m.source,
+    x.grade,
+    total(x.uj) / 1e6 AS energy_j,
+    total(x.static_uj) / 1e6 AS static_j,
+    min(x.t0_ns) AS first_ns,
+    max(x.t0_ns + x.dur_ns) AS end_ns
+FROM run AS r
+CROSS JOIN energy AS x ON x.run_id = r.id
+CROSS JOIN meter AS m ON m.id = x.meter_id
+WHERE m.role = 'count'
+GROUP BY x.run_id, m.node, m.component, m.source, x.grade;
+
+-- One row for each node, day (UTC) and component: what its counter moved, and whose that was.
+CREATE VIEW energy_of_nodes AS
+SELECT
+    m.node,
+    strftime('%Y-%m-%d', x.t0_ns / 1000000000, 'unixepoch') AS day,
+    m.component,
+    m.source,
+    total(iif(x.owner = 'counter', x.uj, 0)) / 1e6 AS counter_j,
+    total(iif(x.owner = 'run', x.uj, 0)) / 1e6 AS runs_j,
+    total(iif(x.owner = 'idle', x.uj, 0)) / 1e6 AS idle_j,
+    total(iif(x.owner = 'system', x.uj, 0)) / 1e6 AS system_j
+FROM energy AS x
+CROSS JOIN meter AS m ON m.id = x.meter_id
+WHERE m.role = 'count'
+GROUP BY m.node, x.t0_ns / 86400000000000, m.component, m.source;
+
+-- The latest word on each source of readings: why a node has the grade that it has.
+CREATE VIEW energy_probes AS
+SELECT
+    p.node,
+    lower(hex(p.boot)) AS boot,
+    p.source,
+    p.status,
+    p.reason,
+    p.advice,
+    p.grade,
+    p.scope,
+    p.components,
+    p.domains,
+    p.chosen,
+    p.at_ns
+FROM energy_probe AS p;
+
+CREATE VIEW nodes AS
+SELECT
+    h.node,
+    lower(hex(h.boot)) AS boot,
+    h.cluster,
+    h.cpu_model,
+    h.n_sockets,
+    h.n_cores,
+    h.n_threads,
+    h.memory_bytes,
+    h.gpus,
+    h.at_ns
+FROM node_hardware AS h;
