@@ -1,0 +1,10 @@
+"""
+Reports as one self-contained HTML file, for screens, phones and paper.
+
+    from cmfd.report import html
+    html.render(report)
+"""
+
+from cmfd.report.html.report_page import render
+
+__all__ = ["render"]
