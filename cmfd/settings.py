@@ -112,6 +112,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "of each."
         ),
     ] = False
+    energy: Annotated[
+        bool,
+        Meta(description="The daemon counts the node's energy and says whose it was."),
+    ] = True
+    energy_interval_s: Annotated[
+        float, Meta(ge=0.1, le=10, description="How often the counters are read at least.")
+    ] = 5.0
+    energy_bucket_s: Annotated[
+        float, Meta(ge=0.1, le=3600, description="How long the time is that one record is of.")
+    ] = 60.0
     energy_sources: Annotated[
         tuple[str, ...],
         Meta(description="Sources of energy to prefer, best first; others follow as usual."),
