@@ -143,6 +143,34 @@ class Probe(msgspec.Struct, frozen=True):
     components: tuple[Component, ...] = ()
 
 
+class Gpu(msgspec.Struct, frozen=True):
+    """
+    One device, and the parts that it is divided into.
+
+    Attributes
+    ----------
+    domain : str
+        As in its readings: its UUID.
+    minor : int
+        The number in ``/dev/nvidia<N>``; -1 where there is none.
+    slices : dict
+        For each MIG device's UUID its share of the whole's multiprocessors, from 0 to 1; empty
+        where it is not divided.
+    """
+
+    domain: str
+    minor: int = -1
+    slices: dict[str, float] = {}
+
+
+@runtime_checkable
+class GpuSource(Protocol):
+    """A source that knows its GPUs by UUID."""
+
+    def gpus(self) -> list[Gpu]:
+        """Return the devices as they are now; between `open` and `close`."""
+
+
 @runtime_checkable
 class Source(Protocol):
     """
