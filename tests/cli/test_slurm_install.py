@@ -13,6 +13,7 @@ import pytest
 from support.programs import program
 
 from cmfd import config
+from cmfd.cli.slurm import installation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,6 +157,47 @@ def test_a_path_that_not_every_file_can_hold_is_refused(
     command = ("slurm", "install", "--prefix", str(prefix), "--site", word)
     assert "site" in invoke(*command, code=3).stderr
     assert not prefix.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--site", "/p/{foo}/{user}"], "the site has {foo} in it"),
+        (["--site", "/p/{user"], "the site has { in it"),
+        (["--site", "/p", "--uid", "0"], "not to run as root"),
+        (["--site", "/p", "--user", "root"], "not to run as root"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    invoke: Invoke, prefix: Path, words: list[str], said: str
+) -> None:
+    """A service that runs as root, or a directory that is called {foo}."""
+    failed = invoke("slurm", "install", "--prefix", str(prefix), *words, code=3).stderr
+    assert said in failed
+    assert "Nothing was written" in failed
+    assert not prefix.exists()
+
+
+def test_a_program_that_others_cannot_run_is_told_of(
+    invoke: Invoke, prefix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under root's home, say: neither the service nor users could start it."""
+    command = tmp_path / "root" / "bin" / "cmfd"
+    command.parent.mkdir(parents=True)
+    command.touch(0o755)
+    (tmp_path / "root").chmod(0o700)
+    monkeypatch.setattr(installation, "COMMAND", command)
+    said = invoke("slurm", "install", "--prefix", str(prefix), "--site", "/p", "--dry-run").stderr
+    assert "install cmfd where everybody can run it" in said
+
+
+def test_a_percent_sign_is_one_for_systemd(invoke: Invoke, prefix: Path) -> None:
+    """Where it would begin a specifier it is doubled, and nowhere else."""
+    install(invoke, prefix, site="/p/50%h")
+    files = files_in(prefix)
+    assert "--site /p/50%%h\n" in files["etc/systemd/system/cmfd-merge.service"]
+    assert 'system_site = "/p/50%h"' in files["etc/cmfd/cmfd.toml"]
+    assert "queue=/p/50%h/queue" in files["etc/cmfd/hooks/hooks.conf"].replace("'", "")
 
 
 def test_jobs_wait_beside_what_differs_from_site_to_site(invoke: Invoke, prefix: Path) -> None:

@@ -10,7 +10,16 @@ import click
 from cmfd.cli import options
 from cmfd.cli.help import example
 from cmfd.cli.output import print_json
-from cmfd.cli.slurm.installation import NEW_SUFFIX, Choices, Step, carry_out, diff, plan
+from cmfd.cli.slurm.installation import (
+    COMMAND,
+    NEW_SUFFIX,
+    Choices,
+    Step,
+    carry_out,
+    diff,
+    hidden_program,
+    plan,
+)
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 
@@ -54,6 +63,12 @@ def command(*, dry_run: bool, as_json: bool, **chosen: Any) -> None:
     steps = plan(choices)
     if not dry_run:
         carry_out(choices, steps)
+    if hidden := hidden_program():
+        click.echo(
+            f"cmfd: {COMMAND} is for the service and for all users, and {hidden} is not open to "
+            "them: install cmfd where everybody can run it, or change that mode",
+            err=True,
+        )
     if as_json:
         print_json([{"path": str(step.file.path), "action": step.action} for step in steps])
         return

@@ -23,12 +23,16 @@ from cmfd.cli.slurm.settings_file import settings_file
 from cmfd.config import SYSTEM_FILE
 from cmfd.daemon.sites import fixed_part
 from cmfd.errors import ConfigError, NotFoundError
+from cmfd.service import FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NEW_SUFFIX = ".new"
 """Added to the name of what was not written because the file there was changed."""
+
+COMMAND = Path(sys.executable).with_name("cmfd")
+"""The program that units start."""
 
 _PLAIN = re.compile(r"[\w./{}@%+=:-]+", re.ASCII)
 """What unit files, tmpfiles.d and slurm.conf all take as it is."""
@@ -87,14 +91,9 @@ def all_files(choices: Choices) -> list[File]:
     Raises
     ------
     ConfigError
-        A name or path among the choices has characters that not every file of them can hold.
+        Something among the choices cannot be what was meant; nothing was written.
     """
-    for name, value in choices._asdict().items():
-        if not _PLAIN.fullmatch(str(value)):
-            raise ConfigError(
-                f"the {name.replace('_', ' ')} {str(value)!r} has blanks or other characters that "
-                "unit files and slurm.conf cannot hold. Nothing was written"
-            )
+    _check(choices)
     etc = choices.prefix / "etc"
     hooks = choices.settings.parent / "hooks"
     source = _source()
@@ -117,6 +116,39 @@ def all_files(choices: Choices) -> list[File]:
             )
         ),
     ]
+
+
+def _check(choices: Choices) -> None:
+    """Raise ConfigError if a set-up by these choices would not work, or not be safe."""
+    for name, value in {**choices._asdict(), "program": COMMAND}.items():
+        if not _PLAIN.fullmatch(str(value)):
+            raise ConfigError(
+                f"the {name.replace('_', ' ')} {str(value)!r} has blanks or other characters that "
+                "unit files and slurm.conf cannot hold. Nothing was written"
+            )
+    unknown = re.findall(r"\{[^/]*?\}|[{}]", FIELD.sub("", str(choices.site)))
+    if unknown:
+        raise ConfigError(
+            f"the site has {unknown[0]} in it, which stands for nothing: there are {{user}}, "
+            "{uid}, {account} and {cluster}. Nothing was written"
+        )
+    if choices.user == "root" or (choices.uid is not None and choices.uid < 1):
+        raise ConfigError(
+            "the service is not to run as root: it reads what all users write. Choose a --user of "
+            "its own, and a --uid greater than 0. Nothing was written"
+        )
+
+
+def hidden_program() -> Path | None:
+    """Return what keeps others from running the program that units name: a directory, or a file."""
+    program = COMMAND.resolve()
+    interpreter = Path(sys.executable)
+    for path in (COMMAND, program, interpreter, interpreter.resolve()):
+        for part in (*reversed(path.parents), path):
+            with suppress(OSError):
+                if not part.stat().st_mode & 0o001:
+                    return part
+    return None
 
 
 def plan(choices: Choices) -> list[Step]:
@@ -215,7 +247,8 @@ def _source() -> Path:
 
 
 def _filled(template: Path, choices: Choices) -> str:
-    """Return a template with the choices in it."""
+    """Return a template with the choices in it; in systemd's files a ``%`` begins a specifier."""
+    by_systemd = template.name != "slurm.conf"
     prefix = "" if choices.prefix == Path("/") else str(choices.prefix)
     environment, task_prolog = "", ""
     if choices.elsewhere:
@@ -230,12 +263,12 @@ def _filled(template: Path, choices: Choices) -> str:
         "@SITES@": str(choices.queue.parent),
         "@USER@": choices.user,
         "@SLURM_USER@": choices.slurm_user,
-        "@COMMAND@": str(Path(sys.executable).with_name("cmfd")),
+        "@COMMAND@": str(COMMAND),
         "@UID@": "-" if choices.uid is None else str(choices.uid),
         "@ENVIRONMENT@\n": environment,
         "@TASK_PROLOG@\n": task_prolog,
     }.items():
-        text = text.replace(key, value)
+        text = text.replace(key, value.replace("%", "%%") if by_systemd else value)
     return text
 
 
