@@ -115,3 +115,15 @@ class DvcError(CmfdError):
     """A command of DVC failed, or one of its files cannot be read; what was recorded is kept."""
 
     exit_code = 18
+
+
+class RemoteError(CmfdError):
+    """Another site cannot be reached, or says what cannot be understood; both are as they were."""
+
+    exit_code = 19
+
+
+class FactorsError(CmfdError):
+    """An intensity series or a factor set cannot be used; nothing of it was taken in."""
+
+    exit_code = 20

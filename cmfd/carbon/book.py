@@ -8,31 +8,55 @@ The book of factors of a site, and what energy means by it.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cmfd.carbon.model import GRADE_BOUNDS
+from cmfd.carbon import kept, reckon, timeline
+from cmfd.carbon.model import GRADE_BOUNDS, Carbon, Stretch
+from cmfd.carbon.spread import span_ns, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from cmfd.carbon.model import Carbon, EnergyRow, Hold, Stretch
+    from cmfd.carbon.factors import FactorSet, Place
+    from cmfd.carbon.model import EnergyRow, Hold, Provenance
+    from cmfd.carbon.spread import Rows
+
+NO_FACTORS = (
+    "The site has no factor set in use, so nothing is known of emissions: its operator adds one"
+    " with `cmfd carbon factors add --use FILE`."
+)
+NO_PLACE = "The factor set has no place for the nodes {nodes}: nothing is known of their emissions."
+_UJ_PER_J = 1_000_000
 
 
 class CarbonBook:
     """
     What a site knows of emissions, with one factor set chosen.
 
+    Parameters
+    ----------
+    site_dir : Path
+        The site.
+    chosen : KeptSet or None
+        The factor set; None: the site has none in use.
+
     Attributes
     ----------
     factor_set_id : str
-        SHA-256 of the factor set; empty if the site has none.
+        SHA-256 of the factor set; empty if there is none.
     factor_set_name : str
         What it is called.
     """
 
-    factor_set_id: str
-    factor_set_name: str
+    def __init__(self, site_dir: Path, chosen: kept.KeptSet | None) -> None:
+        self._site = site_dir
+        self._factors: FactorSet | None = chosen.factors if chosen else None
+        self._sources: dict[int, timeline.Sources] = {}
+        self.factor_set_id = chosen.id if chosen else ""
+        self.factor_set_name = chosen.factors.name if chosen else ""
 
     @classmethod
     def open(cls, site_dir: Path) -> CarbonBook:
@@ -49,7 +73,8 @@ class CarbonBook:
         ConfigError
             What the site holds of factors cannot be read; nothing was changed.
         """
-        raise NotImplementedError
+        has_one = kept.current_id(site_dir) is not None
+        return cls(site_dir, kept.set_of(site_dir, "current") if has_one else None)
 
     def with_factors(self, name: str) -> CarbonBook:
         """
@@ -65,7 +90,7 @@ class CarbonBook:
         NotFoundError
             The site has none that goes by it, or several.
         """
-        raise NotImplementedError
+        return CarbonBook(self._site, kept.set_of(self._site, name))
 
     def of(
         self,
@@ -80,13 +105,28 @@ class CarbonBook:
         Parameters
         ----------
         rows : iterable of EnergyRow
-            The energy; the order is of no matter, and nothing is told apart twice.
+            The energy, each part of it once; the order is of no matter.
         holds : iterable of Hold, optional
             The shares of nodes that were held; without them, nothing is said of embodied carbon.
         bounds : mapping
             How far energy of each grade may lie below and above, as shares of it.
         """
-        raise NotImplementedError
+        sums, missing = reckon.Sums(bounds), []
+        if self._factors is None:
+            sums.add_unknown(sum(row.uj for row in rows))
+            return self._carbon(sums, reckon.Embodied(None, [], []), [NO_FACTORS])
+        unplaced: set[str] = set()
+        for number, energy in self._by_place(rows, sums, unplaced).items():
+            place = self._factors.places[number]
+            sources = self._sources_of(number)
+            pieces = timeline.pieces(place, sources.layers, *span_ns(energy))
+            if not sums.add(place, pieces, spread(energy, pieces)):
+                missing += sources.reasons
+        if unplaced:
+            missing.append(NO_PLACE.format(nodes=", ".join(sorted(unplaced))))
+        if holds is None:
+            return self._carbon(sums, reckon.Embodied(None, [], []), missing)
+        return self._carbon(sums, reckon.embodied(self._factors, holds), missing)
 
     def intensity(self, t0_ns: int, t1_ns: int, *, node: str = "") -> list[Stretch]:
         """
@@ -97,11 +137,85 @@ class CarbonBook:
         t0_ns, t1_ns : int
             From when to when, half-open.
         node : str
-            A node's name, where a site has nodes in several places.
+            A node's name, where a site has nodes in several places; without one, the first place.
 
         Returns
         -------
         list of Stretch
             Ascending, without gaps; where nothing is known, a stretch without intensity.
         """
-        raise NotImplementedError
+        number = self._number_of(node) if node else 0
+        if self._factors is None or number is None:
+            return [_stretch(timeline.Piece(t0_ns, t1_ns, None, None, None))]
+        place, sources = self._factors.places[number], self._sources_of(number)
+        return [_stretch(one) for one in timeline.pieces(place, sources.layers, t0_ns, t1_ns)]
+
+    @cached_property
+    def _series(self) -> list[kept.KeptSeries]:
+        return kept.all_series(self._site)
+
+    def _sources_of(self, number: int) -> timeline.Sources:
+        assert self._factors is not None  # only then there are places
+        if number not in self._sources:
+            place = self._factors.places[number]
+            series = self._series if "series" in place.order else []
+            self._sources[number] = timeline.sources_of(place, series)
+        return self._sources[number]
+
+    def _number_of(self, node: str) -> int | None:
+        place: Place | None = self._factors.place_of(node) if self._factors else None
+        return None if place is None or not self._factors else self._factors.places.index(place)
+
+    def _by_place(
+        self, rows: Iterable[EnergyRow], sums: reckon.Sums, unplaced: set[str]
+    ) -> dict[int, Rows]:
+        """Add rows up that are alike, by the numbers of their places; put down what has none."""
+        found: dict[int, Rows] = {}
+        places: dict[str, int | None] = {}
+        for row in rows:
+            if row.node not in places:
+                places[row.node] = self._number_of(row.node)
+            number = places[row.node]
+            if number is None:
+                sums.add_unknown(row.uj)
+                unplaced.add(row.node)
+                continue
+            alike = found.setdefault(number, defaultdict(int))
+            alike[row.t0_ns, row.dur_ns, row.grade] += row.uj
+        return found
+
+    def _carbon(self, sums: reckon.Sums, embodied: reckon.Embodied, missing: list[str]) -> Carbon:
+        covered = sums.n_covered > 0
+        provenance: list[Provenance] = [*sums.provenance(), *embodied.provenance]
+        with_pue = sums.with_pue_uj
+        return Carbon(
+            energy_j=float(sums.uj / _UJ_PER_J),
+            operational_gco2e=float(sums.grams) if covered else None,
+            low_gco2e=float(sums.low) if covered else None,
+            high_gco2e=float(sums.high) if covered else None,
+            market_gco2e=float(sums.market) if sums.market is not None and sums.n_pieces else None,
+            embodied_gco2e=embodied.gco2e,
+            intensity_gco2e_per_kwh=(
+                float(sums.grams * reckon.UJ_PER_KWH / with_pue) if with_pue else None
+            ),
+            pue=float(with_pue / sums.covered_uj) if sums.covered_uj else None,
+            covered_share=sums.covered_share,
+            provenance=provenance,
+            factor_set_id=self.factor_set_id,
+            factor_set_name=self.factor_set_name,
+            missing=[*missing, *sums.missing(), *embodied.missing],
+        )
+
+
+def _stretch(piece: timeline.Piece) -> Stretch:
+    grid, market = piece.grid, piece.market
+    return Stretch(
+        began_ns=piece.began_ns,
+        ended_ns=piece.ended_ns,
+        gco2e_per_kwh=float(grid.gco2e_per_kwh) if grid else None,
+        market_gco2e_per_kwh=float(market.gco2e_per_kwh) if market else None,
+        pue=piece.pue.value if piece.pue else None,
+        kind=grid.kind if grid else None,
+        source=grid.source if grid else None,
+        estimated=bool(grid and grid.estimated),
+    )

@@ -105,7 +105,7 @@ class Carbon(Result, frozen=True, kw_only=True):
     """
     low_gco2e: float | None
     high_gco2e: float | None
-    """Bounds of it: those of the energy's grades and of the factors, added linearly."""
+    """Bounds of it: energy, PUE and intensity each at its own extreme, all at once."""
     market_gco2e: float | None
     """Market-based, PUE included; None where no factor is configured for all of the time."""
     embodied_gco2e: float | None

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+INCOMING = "incoming"
+"""Directory of a site: packs from other sites of which not all has come yet."""
+
+PARTIAL_SUFFIX = ".part"
+"""Ends the name of such a pack."""
+
 _TEMPLATE = """\
 # A site of cmfd: a repository of packs. See packs/ (the truth) and index.db (made from them).
 id = "{id}"
@@ -102,7 +108,7 @@ def init_site(path: Path) -> Site:
         created = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         try:
             path.mkdir(parents=True, exist_ok=True)
-            _write_once(label, _TEMPLATE.format(id=uuid.uuid4(), created=created))
+            write_once(label, _TEMPLATE.format(id=uuid.uuid4(), created=created))
         except OSError as error:
             raise ConfigError(
                 f"cannot make a site in {path}: {error}."
@@ -133,8 +139,15 @@ def open_site(path: Path) -> Site:
         ) from error
 
 
-def _write_once(path: Path, text: str) -> None:
-    """Write a file whole or not at all; one that another process wrote first stays."""
+def write_once(path: Path, text: str) -> None:
+    """
+    Write a file whole or not at all; one that another process wrote first stays.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; nothing is left of it.
+    """
     partial = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     try:
         partial.write_text(text, "utf-8")
