@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cmfd.merge import inbox
-from cmfd.merge.layout import open_site
+from cmfd.merge.layout import INCOMING, PARTIAL_SUFFIX, open_site
 from cmfd.merge.lock import merge_lock
 from cmfd.merge.quarantine import REASON_SUFFIX
 from cmfd.merge.reindex import PREFIX
@@ -102,6 +102,9 @@ def _unneeded(site: Site, keep_days: float) -> Iterator[tuple[Path, str]]:
         for path in sorted(directory.glob(pattern)):
             if _age_s(path) > DAY_S:
                 yield path, "left half-written by a process that died"
+    for path in sorted((site.path / INCOMING).glob(f"*{PARTIAL_SUFFIX}")):
+        if _age_s(path) > keep_days * DAY_S:
+            yield path, f"the rest of it has not come for more than {keep_days:g} days"
     for path in sorted(site.quarantine.glob("*")):
         if path.name.startswith(PARTIAL_PREFIX):
             continue

@@ -33,6 +33,11 @@ def status_lines(document: Mapping[str, Any]) -> Iterator[str]:
     site = document["site"]
     waiting = f"{units.count(site['waiting'], 'pack')} waiting, {site['quarantined']} in quarantine"
     yield printable(f"site     {site['path']}: {waiting if site['exists'] else 'not made yet'}")
+    for remote in document.get("remotes", ()):
+        apart = f"lacks {units.count(remote['ahead'] or 0, 'pack')}, has {remote['behind']} more"
+        yield printable(
+            f"remote   {remote['name']} at {remote['url']}: {remote['problem'] or apart}"
+        )
 
 
 def _daemon_lines(daemon: Mapping[str, Any]) -> Iterator[str]:

@@ -1,0 +1,46 @@
+"""`cmfd clone`: a new site with what another has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cmfd.cli import exchange, options
+from cmfd.cli.help import example
+from cmfd.cli.progress import progress_bar
+from cmfd.errors import ConfigError
+from cmfd.merge.layout import init_site
+from cmfd.sync import remotes
+from cmfd.sync.connect import connect
+from cmfd.sync.exchange import pull
+
+
+@example("cmfd clone hpc:/project/cmfd metadata")
+@click.command("clone")
+@click.argument("url")
+@click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--command", "there", default="", metavar="CMFD", help="What runs cmfd there.")
+@options.as_json
+@options.quiet
+def command(url: str, directory: Path | None, there: str, *, as_json: bool, quiet: bool) -> None:
+    """
+    Make a site in DIRECTORY (default: .cmfd here) with all that the site at URL has.
+
+    URL is a directory, HOST:PATH, or ssh://HOST/PATH. It becomes the remote origin.
+    """
+    from cmfd.config import SITE_DIRECTORY  # noqa: PLC0415 - only here
+
+    target = (directory or Path(SITE_DIRECTORY)).absolute()
+    if (target / "site.toml").exists():
+        raise ConfigError(
+            f"{target} is a site already; it was left as it is. To have more in it:"
+            f" cmfd remote add origin {url}, and cmfd pull"
+        )
+    remote = remotes.Remote(remotes.DEFAULT, remotes.absolute(url), there)
+    with connect(remote) as peer:
+        site = init_site(target)
+        remotes.add(site, remote)
+        with progress_bar("cloning", quiet=quiet or as_json) as progress:
+            done = pull(site, remote, peer, on_progress=progress)
+    exchange.tell(done, f"cloned into {target} from", as_json=as_json, quiet=quiet)

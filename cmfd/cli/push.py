@@ -1,0 +1,41 @@
+"""`cmfd push`: what this site has and another lacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cmfd.cli import exchange, options
+from cmfd.cli.help import example
+from cmfd.cli.progress import progress_bar
+from cmfd.merge.batch import merge_site
+from cmfd.sync.exchange import push
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@example(
+    "cmfd push",
+    "cmfd push --site ~/.cmfd hub",
+)
+@click.command("push")
+@exchange.remote
+@exchange.everything
+@options.site
+@options.as_json
+@options.quiet
+def command(site: Path, remote: str, *, everything: bool, as_json: bool, quiet: bool) -> None:
+    """
+    Send what a site has and REMOTE lacks, and have it merged there.
+
+    REMOTE is a name from `cmfd remote`, by default origin, or an address: a directory, HOST:PATH,
+    or ssh://HOST/PATH. What waits in this site's inbox is merged first. Nothing is ever removed
+    there; a push that was cut goes on where it ended.
+    """
+    with exchange.reached(site, remote) as (own, other, peer):
+        merge_site(site)
+        with progress_bar("pushing", quiet=quiet or as_json) as progress:
+            done = push(own, other, peer, everything=everything, on_progress=progress)
+    exchange.tell(done, "pushed to", as_json=as_json, quiet=quiet)

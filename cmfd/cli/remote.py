@@ -1,0 +1,75 @@
+"""`cmfd remote`: the sites that a site exchanges packs with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cmfd.cli import options
+from cmfd.cli.help import example
+from cmfd.cli.output import print_json
+from cmfd.merge.layout import open_site
+from cmfd.report.text import printable
+from cmfd.sync import remotes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@example(
+    "cmfd remote add hub hpc:/project/cmfd",
+    "cmfd remote list",
+)
+@click.group("remote")
+def command() -> None:
+    """Name the sites that a site exchanges packs with."""
+
+
+@example("cmfd remote add hub ssh://hpc.example.org/project/cmfd")
+@command.command("add")
+@click.argument("name")
+@click.argument("url")
+@click.option("--command", "there", default="", metavar="CMFD", help="What runs cmfd there.")
+@options.site
+def add(name: str, url: str, site: Path, there: str) -> None:
+    """Call the site at URL by NAME: a directory, HOST:PATH, or ssh://HOST[:PORT]/PATH."""
+    remotes.add(open_site(site), remotes.Remote(name, remotes.absolute(url), there))
+
+
+@example("cmfd remote list --json")
+@command.command("list")
+@options.site
+@options.as_json
+def list_(site: Path, *, as_json: bool) -> None:
+    """List remotes."""
+    found = remotes.all_of(open_site(site))
+    if as_json:
+        print_json([_document(one) for one in found])
+        return
+    width = max((len(one.name) for one in found), default=0)
+    for one in found:
+        click.echo(printable(f"{one.name:<{width}}  {one.url}"))
+
+
+@example("cmfd remote remove hub")
+@command.command("remove")
+@click.argument("name")
+@options.site
+def remove(name: str, site: Path) -> None:
+    """Forget a remote; what came from it stays."""
+    remotes.remove(open_site(site), name)
+
+
+@example("cmfd remote set-url hub /project/cmfd")
+@command.command("set-url")
+@click.argument("name")
+@click.argument("url")
+@options.site
+def set_url(name: str, url: str, site: Path) -> None:
+    """Say where a remote is now."""
+    remotes.set_url(open_site(site), name, remotes.absolute(url))
+
+
+def _document(remote: remotes.Remote) -> dict[str, Any]:
+    return {"name": remote.name, "url": remote.url, "command": remote.command}

@@ -1,0 +1,1 @@
+"""Exchange of packs between sites, as git exchanges commits."""

@@ -1,0 +1,246 @@
+"""
+Fetching from and pushing to another site: what one has and the other lacks, and nothing else.
+
+Both remember how far the last exchange came, so that the cost is that of what is new. Nothing is
+ever removed on either side, and a pack arrives whole or not at all: an exchange that was cut goes
+on where it ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from cmfd.errors import NotFoundError, PackError, RemoteError
+from cmfd.sync import remotes
+from cmfd.sync.local import SitePeer
+from cmfd.sync.peer import MOST_DIGESTS, PROTOCOL_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from cmfd.merge.layout import Site
+    from cmfd.sync.peer import Entry, Peer, Place, Taken
+
+    Progress = Callable[[int, int], None]
+
+T = TypeVar("T")
+
+
+@dataclass
+class Exchanged:
+    """
+    What an exchange moved.
+
+    Attributes
+    ----------
+    remote : str
+        Where the other site is.
+    n_packs, n_bytes : int
+        What was sent.
+    left_out : list of (str, str)
+        Packs, by digest, that could not be sent, and why.
+    taken : Taken or None
+        What the receiver made of them; None if it was not told to merge.
+    """
+
+    remote: str
+    n_packs: int = 0
+    n_bytes: int = 0
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    taken: Taken | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """
+    How a site stands to another.
+
+    Attributes
+    ----------
+    ahead : int
+        How many packs are merged here that the other lacks.
+    behind : int
+        How many are merged there that this one lacks.
+    """
+
+    ahead: int
+    behind: int
+
+
+def fetch(
+    site: Site,
+    remote: remotes.Remote,
+    peer: Peer,
+    *,
+    everything: bool = False,
+    on_progress: Progress | None = None,
+) -> Exchanged:
+    """
+    Bring what another site has and this one lacks into the inbox.
+
+    Parameters
+    ----------
+    site : Site
+        This one.
+    remote : Remote
+        The other, by name.
+    peer : Peer
+        The other.
+    everything : bool
+        Compare all packs, not only those since the last time.
+    on_progress : callable, optional
+        Called with the number of packs done and the number known so far.
+
+    Returns
+    -------
+    Exchanged
+        What came. It waits for a merge.
+
+    Raises
+    ------
+    RemoteError, StoreError
+        The other side or this one cannot go on. What came is kept.
+    """
+    reached = _progress(site, remote, peer)
+    begin = None if everything else reached.fetched
+    done, last = _send(peer, SitePeer(site), begin, Exchanged(remote.url), on_progress)
+    if last is not None and not done.left_out:
+        remotes.remember(site, remote, msgspec.structs.replace(reached, fetched=last))
+    return done
+
+
+def pull(
+    site: Site,
+    remote: remotes.Remote,
+    peer: Peer,
+    *,
+    everything: bool = False,
+    on_progress: Progress | None = None,
+) -> Exchanged:
+    """
+    Bring what another site has and this one lacks, and merge it.
+
+    Parameters and errors are those of `fetch`.
+
+    Returns
+    -------
+    Exchanged
+        What came, and what this site made of it.
+    """
+    done = fetch(site, remote, peer, everything=everything, on_progress=on_progress)
+    done.taken = SitePeer(site).merge()
+    done.left_out += sorted(done.taken.refused.items())
+    return done
+
+
+def push(
+    site: Site,
+    remote: remotes.Remote,
+    peer: Peer,
+    *,
+    everything: bool = False,
+    on_progress: Progress | None = None,
+) -> Exchanged:
+    """
+    Send what this site has merged and another lacks, and have it merged there.
+
+    Parameters are those of `fetch`.
+
+    Returns
+    -------
+    Exchanged
+        What was sent, and what the other made of it.
+
+    Raises
+    ------
+    RemoteError, StoreError
+        The other side or this one cannot go on. What arrived is kept there.
+    """
+    reached = _progress(site, remote, peer)
+    begin = None if everything else reached.pushed
+    done, last = _send(SitePeer(site), peer, begin, Exchanged(remote.url), on_progress)
+    if done.n_packs:
+        done.taken = peer.merge()
+        done.left_out += sorted(done.taken.refused.items())
+    if last is not None and not done.left_out:
+        remotes.remember(site, remote, msgspec.structs.replace(reached, pushed=last))
+    return done
+
+
+def standing(site: Site, remote: remotes.Remote, peer: Peer) -> Standing:
+    """Return how a site stands to another; no pack moves."""
+    reached = _progress(site, remote, peer)
+    return Standing(
+        ahead=_count(SitePeer(site), peer, reached.pushed),
+        behind=_count(peer, SitePeer(site), reached.fetched),
+    )
+
+
+def _count(source: Peer, target: Peer, begin: Place | None) -> int:
+    """Count the packs of a source since a place that the target lacks."""
+    return sum(
+        len(target.lacks([entry.place.digest for entry in page]))
+        for page in _pages(source.since(begin), MOST_DIGESTS)
+    )
+
+
+def _progress(site: Site, remote: remotes.Remote, peer: Peer) -> remotes.Progress:
+    about = peer.about()
+    if about.protocol != PROTOCOL_VERSION:
+        raise RemoteError(
+            f"{remote.url} speaks version {about.protocol} of the exchange, this cmfd"
+            f" {PROTOCOL_VERSION}; nothing was moved. Use one release of cmfd on both sides"
+        )
+    if about.site == site.id:
+        raise RemoteError(
+            f"{remote.url} is this very site ({site.id}), or a copy of its directory;"
+            " nothing was moved. Make a copy of a site with: cmfd clone"
+        )
+    reached = remotes.progress(site, remote)
+    return reached if reached.site == about.site else remotes.Progress(about.site)
+
+
+def _send(
+    source: Peer,
+    target: Peer,
+    begin: Place | None,
+    done: Exchanged,
+    on_progress: Progress | None,
+) -> tuple[Exchanged, Place | None]:
+    """Send what the target lacks; also return the place in the source up to which it has all."""
+    last = begin
+    n_known = source.count_since(begin)
+    if n_known is None:
+        n_known = source.about().n_packs
+    n_looked_at = 0
+    for page in _pages(source.since(begin), MOST_DIGESTS):
+        lacking = set(target.lacks([entry.place.digest for entry in page]))
+        for entry in page:
+            if entry.place.digest in lacking:
+                _send_one(source, target, entry, done)
+            n_looked_at += 1
+            if on_progress is not None:
+                on_progress(n_looked_at, max(n_known, n_looked_at))
+        last = page[-1].place
+    return done, last
+
+
+def _send_one(source: Peer, target: Peer, entry: Entry, done: Exchanged) -> None:
+    digest = entry.place.digest
+    try:
+        target.write(digest, entry.size_bytes, lambda offset: source.read(digest, offset))
+    except (NotFoundError, PackError) as error:  # of this pack alone
+        done.left_out.append((digest, str(error)))
+        return
+    done.n_packs += 1
+    done.n_bytes += entry.size_bytes
+
+
+def _pages(entries: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(entries)
+    while page := list(islice(iterator, size)):
+        yield page

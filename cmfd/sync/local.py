@@ -1,0 +1,225 @@
+"""A site in a directory that this process can reach, as one to exchange packs with."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+from cmfd.errors import NotFoundError, PackError, StoreError
+from cmfd.merge import inbox
+from cmfd.merge.batch import merge_site
+from cmfd.merge.layout import INCOMING, PARTIAL_SUFFIX
+from cmfd.store.connection import connect, named
+from cmfd.store.migrations import check
+from cmfd.store.pack import FORMAT, is_pack_name, sha256_of, sync_directory
+from cmfd.store.shared import follow, make_directory
+from cmfd.sync.peer import (
+    BLOCK_BYTES,
+    MOST_PACK_BYTES,
+    PROTOCOL_VERSION,
+    About,
+    Entry,
+    Place,
+    Taken,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from cmfd.merge.layout import Site
+    from cmfd.sync.peer import Blocks, FromOffset
+
+_PAGE = 1000
+
+
+class SitePeer:
+    """
+    A site's directory.
+
+    Parameters
+    ----------
+    site : Site
+        The site.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def about(self) -> About:
+        """Say who it is."""
+        with self._index() as db:
+            n_packs = 0 if db is None else db.execute(_sql("count")).fetchone()[0]
+        return About(self.site.id, PROTOCOL_VERSION, FORMAT, n_packs)
+
+    def count_since(self, place: Place | None) -> int | None:
+        """Count the packs that came after a place; None if the order is another by now."""
+        with self._index() as db:
+            if db is None:
+                return 0 if place is None else None
+            if place is not None and not _is_place(db, place):
+                return None
+            number = 0 if place is None else place.number
+            count: int = db.execute(_sql("count_since"), {"number": number}).fetchone()[0]
+            return count
+
+    def since(self, place: Place | None) -> Iterator[Entry]:
+        """Yield its packs in their order: those after a place, all where that is no place of it."""
+        with self._index() as db:
+            number = place.number if place and db is not None and _is_place(db, place) else 0
+        while True:
+            # A page at a time: nobody is kept from merging while packs are sent.
+            with self._index() as db:
+                if db is None:
+                    return
+                asked = {"number": number, "limit": _PAGE}
+                rows = db.execute(_sql("since"), asked).fetchall()
+            if not rows:
+                return
+            for number, digest, merged_ns, size_bytes in rows:
+                yield Entry(Place(number, digest, merged_ns), size_bytes)
+
+    def lacks(self, digests: Sequence[str]) -> list[str]:
+        """Return which of these packs it neither has nor waits to merge."""
+        with self._index() as db:
+            return [
+                digest
+                for digest in digests
+                if is_pack_name(f"{digest}.db")
+                and (db is None or db.execute(_sql("has"), {"digest": digest}).fetchone() is None)
+                and not (self.site.inbox / f"{digest}.db").exists()
+            ]
+
+    def read(self, digest: str, offset: int) -> Blocks:
+        """
+        Yield the bytes of a pack from an offset.
+
+        Raises
+        ------
+        NotFoundError
+            It has none of that name, or no longer.
+        StoreError
+            It cannot be read.
+        """
+        if not is_pack_name(f"{digest}.db"):
+            raise NotFoundError(f"{digest!r} is no pack's name")
+        try:
+            with self.site.merged(digest).open("rb", buffering=0) as file:
+                file.seek(offset)
+                while block := file.read(BLOCK_BYTES):
+                    yield block
+        except FileNotFoundError as error:
+            raise NotFoundError(f"{self.site.path} has no pack {digest}") from error
+        except OSError as error:
+            raise StoreError(f"cannot read pack {digest} of {self.site.path}: {error}") from error
+
+    def write(self, digest: str, size_bytes: int, blocks: FromOffset) -> None:
+        """
+        Take a pack into the inbox; what came of an earlier try that was cut is not asked for again.
+
+        Parameters
+        ----------
+        digest : str
+            Its sha256.
+        size_bytes : int
+            How large it says it is.
+        blocks : callable
+            Gives its bytes from an offset.
+
+        Raises
+        ------
+        PackError
+            What came is not what the digest says; it is thrown away.
+        StoreError
+            It cannot be written here; what came is kept for the next try.
+        """
+        if not is_pack_name(f"{digest}.db") or not 0 < size_bytes <= MOST_PACK_BYTES:
+            raise PackError(f"{digest[:80]!r} of {size_bytes} bytes is no pack; it was not taken")
+        try:
+            self._write(digest, size_bytes, blocks)
+        except OSError as error:
+            raise StoreError(
+                f"cannot write pack {digest} into {self.site.path}: {error};"
+                " what came of it is kept, and the next exchange goes on from there"
+            ) from error
+
+    def _write(self, digest: str, size_bytes: int, blocks: FromOffset) -> None:
+        make_directory(self.site.path / INCOMING)
+        with self._partial(digest) as (path, file):
+            come = min(file.seek(0, os.SEEK_END), size_bytes)
+            file.seek(come)
+            with closing(blocks(come)) as incoming:
+                for block in incoming:
+                    come += len(block)
+                    file.write(block)
+                    if come > size_bytes:
+                        break
+            file.flush()
+            if come < size_bytes:
+                raise PackError(
+                    f"pack {digest} ended after {come} of {size_bytes} bytes;"
+                    " the next exchange goes on from there"
+                )
+            self._accept(path, file, digest)
+
+    def _accept(self, path: Path, file: BinaryIO, digest: str) -> None:
+        os.fsync(file.fileno())
+        if sha256_of(path) != digest:
+            path.unlink()
+            raise PackError(f"what came as pack {digest} is another file; it was thrown away")
+        make_directory(self.site.inbox)
+        follow(path)
+        path.rename(self.site.inbox / f"{digest}.db")
+        sync_directory(self.site.inbox)
+
+    @contextmanager
+    def _partial(self, digest: str) -> Iterator[tuple[Path, BinaryIO]]:
+        """Open what there is of a pack; who comes while another sends it begins one of its own."""
+        directory = self.site.path / INCOMING
+        for name in (digest, f"{digest}-{secrets.token_hex(8)}"):
+            path = directory / f"{name}{PARTIAL_SUFFIX}"
+            opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+            with os.fdopen(opened, "r+b") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError as error:
+                    if error.errno in {errno.EAGAIN, errno.EACCES}:
+                        continue
+                    raise
+                yield path, file
+                return
+        raise StoreError(f"cannot lock {path}")  # a name of its own is nobody else's
+
+    def merge(self) -> Taken:
+        """Merge what waits there."""
+        done = merge_site(self.site.path)
+        refused = {path.name[:64]: reason for path, reason in done.quarantined}
+        return Taken(done.absorbed, done.left_in_inbox, refused, done.busy_holder)
+
+    def n_waiting(self) -> int:
+        """Count the packs that wait there for a merge."""
+        return inbox.n_waiting(self.site)
+
+    @contextmanager
+    def _index(self) -> Iterator[sqlite3.Connection | None]:
+        """Open the index; there is none before the first merge."""
+        if not self.site.index.exists():
+            yield None
+            return
+        with closing(connect(self.site.index, readonly=True)) as db:
+            check(db, "site")
+            yield db
+
+
+def _sql(name: str) -> str:
+    return named("site/exchange")[name]
+
+
+def _is_place(db: sqlite3.Connection, place: Place) -> bool:
+    row = db.execute(_sql("at"), {"number": place.number}).fetchone()
+    return bool(row == (place.digest, place.merged_ns))

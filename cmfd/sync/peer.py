@@ -1,0 +1,142 @@
+"""
+What one site asks of another to exchange packs with it.
+
+Packs have the name of their content and never change, so that two sites only have to find out
+which of them the other lacks. Each site numbers its packs as it merges them; a `Place` in that
+order, kept from the last exchange, tells which came since, however many there are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+    Blocks = Generator[bytes, None, None]
+    FromOffset = Callable[[int], Blocks]
+    """Gives the bytes of a pack from an offset."""
+
+PROTOCOL_VERSION = 1
+"""Of what is said between sites; another is refused."""
+
+BLOCK_BYTES = 1 << 18
+"""How much of a pack is sent at once."""
+
+MOST_DIGESTS = 2000
+"""How many packs one question is about."""
+
+MOST_PACK_BYTES = 1 << 33
+"""A pack that claims to be larger is not taken."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """
+    A pack's place in the order in which a site merged its packs.
+
+    Attributes
+    ----------
+    number : int
+        Its number there.
+    digest : str
+        The sha256 of the pack at that place.
+    merged_ns : int
+        When it was merged. All three must be as they were: an index that was made anew has another
+        order, and a place in the old one says nothing.
+    """
+
+    number: int
+    digest: str
+    merged_ns: int
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A pack of a site: its place and its size."""
+
+    place: Place
+    size_bytes: int
+
+
+class About(msgspec.Struct, frozen=True):
+    """
+    What a site says of itself.
+
+    Attributes
+    ----------
+    site : str
+        Its id.
+    protocol : int
+        What it speaks.
+    pack_format : int
+        The newest pack format that it can merge.
+    n_packs : int
+        How many packs it has merged.
+    """
+
+    site: str
+    protocol: int
+    pack_format: int
+    n_packs: int
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """
+    What a site did with the packs that it was given.
+
+    Attributes
+    ----------
+    absorbed : int
+        How many it merged.
+    waiting : int
+        How many wait there for the next merge.
+    refused : dict of str to str
+        By digest, why it cannot take a pack; it keeps it aside.
+    busy_holder : str
+        Who was merging there, if somebody was: they take the packs, too.
+    """
+
+    absorbed: int
+    waiting: int
+    refused: dict[str, str]
+    busy_holder: str = ""
+
+
+class Peer(Protocol):
+    """A site that packs are exchanged with, wherever it is."""
+
+    def about(self) -> About:
+        """Say who it is."""
+
+    def count_since(self, place: Place | None) -> int | None:
+        """Count the packs that came after a place; None if the order is another by now."""
+
+    def since(self, place: Place | None) -> Iterator[Entry]:
+        """Yield its packs in their order: those after a place, all where that is no place of it."""
+
+    def lacks(self, digests: Sequence[str]) -> list[str]:
+        """Return which of at most `MOST_DIGESTS` packs it neither has nor waits to merge."""
+
+    def read(self, digest: str, offset: int) -> Blocks:
+        """
+        Yield the bytes of a pack from an offset; who wants no more of them closes it.
+
+        Raises
+        ------
+        NotFoundError
+            It has none of that name, or no longer.
+        """
+
+    def write(self, digest: str, size_bytes: int, blocks: FromOffset) -> None:
+        """
+        Take a pack into the inbox; what came of an earlier try that was cut is not asked for again.
+
+        Raises
+        ------
+        PackError
+            What came is not what the digest says; it is thrown away.
+        """
+
+    def merge(self) -> Taken:
+        """Merge what waits there."""

@@ -1,0 +1,280 @@
+"""
+Which other sites a site exchanges packs with, where they are, and how far the last exchange came.
+
+`remotes.toml` in the site's directory is for people; what lies in `remotes/` is remembered so that
+an exchange need not compare all packs, and may be removed at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from cmfd.errors import ConfigError, NotFoundError
+from cmfd.store.shared import follow, make_directory
+from cmfd.sync.peer import Place  # noqa: TC001 - msgspec reads it
+
+if TYPE_CHECKING:
+    from cmfd.merge.layout import Site
+
+DEFAULT = "origin"
+"""What the remote is called that a site was cloned from, and that commands mean without a name."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_SCP_LIKE = re.compile(r"(?P<host>[^/:]+):(?P<path>.+)")
+_SSH = re.compile(r"ssh://(?P<host>[^/:]+)(?::(?P<port>[0-9]+))?(?P<path>/.*)")
+_HEAD = """\
+# Sites that this one exchanges packs with: `cmfd remote` reads and writes this file.
+"""
+
+
+class Address(NamedTuple):
+    """
+    Where a site is.
+
+    Attributes
+    ----------
+    path : str
+        Its directory there.
+    host : str
+        For ssh; empty if it is a directory of this machine.
+    port : int or None
+        For ssh; None is ssh's own.
+    """
+
+    path: str
+    host: str = ""
+    port: int | None = None
+
+
+def parse(url: str) -> Address:
+    """
+    Understand where a site is: PATH, ``file://PATH``, ``ssh://HOST[:PORT]/PATH`` or ``HOST:PATH``.
+
+    Raises
+    ------
+    ConfigError
+        It is none of these.
+    """
+    if found := _SSH.fullmatch(url):
+        path = found["path"]
+        # As in git: ~ and what follows is below the home directory there.
+        path = path[1:] if path.startswith("/~") else path
+        return _checked(
+            Address(path, found["host"], int(found["port"]) if found["port"] else None), url
+        )
+    if url.startswith("file:///"):
+        return Address(url.removeprefix("file://"))
+    if "://" in url:
+        raise ConfigError(
+            f"cannot use {url}: a site's address is PATH, HOST:PATH or ssh://HOST/PATH"
+        )
+    if found := _SCP_LIKE.fullmatch(url):
+        return _checked(Address(found["path"], found["host"]), url)
+    if not url:
+        raise ConfigError("an empty address is no site's")
+    return Address(url)
+
+
+def absolute(url: str) -> str:
+    """Return an address that is the same wherever a command is run."""
+    address = parse(url)
+    return url if address.host else str(Path(address.path).expanduser().absolute())
+
+
+def _checked(address: Address, url: str) -> Address:
+    # To ssh it would be an option, and some of its options run commands.
+    if address.host.startswith("-") or address.path.startswith("-"):
+        raise ConfigError(f"cannot use {url}: no host and no path begins with a hyphen")
+    return address
+
+
+class _Entry(msgspec.Struct, omit_defaults=True):
+    """A remote in the file."""
+
+    url: str
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """
+    Another site, by the name that it has here.
+
+    Attributes
+    ----------
+    name : str
+        Its name; empty for one that was given by its address alone.
+    url : str
+        Where it is.
+    command : str
+        What runs cmfd there, over ssh; empty for ``cmfd``.
+    """
+
+    name: str
+    url: str
+    command: str = ""
+
+
+class Progress(msgspec.Struct, omit_defaults=True):
+    """
+    How far the exchange with a remote came.
+
+    Attributes
+    ----------
+    site : str
+        Its id when that was so; for another one, nothing of this counts.
+    pushed : Place or None
+        Of this site's packs it has all up to here.
+    fetched : Place or None
+        This site has all of its packs up to here.
+    """
+
+    site: str = ""
+    pushed: Place | None = None
+    fetched: Place | None = None
+
+
+def all_of(site: Site) -> list[Remote]:
+    """
+    Return a site's remotes by name.
+
+    Raises
+    ------
+    ConfigError
+        Its `remotes.toml` cannot be understood.
+    """
+    return [Remote(name, entry.url, entry.command) for name, entry in sorted(_read(site).items())]
+
+
+def named(site: Site, name: str) -> Remote:
+    """
+    Return the remote of a name, or the one at an address.
+
+    Raises
+    ------
+    NotFoundError
+        There is none of that name, and it is no address of a directory that is there, nor one of
+        another machine.
+    """
+    if entry := _read(site).get(name):
+        return Remote(name, entry.url, entry.command)
+    if _NAME.fullmatch(name):
+        known = ", ".join(sorted(_read(site))) or "none so far"
+        raise NotFoundError(
+            f"{site.path} has no remote {name!r} (it has: {known})."
+            f" Add it: cmfd remote add {name} URL"
+        )
+    parse(name)
+    return Remote("", name)
+
+
+def add(site: Site, remote: Remote) -> None:
+    """
+    Give a remote a name.
+
+    Raises
+    ------
+    ConfigError
+        The name is taken, or cannot be one, or the address cannot be used; nothing was changed.
+    """
+    if not _NAME.fullmatch(remote.name):
+        raise ConfigError(f"{remote.name!r} is no name for a remote: letters, digits, . _ -")
+    entries = _read(site)
+    if remote.name in entries:
+        raise ConfigError(
+            f"there is a remote {remote.name} at {entries[remote.name].url}."
+            f" Change where it is: cmfd remote set-url {remote.name} URL"
+        )
+    parse(remote.url)
+    _write(site, {**entries, remote.name: _Entry(remote.url, remote.command)})
+
+
+def remove(site: Site, name: str) -> None:
+    """
+    Forget a remote; packs that came from it stay.
+
+    Raises
+    ------
+    NotFoundError
+        There is none of that name.
+    """
+    entries = _read(site)
+    named(site, name)
+    del entries[name]
+    _write(site, entries)
+    _progress_file(site, name).unlink(missing_ok=True)
+
+
+def set_url(site: Site, name: str, url: str) -> None:
+    """
+    Say where a remote is now.
+
+    Raises
+    ------
+    NotFoundError
+        There is none of that name.
+    ConfigError
+        The address cannot be used; nothing was changed.
+    """
+    old = named(site, name)
+    parse(url)
+    _write(site, {**_read(site), old.name: _Entry(url, old.command)})
+
+
+def progress(site: Site, remote: Remote) -> Progress:
+    """Return how far the exchange with a remote came; nothing, if that is not known."""
+    try:
+        return msgspec.json.decode(_progress_file(site, remote.name).read_bytes(), type=Progress)
+    except (OSError, msgspec.DecodeError):
+        return Progress()
+
+
+def remember(site: Site, remote: Remote, reached: Progress) -> None:
+    """Keep how far the exchange came; for one without a name, nothing is kept."""
+    if remote.name:
+        _replace(_progress_file(site, remote.name), msgspec.json.encode(reached))
+
+
+def _progress_file(site: Site, name: str) -> Path:
+    return site.path / "remotes" / f"{name or '-'}.json"
+
+
+def _read(site: Site) -> dict[str, _Entry]:
+    path = site.path / "remotes.toml"
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=dict[str, _Entry])
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f'cannot read {path}: {error}; it must hold [NAME] and url = "..."'
+        ) from error
+
+
+def _write(site: Site, entries: dict[str, _Entry]) -> None:
+    lines = [_HEAD]
+    for name, entry in sorted(entries.items()):
+        key = name if _BARE.fullmatch(name) else json.dumps(name)
+        lines.append(f"[{key}]\nurl = {json.dumps(entry.url)}\n")
+        if entry.command:
+            lines.append(f"command = {json.dumps(entry.command)}\n")
+    _replace(site.path / "remotes.toml", "".join(lines).encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    make_directory(path.parent)
+    partial = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    try:
+        partial.write_bytes(content)
+        follow(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

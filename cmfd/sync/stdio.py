@@ -1,0 +1,327 @@
+"""
+The exchange over a pair of pipes: to `cmfd serve-stdio` on another machine, through ssh.
+
+Each message is its length in four bytes, the most significant first, and one MessagePack map. One
+question is answered at a time. The bytes of a pack are messages of their own, up to an empty one.
+"""
+
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+from itertools import islice
+from typing import IO, TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from cmfd.errors import CmfdError, NotFoundError, PackError, RemoteError, StoreError
+from cmfd.sync.peer import BLOCK_BYTES, MOST_DIGESTS, About, Entry, Place, Taken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cmfd.sync.peer import Blocks, FromOffset, Peer
+
+MOST_BYTES = 4 << 20
+"""A message is never longer."""
+
+_PAGE = 1000
+_LENGTH = struct.Struct(">I")
+
+
+class _Message(msgspec.Struct, frozen=True, tag=True, tag_field="t"):
+    """What is said between two sites."""
+
+
+class AskAbout(_Message, frozen=True):
+    """Who are you?"""  # noqa: D400 - a question
+
+
+class AskCount(_Message, frozen=True):
+    """How many packs came after this place?"""  # noqa: D400 - a question
+
+    place: Place | None
+
+
+class AskSince(_Message, frozen=True):
+    """Which packs, at most so many, came after this place?"""  # noqa: D400 - a question
+
+    place: Place | None
+    limit: int
+
+
+class AskLacks(_Message, frozen=True):
+    """Which of these do you lack?"""  # noqa: D400 - a question
+
+    digests: list[str]
+
+
+class AskPack(_Message, frozen=True):
+    """Give me the bytes of this pack."""
+
+    digest: str
+    offset: int
+
+
+class Offer(_Message, frozen=True):
+    """Take this pack; the answer is from which offset on, and then how that went."""
+
+    digest: str
+    size_bytes: int
+
+
+class AskMerge(_Message, frozen=True):
+    """Merge what waits."""
+
+
+class Answer(_Message, frozen=True):
+    """What was asked for, as msgspec encodes it."""
+
+    body: msgspec.Raw
+
+
+class Block(_Message, frozen=True):
+    """Some bytes of a pack; none: that was all."""
+
+    data: bytes
+
+
+class Sorry(_Message, frozen=True):
+    """It cannot be done; the pipes can still be used."""
+
+    kind: str
+    reason: str
+
+
+_Any = (
+    AskAbout | AskCount | AskSince | AskLacks | AskPack | Offer | AskMerge | Answer | Block | Sorry
+)
+_DECODER = msgspec.msgpack.Decoder(_Any)
+_ENCODER = msgspec.msgpack.Encoder()
+
+_KINDS: dict[str, type[CmfdError]] = {
+    kind.__name__: kind for kind in (NotFoundError, PackError, StoreError)
+}
+
+M = TypeVar("M", bound=_Message)
+T = TypeVar("T")
+
+
+class Pipe:
+    """
+    Messages over two streams of bytes.
+
+    Parameters
+    ----------
+    incoming, outgoing : file
+        Binary ones.
+    whom : str
+        Who is at the other end, for errors.
+    """
+
+    def __init__(self, incoming: IO[bytes], outgoing: IO[bytes], whom: str) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self.whom = whom
+
+    def say(self, message: _Message) -> None:
+        """
+        Send a message.
+
+        Raises
+        ------
+        RemoteError
+            Nobody reads it any more.
+        """
+        data = _ENCODER.encode(message)
+        try:
+            self._outgoing.write(_LENGTH.pack(len(data)) + data)
+            self._outgoing.flush()
+        except (OSError, ValueError) as error:
+            raise RemoteError(f"the connection to {self.whom} was lost: {error}") from error
+
+    def hear(self) -> _Message | None:
+        """
+        Wait for a message; None is the end, between two of them.
+
+        Raises
+        ------
+        RemoteError
+            What comes is no message, or ends within one.
+        """
+        head = self._exactly(_LENGTH.size)
+        if not head:
+            return None
+        (length,) = _LENGTH.unpack(head)
+        if length > MOST_BYTES:
+            shown = repr(
+                head + self._incoming.read1(60) if hasattr(self._incoming, "read1") else head
+            )
+            raise RemoteError(f"{self.whom} says what is no message of cmfd: {shown}")
+        data = self._exactly(length)
+        try:
+            message: _Message = _DECODER.decode(data)
+        except msgspec.MsgspecError as error:
+            raise RemoteError(f"{self.whom} says what is no message of cmfd: {error}") from error
+        return message
+
+    def _exactly(self, n_bytes: int) -> bytes:
+        data = self._incoming.read(n_bytes)
+        if data and len(data) < n_bytes:
+            raise RemoteError(f"the connection to {self.whom} was cut within a message")
+        return data
+
+
+def serve(peer: Peer, pipe: Pipe) -> None:
+    """
+    Answer what another site asks, until it has no more to ask.
+
+    Parameters
+    ----------
+    peer : Peer
+        The site that is asked.
+    pipe : Pipe
+        To who asks. What comes from there is believed in nothing.
+
+    Raises
+    ------
+    RemoteError
+        The other side broke off, or does not keep to the protocol.
+    """
+    while (message := pipe.hear()) is not None:
+        _serve_one(peer, pipe, message)
+
+
+def _serve_one(peer: Peer, pipe: Pipe, message: _Message) -> None:
+    try:
+        if isinstance(message, AskPack):
+            for block in peer.read(message.digest, max(message.offset, 0)):
+                pipe.say(Block(block))
+            pipe.say(Block(b""))
+        else:
+            body = _ENCODER.encode(_answer(peer, pipe, message))
+            pipe.say(Answer(msgspec.Raw(body)))
+    except RemoteError:
+        raise
+    except CmfdError as error:
+        kind = next((name for name, one in _KINDS.items() if isinstance(error, one)), "")
+        pipe.say(Sorry(kind, str(error)))
+
+
+def _answer(peer: Peer, pipe: Pipe, message: _Message) -> object:
+    match message:
+        case AskAbout():
+            return peer.about()
+        case AskCount(place):
+            return peer.count_since(place)
+        case AskSince(place, limit):
+            return list(islice(peer.since(place), min(max(limit, 1), _PAGE)))
+        case AskLacks(digests) if len(digests) <= MOST_DIGESTS:
+            return peer.lacks(digests)
+        case Offer(digest, size_bytes):
+            peer.write(digest, size_bytes, lambda offset: _blocks_after(pipe, offset))
+            return None
+        case AskMerge():
+            return peer.merge()
+    raise RemoteError(f"{pipe.whom} says what is no question: {type(message).__name__}")
+
+
+def _blocks_after(pipe: Pipe, offset: int) -> Blocks:
+    """Ask for the bytes of what was offered, and yield them."""
+    pipe.say(Answer(msgspec.Raw(_ENCODER.encode(offset))))
+    yield from _blocks(pipe)
+
+
+def _blocks(pipe: Pipe) -> Blocks:
+    try:
+        while block := _next_block(pipe):
+            yield block
+    except GeneratorExit:
+        # What nobody wants is read nevertheless: the next message is behind it.
+        with suppress(NotFoundError, StoreError):
+            while _next_block(pipe):
+                pass
+        raise
+
+
+def _next_block(pipe: Pipe) -> bytes:
+    message = pipe.hear()
+    if isinstance(message, Sorry):
+        raise _error_of(message)
+    if not isinstance(message, Block):
+        raise RemoteError(f"{pipe.whom} broke off within a pack")
+    return message.data
+
+
+def _error_of(sorry: Sorry) -> CmfdError:
+    return _KINDS.get(sorry.kind, RemoteError)(sorry.reason)
+
+
+class StdioPeer:
+    """
+    A site at the other end of two pipes.
+
+    Parameters
+    ----------
+    pipe : Pipe
+        To a `cmfd serve-stdio`.
+    """
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+
+    def about(self) -> About:
+        """Say who it is."""
+        return self._ask(AskAbout(), About)
+
+    def count_since(self, place: Place | None) -> int | None:
+        """Count the packs that came after a place; None if the order is another by now."""
+        return self._ask(AskCount(place), int | None)  # type: ignore[arg-type] # a union is a type to msgspec
+
+    def since(self, place: Place | None) -> Iterator[Entry]:
+        """Yield its packs in their order: those after a place, all where that is no place of it."""
+        while page := self._ask(AskSince(place, _PAGE), list[Entry]):
+            yield from page
+            place = page[-1].place
+
+    def lacks(self, digests: Sequence[str]) -> list[str]:
+        """Return which of these packs it neither has nor waits to merge."""
+        return self._ask(AskLacks(list(digests)), list[str])
+
+    def read(self, digest: str, offset: int) -> Blocks:
+        """Yield the bytes of a pack from an offset."""
+        self._pipe.say(AskPack(digest, offset))
+        yield from _blocks(self._pipe)
+
+    def write(self, digest: str, size_bytes: int, blocks: FromOffset) -> None:
+        """Have it take a pack; what came of an earlier try that was cut is not sent again."""
+        self._pipe.say(Offer(digest, size_bytes))
+        offset = self._hear(int)
+        try:
+            for block in blocks(offset):
+                for begin in range(0, len(block), BLOCK_BYTES):
+                    self._pipe.say(Block(block[begin : begin + BLOCK_BYTES]))
+        except (NotFoundError, StoreError) as error:
+            self._pipe.say(Sorry(type(error).__name__, str(error)))
+        else:
+            self._pipe.say(Block(b""))
+        self._hear(type(None))
+
+    def merge(self) -> Taken:
+        """Merge what waits there."""
+        return self._ask(AskMerge(), Taken)
+
+    def _ask(self, question: _Message, kind: type[T]) -> T:
+        self._pipe.say(question)
+        return self._hear(kind)
+
+    def _hear(self, kind: type[T]) -> T:
+        message = self._pipe.hear()
+        if isinstance(message, Sorry):
+            raise _error_of(message)
+        if not isinstance(message, Answer):
+            raise RemoteError(f"{self._pipe.whom} ended without an answer")
+        try:
+            return msgspec.msgpack.decode(message.body, type=kind)
+        except msgspec.MsgspecError as error:
+            raise RemoteError(f"{self._pipe.whom} answers what was not asked: {error}") from error

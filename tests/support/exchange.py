@@ -1,0 +1,44 @@
+"""Sites that exchange packs in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from support.packs import small_run, write_pack
+
+from cmfd.merge.batch import merge_site
+from cmfd.merge.layout import Site
+from cmfd.store.site import SiteStore
+from cmfd.sync import remotes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MakeSite = Callable[..., Site]
+"""Makes a site of a name, with the runs of these numbers."""
+
+
+def add(site: Site, *runs: int, sealed_ns: int = 1) -> None:
+    """Merge packs of runs into a site."""
+    packs = site.path.parent / f"packs-{site.path.name}-{sealed_ns}-{runs}"
+    merge_site(site.path, [packs_of(packs, *runs, sealed_ns=sealed_ns)] if runs else [])
+
+
+def packs_of(directory: Path, *runs: int, sealed_ns: int = 1) -> Path:
+    """Write packs of runs into a directory."""
+    for number in runs:
+        write_pack(directory, small_run(number), sealed_ns=sealed_ns)
+    return directory
+
+
+def digest(site: Site) -> str:
+    """Return the digest of what a site has merged."""
+    with closing(SiteStore(site.index, readonly=True)) as index:
+        return index.digest()
+
+
+def to(site: Site, name: str = "hub") -> remotes.Remote:
+    """Return a site as a remote."""
+    return remotes.Remote(name, str(site.path))

@@ -1,0 +1,126 @@
+"""Push, pull, clone and their kin, as a user types them; also through a real SSH server."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.exchange import MakeSite, add, digest
+from support.sshd import ssh_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Cmfd = Callable[..., Any]
+
+
+@pytest.fixture
+def cmfd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cmfd:
+    """Return what runs a command and gives its JSON, or its text."""
+    monkeypatch.setenv("CMFD_NODE_DIR", str(tmp_path / "node"))
+
+    def run(*words: object, code: int = 0) -> Any:
+        command = [sys.executable, "-m", "cmfd", *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout) if "--json" in words else done.stdout + done.stderr
+
+    return run
+
+
+def test_a_clone_works_on_and_pushes(make_site: MakeSite, cmfd: Cmfd) -> None:
+    """As with git: clone, record, push; pull elsewhere."""
+    hub = make_site("hub", 1, 2)
+    assert "2 packs" in cmfd("clone", hub.path, "mine")
+    mine = make_site("mine")
+    assert digest(mine) == digest(hub)
+    add(mine, 3)
+    assert cmfd("status", "--remotes", "--site", mine.path, "--json", code=7)["remotes"] == [
+        {"name": "origin", "url": str(hub.path), "ahead": 1, "behind": 0, "problem": ""}
+    ]
+    pushed = cmfd("push", "--site", mine.path, "--json")
+    assert (pushed["packs"], pushed["merge"]["absorbed"]) == (1, 1)
+    assert "Nothing new" in cmfd("push", "--site", mine.path)
+    assert cmfd("push", "-q", "--site", mine.path) == ""
+    other = make_site("other")
+    assert cmfd("pull", hub.path, "--site", other.path, "--json")["packs"] == 3
+    assert digest(other) == digest(hub) == digest(mine)
+    assert [one["node"] for one in cmfd("log", "--site", hub.path, "--json")] == ["n1"] * 3
+    assert cmfd("log", "--site", hub.path).count("\n") == 4
+    assert cmfd("verify", "--site", other.path) == f"3 packs read, 0 problems at {other.path}\n"
+
+
+def test_remotes_by_command(make_site: MakeSite, cmfd: Cmfd) -> None:
+    """Add, list, move, forget."""
+    a, hub = make_site("a", 1), make_site("hub", 2)
+    cmfd("remote", "add", "hub", "hub", "--site", a.path)
+    (found,) = cmfd("remote", "list", "--site", a.path, "--json")
+    assert found == {"name": "hub", "url": str(hub.path), "command": ""}
+    assert cmfd("fetch", "hub", "--site", a.path, "--json")["packs"] == 1
+    cmfd("remote", "set-url", "hub", "elsewhere:cmfd", "--site", a.path)
+    assert cmfd("remote", "list", "--site", a.path) == "hub  elsewhere:cmfd\n"
+    cmfd("remote", "remove", "hub", "--site", a.path)
+    assert "no remote" in cmfd("push", "hub", "--site", a.path, code=4)
+    assert "no remote" in cmfd("push", "--site", a.path, code=4)
+
+
+def test_a_clone_into_a_site_is_refused(make_site: MakeSite, cmfd: Cmfd) -> None:
+    """It is left as it is."""
+    hub, mine = make_site("hub", 1), make_site("mine", 2)
+    before = digest(mine)
+    assert "site already" in cmfd("clone", hub.path, mine.path, code=3)
+    assert digest(mine) == before
+
+
+def test_a_bundle_by_command(make_site: MakeSite, cmfd: Cmfd, tmp_path: Path) -> None:
+    """Over an air gap, into a new site."""
+    a = make_site("a", 1, 2)
+    cmfd("bundle", "create", "all.tar", "--site", a.path)
+    assert "2 packs" in cmfd("bundle", "unbundle", "all.tar", "--site", tmp_path / "b")
+    assert digest(a) == digest(make_site("b"))
+
+
+@pytest.fixture
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Give a host that a real SSH server on this machine is."""
+    with ssh_server(tmp_path / "sshd") as server:
+        options = (
+            "-i", str(server.key), "-p", str(server.port), "-o", "StrictHostKeyChecking=no",
+            "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "BatchMode=yes",
+        )  # fmt: skip
+        monkeypatch.setenv("CMFD_SSH", shlex.join(("ssh", *options)))
+        yield "127.0.0.1"
+
+
+def test_both_ways_through_ssh(make_site: MakeSite, cmfd: Cmfd, ssh: str, tmp_path: Path) -> None:
+    """No port but SSH's, no password of ours; paths with blanks."""
+    hub = make_site("the hub", 1, 2)
+    there = f"{sys.executable} -m cmfd"
+    cmfd("clone", f"{ssh}:{hub.path}", tmp_path / "mine", "--command", there)
+    mine = make_site("mine")
+    assert digest(mine) == digest(hub)
+    add(mine, 3)
+    add(hub, 4)
+    assert cmfd("push", "--site", mine.path, "--json")["merge"]["absorbed"] == 1
+    assert cmfd("pull", "--site", mine.path, "--json")["packs"] == 1
+    assert digest(mine) == digest(hub)
+
+
+def test_what_ssh_cannot_reach_is_told(make_site: MakeSite, cmfd: Cmfd, ssh: str) -> None:
+    """No cmfd there, and no site there."""
+    mine = make_site("mine", 1)
+    cmfd(
+        "remote", "add", "hub", f"{ssh}:/nowhere", "--command", "no-such-cmfd", "--site", mine.path
+    )
+    told = cmfd("push", "hub", "--site", mine.path, code=19)
+    assert "no-such-cmfd" in told
+    assert "--command" in told
+    cmfd("remote", "remove", "hub", "--site", mine.path)
+    there = f"{sys.executable} -m cmfd"
+    cmfd("remote", "add", "hub", f"{ssh}:/nowhere", "--command", there, "--site", mine.path)
+    assert "no site" in cmfd("push", "hub", "--site", mine.path, code=19)

@@ -1,0 +1,105 @@
+"""The law of exchange: whatever was gossiped, once all have exchanged with all, all are equal."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.exchange import digest, packs_of, to
+
+from cmfd.errors import RemoteError
+from cmfd.merge.batch import merge_site
+from cmfd.merge.layout import Site, init_site
+from cmfd.merge.reindex import reindex
+from cmfd.sync.exchange import fetch, pull, push
+from cmfd.sync.local import SitePeer
+
+if TYPE_CHECKING:
+    from cmfd.sync.peer import Blocks, FromOffset, Taken
+
+N_SITES = 3
+SITES = st.integers(0, N_SITES - 1)
+STEPS = st.lists(
+    st.one_of(
+        # A run that one of them records; its clock may be off by hours.
+        st.tuples(st.just("record"), SITES, st.integers(0, 5), st.integers(-(10**13), 10**13)),
+        st.tuples(st.just("push"), SITES, SITES, st.integers(0, 60_000)),
+        st.tuples(st.just("pull"), SITES, SITES, st.integers(0, 60_000)),
+        st.tuples(st.just("fetch"), SITES, SITES, st.integers(0, 60_000)),
+        st.tuples(st.just("reindex"), SITES, st.just(0), st.just(0)),
+    ),
+    max_size=12,
+)
+WHOLE = 50_000
+"""A wire that carries so many bytes is not cut."""
+
+
+class Cut(SitePeer):
+    """A peer whose wire is cut after some bytes of packs."""
+
+    def __init__(self, site: Site, n_bytes: int) -> None:
+        super().__init__(site)
+        self.n_left = n_bytes if n_bytes < WHOLE else 1 << 60
+
+    def read(self, digest: str, offset: int) -> Blocks:
+        """Yield what gets through."""
+        return self._through(super().read(digest, offset))
+
+    def write(self, digest: str, size_bytes: int, blocks: FromOffset) -> None:
+        """Take what gets through."""
+        super().write(digest, size_bytes, lambda offset: self._through(blocks(offset)))
+
+    def _through(self, blocks: Blocks) -> Blocks:
+        for block in blocks:
+            yield block[: self.n_left]
+            self.n_left -= len(block)
+            if self.n_left <= 0:
+                raise RemoteError("cut")
+
+    def merge(self) -> Taken:
+        """Merge, if the wire is still there."""
+        if self.n_left <= 0:
+            raise RemoteError("cut")
+        return super().merge()
+
+
+def do(sites: list[Site], packs: Path, step: tuple[str, int, int, int]) -> None:
+    what, number, second, amount = step
+    site = sites[number]
+    if what == "record":
+        directory = packs_of(packs / f"{number}-{second}-{amount}", second, sealed_ns=amount)
+        merge_site(site.path, [directory])
+    elif what == "reindex":
+        merge_site(site.path)
+        reindex(site.path)
+    elif number != second:
+        other = sites[second]
+        act = {"push": push, "pull": pull, "fetch": fetch}[what]
+        with suppress(RemoteError):
+            act(site, to(other, f"r{second}"), Cut(other, amount))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(STEPS)
+def test_any_gossip_ends_in_equal_sites(steps: list[tuple[str, int, int, int]]) -> None:
+    """Random pushes, pulls, cuts, repeats, indices made anew, clocks that are hours apart."""
+    place = Path(tempfile.mkdtemp())
+    try:
+        sites = [init_site(place / f"site{number}") for number in range(N_SITES)]
+        for site in sites:
+            merge_site(site.path)
+        for step in steps:
+            do(sites, place / "packs", step)
+        for _ in range(2):
+            for site in sites:
+                for number, other in enumerate(sites):
+                    if other is not site:
+                        pull(site, to(other, f"r{number}"), SitePeer(other))
+        assert len({digest(site) for site in sites}) == 1
+    finally:
+        shutil.rmtree(place)
