@@ -18,6 +18,7 @@ from cmfd.errors import JournalError, StoreError
 from cmfd.store.adopt import DeadJournal
 from cmfd.store.connection import connect, named
 from cmfd.store.interpret import seal
+from cmfd.store.ledger import seal_ledger
 from cmfd.store.node import NodeStore
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def _copy(store: Path, copy: Path) -> None:
     with closing(connect(store, readonly=True)) as source, closing(connect(copy)) as target:
         source.backup(target)
         # The site that is merged into may not be the one that earlier packs went to.
-        target.execute(named("node/republish")["forget_published"])
+        for name in ("forget_published", "forget_ledger"):
+            target.execute(named("node/republish")[name])
 
 
 def _append(node: NodeStore, journal: Path, report: MergeReport) -> int:
@@ -148,3 +150,16 @@ def _seal(
         )
         if sealed is not None:
             yield sealed.path, standing.site if standing.uid == os.geteuid() else ""
+    yield from _seal_ledger(path, newest_ns)
+
+
+def _seal_ledger(path: Path, newest_ns: int) -> Iterator[tuple[Path, str]]:
+    with closing(connect(path, readonly=True)) as db:
+        row = db.execute(named("node/republish")["ledger_label"]).fetchone()
+    if row is not None:
+        cluster, node = row
+        sealed = seal_ledger(
+            path, path.parent / "packs", site="", now_ns=newest_ns, cluster=cluster, node=node
+        )
+        if sealed is not None:
+            yield sealed.path, ""

@@ -15,12 +15,12 @@ from functools import cache
 
 from cmfd.store.connection import sql, statements
 
-FILES = ("content/0001", "content/0002")
+FILES = ("content/0001", "content/0002", "content/0003")
 """The .sql files of the tables that a node store and a pack have in common."""
 
 _KIND = re.compile(r"^-- kind: (\w+)[^\n]*\n(?:--[^\n]*\n)*CREATE TABLE (\w+)", re.MULTILINE)
 
-_WINS = {"first": "<", "last": ">", "set": ">"}
+_WINS = {"first": "<", "last": ">", "set": ">", "most": ">"}
 """How the rest of a new row must compare with that of the row in place to replace it."""
 
 
@@ -32,7 +32,7 @@ class Table:
     Attributes
     ----------
     name, kind : str
-        Kinds are ``set``, ``first`` and ``last``: see the .sql file.
+        Kinds are ``set``, ``first``, ``last`` and ``most``: see the .sql file.
     key : tuple of str
         Columns of the primary key.
     rest : tuple of str

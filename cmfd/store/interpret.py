@@ -30,6 +30,7 @@ from cmfd.model import Relation
 from cmfd.store.columns import Points, encode
 from cmfd.store.connection import atomic, connect, named
 from cmfd.store.content import tables, upsert
+from cmfd.store.energy import NOBODY
 from cmfd.store.migrations import migrate
 from cmfd.store.pack import FORMAT, PARTIAL_PREFIX, finish
 from cmfd.store.points import decode_slice, joined, summaries
@@ -142,7 +143,7 @@ def seal(  # noqa: PLR0913 - what the pack says of itself
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         try:
-            with closing(_new_pack(partial, node_db_path)) as db, atomic(db):
+            with closing(new_pack(partial, node_db_path)) as db, atomic(db):
                 upto = _fill(db, run, label, final=final, found=found or {})
                 if whole:
                     db.execute(named("node/seal")["deliver"], delivery)
@@ -158,7 +159,7 @@ def seal(  # noqa: PLR0913 - what the pack says of itself
         ) from error
 
 
-def _new_pack(path: Path, node_db_path: Path) -> sqlite3.Connection:
+def new_pack(path: Path, node_db_path: Path) -> sqlite3.Connection:
     """Open an empty pack, with the node store attached to it."""
     db = connect(path)
     try:
@@ -201,7 +202,9 @@ def _set_apart(db: sqlite3.Connection, uid: int) -> None:
     """Give a pack's run and executions other ids, which nobody but this user can have."""
 
     def apart(identity: bytes | None) -> bytes | None:
-        return identity and uuid5(identity, f"user {uid}")
+        if identity is None or identity == NOBODY:
+            return identity
+        return uuid5(identity, f"user {uid}")
 
     db.create_function("apart", 1, apart, deterministic=True)
     for table in {*tables(), "delivery"}:

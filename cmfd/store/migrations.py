@@ -17,9 +17,18 @@ from cmfd.store.connection import atomic, sql, statements
 Steps = tuple[tuple[str, ...], ...]
 
 SCHEMAS: dict[str, Steps] = {
-    "node": (("content/0001", "node/0001"), ("content/0002",)),
-    "pack": (("content/0001", "content/0001_pack"), ("content/0002_pack",), ("content/0002",)),
-    "site": (("site/0001",), ("site/0002",), ("site/0003",), ("site/0004",)),
+    "node": (
+        ("content/0001", "node/0001"),
+        ("content/0002",),
+        ("content/0003", "node/0002"),
+    ),
+    "pack": (
+        ("content/0001", "content/0001_pack"),
+        ("content/0002_pack",),
+        ("content/0002",),
+        ("content/0003",),
+    ),
+    "site": (("site/0001",), ("site/0002",), ("site/0003",), ("site/0004",), ("site/0005",)),
 }
 """The .sql files of each step of each schema."""
 

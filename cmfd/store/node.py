@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from cmfd.errors import StoreError
 from cmfd.model import Status
-from cmfd.store import purging
+from cmfd.store import energy, purging
 from cmfd.store.columns import encode_points, encode_rows, encode_slots
 from cmfd.store.connection import connect, named
 from cmfd.store.content import upsert
@@ -41,6 +41,8 @@ _UINT32 = range(1 << 32)
 
 _FEW_SLOTS = 32
 """Fewer are stored as they came: columns would be larger, and take ten times as long."""
+
+_ENERGY_ROW_BYTES = 256
 
 _MAX_BLOCKS = 1 << 12
 """How many blocks' committed ranges are kept in memory."""
@@ -312,6 +314,22 @@ class NodeStore:
         with self._writing():
             record_job(self._db, self._records, word)
 
+    def add_energy(self, measured: energy.Measured) -> None:
+        """
+        Take what was measured of the node's energy; of rows with one key, what covers more stays.
+
+        A run of which nothing else is known is sealed with its energy alone.
+
+        Raises
+        ------
+        ValueError
+            A row is none that a site would take; nothing of it was stored.
+        """
+        energy.check(measured.rows)
+        with self._writing():
+            runs = energy.record(self._db, measured, self._series.seq)
+            self._records.changed.update(runs)
+
     # -- processes that end -------------------------------------------------------------------
 
     def end_instance(self, instance: bytes, at_ns: int) -> None:
@@ -353,6 +371,27 @@ class NodeStore:
                 {"run": run, "upto": upto, "final": final, "at_ns": at_ns},
             )
 
+    def mark_ledger_sealed(self, site: str, upto: int, at_ns: int) -> None:
+        """
+        Note that a pack of the node's ledger is published.
+
+        Parameters
+        ----------
+        site : str
+            Path of the site repository that has it.
+        upto : int
+            `cmfd.store.ledger.SealedLedger.upto` of the pack.
+        at_ns : int
+            The time now.
+        """
+        with self._writing():
+            mark = {"site": site, "upto": upto, "at_ns": at_ns}
+            self._db.execute(self._sql["mark_ledger_sealed"], mark)
+
+    def ledger_sites(self) -> list[str]:
+        """Return the sites that have something of the node's ledger."""
+        return [site for (site,) in self._read("ledger_sites")]
+
     def purge(self, before_ns: int, uids: Collection[int] = ()) -> list[bytes]:
         """
         Drop runs that were published as a whole before a time; of some users, at any time.
@@ -386,8 +425,11 @@ class NodeStore:
         return rows[0][0] if rows else None
 
     def bytes_by_uid(self) -> dict[int, int]:
-        """Return how many bytes of metric values are kept of each user."""
-        return dict(self._read("bytes_by_uid"))
+        """Return how many bytes of metric values, and about how many of energy, each user has."""
+        found = dict(self._read("bytes_by_uid"))
+        for uid, n_rows in self._read("rows_by_uid"):
+            found[uid] = found.get(uid, 0) + n_rows * _ENERGY_ROW_BYTES
+        return found
 
     def runs_of(self, instance: bytes) -> list[bytes]:
         """Return the runs that a process took part in."""

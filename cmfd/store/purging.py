@@ -10,7 +10,7 @@ from cmfd.store.connection import named
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Mapping
 
 
 def purge(db: sqlite3.Connection, before_ns: int, uids: Collection[int] = ()) -> list[bytes]:
@@ -32,6 +32,9 @@ def purge(db: sqlite3.Connection, before_ns: int, uids: Collection[int] = ()) ->
     runs = [bytes(run) for (run,) in db.execute(queries["purgeable"], before)]
     for run in runs:
         drop_run(db, run)
+        # Not in `drop_run`: that is also for what others said of a run, and energy nobody says.
+        _each(db, "end_", [{"run": run}])
+    _each(db, "old_", [before])
     if runs:
         _each(db, "clean_", [{}])
     idle = db.execute(queries["idle"], before).fetchall()
@@ -46,7 +49,7 @@ def drop_run(db: sqlite3.Connection, run: bytes) -> None:
     _each(db, "drop_", [{"run": run}])
 
 
-def _each(db: sqlite3.Connection, prefix: str, parameters: list[dict[str, bytes]]) -> None:
+def _each(db: sqlite3.Connection, prefix: str, parameters: Iterable[Mapping[str, object]]) -> None:
     """Run the statements of a prefix, in the order of their file, once for each parameter set."""
     for name, query in named("node/purge").items():
         if name.startswith(prefix):

@@ -34,7 +34,13 @@ MAX_GROUP = 8
 _INCOMING = re.compile(r"\bincoming\.(\w+)")
 
 _SINCE_FORMAT = {"delivery": 2, "link": 3, "slice_members": 3, "note": 3}
+_ENERGY_FORMAT = 4
 """The first pack format that has a table; those that are not named are as old as packs."""
+
+_HAS_ENERGY = """
+SELECT EXISTS (SELECT 1 FROM incoming.energy) OR EXISTS (SELECT 1 FROM incoming.energy_probe)
+    OR EXISTS (SELECT 1 FROM incoming.node_hardware)
+"""
 
 _PRAGMAS = """\
 PRAGMA journal_mode = TRUNCATE;
@@ -209,6 +215,8 @@ class SiteStore:
         formats = [(schema, version_of(self._db, schema)) for schema in attached]
         for statement in _group_statements(tuple(formats)):
             self._db.execute(statement)
+        for statement in _energy_statements(self._with_energy(formats)):
+            self._db.execute(statement)
         for schema, digest in attached.items():
             queries = _pack_statements(schema)
             self._db.execute(queries["series"])
@@ -220,6 +228,14 @@ class SiteStore:
                 queries["ledger"],
                 {"digest": digest, "size_bytes": n_bytes, "merged_ns": time.time_ns()},
             )
+
+    def _with_energy(self, packs: Sequence[tuple[str, int]]) -> tuple[str, ...]:
+        """Return the schemas of those packs that say something of energy."""
+        return tuple(
+            schema
+            for schema, version in packs
+            if version >= _ENERGY_FORMAT and self._db.execute(_has_energy(schema)).fetchone()[0]
+        )
 
     def _refusal(self, pack: Path, error: sqlite3.DatabaseError) -> PackError:
         """Return what is wrong with a pack that gave an error, unless that is the index's fault."""
@@ -250,6 +266,26 @@ def _group_statements(packs: tuple[tuple[str, int], ...]) -> tuple[str, ...]:
         _INCOMING.sub(rows, statement)
         for statement in statements(sql("site/absorb"))
         if all(map(having, _INCOMING.findall(statement)))
+    )
+
+
+@cache
+def _has_energy(schema: str) -> str:
+    return _INCOMING.sub(rf"{schema}.\1", _HAS_ENERGY)
+
+
+@cache
+def _energy_statements(schemas: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the statements of absorb_energy.sql for packs attached under these names."""
+
+    def rows(table: re.Match[str]) -> str:
+        every = [f"SELECT * FROM {schema}.{table[1]}" for schema in schemas]  # noqa: S608 - as above
+        return f"({' UNION ALL '.join(every)})"
+
+    return tuple(
+        _INCOMING.sub(rows, statement)
+        for statement in statements(sql("site/absorb_energy"))
+        if schemas
     )
 
 

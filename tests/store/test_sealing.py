@@ -125,6 +125,7 @@ def test_a_pack_has_the_whole_run_and_nothing_of_another(node: Node) -> None:
     assert counts.pop("fact") == 2
     assert counts.pop("artifact") == counts.pop("event") == 2
     assert counts.pop("note") == 0, "nodes make none"
+    assert [counts.pop(name) for name in ("energy", "energy_probe", "node_hardware")] == [0] * 3
     assert counts.pop("delivery") == 2, "one of the processes' node, one of the store's"
     assert counts.pop("execution_end") == counts.pop("process_state") == 0
     assert set(counts.values()) == {1}

@@ -1,12 +1,14 @@
 -- What a node store holds of its runs and what a pack carries: the same tables, the same keys.
 --
--- Every table is one of four kinds, and merging two stores applies the kind's rule row by row, so
+-- Every table is one of five kinds, and merging two stores applies the kind's rule row by row, so
 -- that any number of stores in any order give the same content:
 --   set    rows are immutable facts; union by primary key. Should two rows of one key differ all the
 --          same, the greater (rest of the row in column order) wins.
 --   first  one row a key, the least (at_ns, origin, rest of the row in column order) wins.
 --   last   one row a key, the greatest (at_ns, origin, rest of the row in column order) wins.
 --   grow   one row a key, the greatest (n_values, data) wins: an open journal block only grows.
+--   most   one row a key, the greatest (dur_ns, at_ns, rest of the row in column order) wins: the
+--          row that covers more of its time.
 -- Where rows are compared, a null is less than anything.
 -- Ids are 16-byte UUIDs. Times are UTC nanoseconds. `origin` is the journal instance that said it.
 -- `value_type` says how to read `value`: see cmfd.model.ValueType.

@@ -62,6 +62,21 @@ DELETE FROM run WHERE run = :run;
 -- name: drop_standing
 DELETE FROM standing WHERE run = :run;
 
+-- name: end_energy
+DELETE FROM energy WHERE run = :run;
+
+-- name: old_ledger
+-- What every site has that gets it; and what waits for one that was not there for long.
+DELETE FROM energy WHERE run = zeroblob(16) AND t0_ns < :before_ns AND (
+    seq <= ifnull((SELECT min(sealed_seq) FROM ledger), 0) OR t0_ns < :before_ns - 2592000000000000
+);
+
+-- name: old_probe
+DELETE FROM energy_probe WHERE at_ns < :before_ns - 2592000000000000;
+
+-- name: old_hardware
+DELETE FROM node_hardware WHERE at_ns < :before_ns - 2592000000000000;
+
 -- name: clean_link
 DELETE FROM link
 WHERE subject NOT IN (SELECT digest FROM event) AND object NOT IN (

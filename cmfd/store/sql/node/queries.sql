@@ -13,6 +13,9 @@ SELECT instance, uid, journal FROM instance WHERE ended_ns IS NULL ORDER BY firs
 -- name: bytes_by_uid
 SELECT i.uid, sum(length(s.data)) FROM slice AS s JOIN instance AS i USING (instance) GROUP BY i.uid;
 
+-- name: rows_by_uid
+SELECT o.uid, count(*) FROM energy AS x JOIN owner AS o ON o.subject = x.run GROUP BY o.uid;
+
 -- name: committed
 SELECT block, first, end FROM committed WHERE instance = ? ORDER BY block, first;
 
@@ -201,3 +204,27 @@ FROM process AS p
 LEFT JOIN process_state AS s USING (execution, instance)
 WHERE p.execution IN (SELECT subject FROM mention WHERE instance = :instance)
     AND p.instance = :instance AND ifnull(s.status, 'running') = 'running';
+
+-- name: add_energy
+INSERT INTO energy AS t (
+    t0_ns, node, boot, owner, run, execution, component, domain, source, role,
+    dur_ns, at_ns, uj, static_uj, cpu_ns, covered_ns, grade, method, flags, origin, seq
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET
+    dur_ns = excluded.dur_ns, at_ns = excluded.at_ns, uj = excluded.uj,
+    static_uj = excluded.static_uj, cpu_ns = excluded.cpu_ns, covered_ns = excluded.covered_ns,
+    grade = excluded.grade, method = excluded.method, flags = excluded.flags,
+    origin = excluded.origin, seq = excluded.seq
+WHERE (excluded.dur_ns, excluded.at_ns, excluded.uj, excluded.static_uj, excluded.cpu_ns,
+        excluded.covered_ns, excluded.grade, excluded.method, excluded.flags, excluded.origin)
+    > (t.dur_ns, t.at_ns, t.uj, t.static_uj, t.cpu_ns, t.covered_ns, t.grade, t.method, t.flags,
+        t.origin);
+
+-- name: ledger_sites
+SELECT site FROM ledger ORDER BY site;
+
+-- name: mark_ledger_sealed
+INSERT INTO ledger AS t (site, sealed_seq, sealed_ns) VALUES (:site, :upto, :at_ns)
+ON CONFLICT DO UPDATE SET
+    sealed_seq = max(t.sealed_seq, excluded.sealed_seq),
+    sealed_ns = max(t.sealed_ns, excluded.sealed_ns);

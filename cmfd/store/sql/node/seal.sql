@@ -60,6 +60,14 @@ SELECT * FROM node.environment WHERE digest IN (SELECT digest FROM main.executio
 -- name: copy_series
 INSERT INTO main.series SELECT * FROM node.series WHERE execution IN (SELECT execution FROM main.execution);
 
+-- name: copy_energy
+-- What of it is new, or covers more than before.
+INSERT INTO main.energy
+SELECT t0_ns, node, boot, owner, run, execution, component, domain, source, role, dur_ns, at_ns, uj,
+    static_uj, cpu_ns, covered_ns, grade, method, flags, origin
+FROM node.energy
+WHERE run = :run AND seq > (SELECT sealed_seq FROM node.standing WHERE run = :run);
+
 -- name: touches
 SELECT t.instance, i.uid, i.host, t.record, ifnull(p.rank, 0)
 FROM node.touch AS t
@@ -88,6 +96,21 @@ INSERT INTO main.chunk (
     instance, series, block, n_values, n_nan, step_min, step_max, first_ns, last_ns,
     value_min, value_max, value_sum, last_step, last_value, data
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: ledger
+SELECT (SELECT seq FROM node.clock), ifnull((SELECT sealed_seq FROM node.ledger WHERE site = :site), 0);
+
+-- name: add_ledger
+INSERT INTO main.energy
+SELECT t0_ns, node, boot, owner, run, execution, component, domain, source, role, dur_ns, at_ns, uj,
+    static_uj, cpu_ns, covered_ns, grade, method, flags, origin
+FROM node.energy WHERE run = zeroblob(16) AND seq > :sealed_seq;
+
+-- name: add_probes
+INSERT INTO main.energy_probe SELECT * FROM node.energy_probe;
+
+-- name: add_hardware
+INSERT INTO main.node_hardware SELECT * FROM node.node_hardware;
 
 -- name: label
 INSERT INTO main.pack (format, creator, cluster, node, sealed_ns, final) VALUES (?, ?, ?, ?, ?, ?);

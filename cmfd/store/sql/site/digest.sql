@@ -53,6 +53,23 @@ FROM artifact AS a CROSS JOIN slice_members AS x ON x.artifact_id = a.id ORDER B
 
 SELECT 'note', note, subject, kind, text, at_ns, uid, author FROM note ORDER BY note;
 
+SELECT 'energy', x.t0_ns, m.node, m.boot, x.owner, ifnull(r.run, zeroblob(16)),
+    ifnull(e.execution, zeroblob(16)), m.component, m.domain, m.source, m.role, x.dur_ns, x.at_ns,
+    x.uj, x.static_uj, x.cpu_ns, x.covered_ns, x.grade, x.method, x.flags, x.origin
+FROM energy AS x
+CROSS JOIN meter AS m ON m.id = x.meter_id
+LEFT JOIN run AS r ON r.id = x.run_id
+LEFT JOIN execution AS e ON e.id = x.execution_id
+ORDER BY x.t0_ns;
+
+SELECT 'energy_probe', boot, node, source, at_ns, origin, status, reason, advice, grade, scope,
+    components, domains, chosen
+FROM energy_probe ORDER BY boot;
+
+SELECT 'node_hardware', boot, node, at_ns, origin, cluster, cpu_model, n_sockets, n_cores,
+    n_threads, memory_bytes, gpus
+FROM node_hardware ORDER BY boot;
+
 SELECT 'environment', digest, document FROM environment WHERE document IS NOT NULL ORDER BY digest;
 
 SELECT 'execution_environment', e.execution, x.at_ns, x.origin, n.digest

@@ -1,0 +1,11 @@
+-- What of the node's energy was sent where.
+
+ALTER TABLE energy ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;
+
+-- The node's *ledger* is the energy that belongs to no run, with probes and hardware. Every site that
+-- gets packs of this node's runs gets the ledger's too.
+CREATE TABLE ledger (
+    site TEXT NOT NULL PRIMARY KEY,  -- absolute path of its repository
+    sealed_seq INTEGER NOT NULL,     -- what came up to here is in published packs
+    sealed_ns INTEGER NOT NULL       -- when the last one was published
+) STRICT, WITHOUT ROWID;
