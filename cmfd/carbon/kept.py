@@ -91,7 +91,7 @@ def add_series(site_dir: Path, source: Path) -> tuple[KeptSeries, bool]:
         There is no site, or this user may not write to it.
     """
     site = writable(site_dir)
-    found = series.read(_text(source), str(source))
+    found = series.read(text_of(source), str(source))
     is_new = _keep(site, _SERIES, f"{found.id}.csv", series.written(found.rows), source)
     return KeptSeries(found, _added(site, found.id)), is_new
 
@@ -103,7 +103,7 @@ def add_factors(site_dir: Path, source: Path) -> tuple[KeptSet, bool]:
     Parameters and errors are those of `add_series`, but for the file: it is TOML.
     """
     site = writable(site_dir)
-    text = _text(source)
+    text = text_of(source)
     factors.parse(text, str(source))
     is_new = _keep(site, _SETS, f"{factors.id_of(text)}.toml", text, source)
     return set_of(site_dir, factors.id_of(text)), is_new
@@ -313,8 +313,15 @@ def _added(site: Path, digest: str) -> Added:
         ) from error
 
 
-def _text(source: Path) -> str:
-    """Return a file that somebody wants to add, as it is."""
+def text_of(source: Path) -> str:
+    """
+    Return a file that somebody wants to add, as it is.
+
+    Raises
+    ------
+    FactorsError
+        It cannot be read, or is no text; nothing was changed.
+    """
     try:
         if source.stat().st_size > _MOST_BYTES:
             raise FactorsError(f"{source} is larger than {_MOST_BYTES >> 20} MiB: cut it in parts")
