@@ -210,7 +210,7 @@ def a_report(*, by: str = "user", cards: int = 0, name: str = "md_relax") -> Rep
         reconciliation=[
             NodeDay(
                 node=f"node{i:03}", day="2026-09-21", source="rapl", component="cpu",
-                counter_j=8.2e6, runs_j=7.0e6, idle_j=1e6, system_j=2e5, difference_j=0.0, n_runs=9,
+                counter_j=8.2e6, runs_j=7.0e6, idle_j=1e6, system_j=2e5, difference_j=0.0,
             )
             for i in range(4)
         ],

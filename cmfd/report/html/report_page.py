@@ -223,7 +223,7 @@ def _rest(report: Report) -> Part:
 
 
 def _days(days: Sequence[NodeDay]) -> Table:
-    figures = ("counter", "runs", "idle", "system", "difference", "number of runs")
+    figures = ("counter", "runs", "idle", "system", "difference")
     return Table(
         [*map(Column, ("node", "day", "component", "source")),
          *(Column(name, right=True) for name in figures)],
@@ -231,7 +231,7 @@ def _days(days: Sequence[NodeDay]) -> Table:
             (
                 one.node, one.day, one.component, one.source, units.energy(one.counter_j),
                 units.energy(one.runs_j), units.energy(one.idle_j), units.energy(one.system_j),
-                f"{one.difference_j:.6g} J", str(one.n_runs),
+                f"{one.difference_j:.6g} J",
             )
             for one in days
         ],
