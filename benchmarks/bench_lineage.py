@@ -24,9 +24,10 @@ from synthetic import Project, make_site
 from cmfd.query import runs
 from cmfd.query.impact import impact
 from cmfd.query.index import open_index
+from cmfd.query.reach import reach
 from cmfd.query.search import best, search
 from cmfd.query.subject import Subject
-from cmfd.query.walk import Start, Way, reach
+from cmfd.query.walk import Start, Way
 
 if TYPE_CHECKING:
     from collections.abc import Callable

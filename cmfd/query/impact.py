@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, TypeVar
 
 from cmfd.query.lineage import ReachedArtifact, ReachedExecution, makers, nodes, paths_to
+from cmfd.query.reach import reach
 from cmfd.query.results import Result
-from cmfd.query.walk import Way, reach
+from cmfd.query.walk import Bounds, Way
 from cmfd.store.connection import named
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def impact(
     until_ns : int, optional
         Only along executions that began by then.
     """
-    found = reach(db, subject.start, Way.DOWN, until_ns=until_ns)
+    found = reach(db, subject.start, Way.DOWN, Bounds(until_ns=until_ns))
     through = makers(found)
     artifacts = {step.id: through[step.id] for step in found.artifacts if step.via is not None}
     reached = [step.id for step in found.executions if step.via is not None]

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from cmfd.query.reach import reach
 from cmfd.query.results import Result
-from cmfd.query.walk import UNLIMITED, Reach, Step, Way, reach
+from cmfd.query.walk import UNLIMITED, Bounds, Reach, Step, Way
 from cmfd.store.connection import named
 
 if TYPE_CHECKING:
@@ -52,7 +53,10 @@ class ReachedExecution(Result, frozen=True, kw_only=True):
     job: str
     depth: int
     via: str | None
-    """What is before it: a digest, or the execution that it is nested in or that is in it."""
+    """
+    What is before it: a digest, or the execution that it is nested in or that is in it, or that it
+    goes on from or that goes on from it (see `Continued`).
+    """
     tainted: str | None
 
 
@@ -63,6 +67,17 @@ class Edge(Result, frozen=True, kw_only=True):
     direction: str
     digest: str
     path: str
+    observed: str | None
+    """How it was seen, where nobody declared it; None: the program or its command line said so."""
+
+
+class Continued(Result, frozen=True, kw_only=True):
+    """An execution that goes on from another one."""
+
+    execution: str
+    earlier: str
+    is_restart: bool
+    """Both are of starts of one job: it went back into the queue, and began again."""
 
 
 class Part(Result, frozen=True, kw_only=True):
@@ -86,6 +101,7 @@ class Lineage(Result, frozen=True, kw_only=True):
     executions: list[ReachedExecution]
     edges: list[Edge]
     parts: list[Part]
+    continued: list[Continued]
 
 
 def lineage(  # noqa: PLR0913 - filters, each by name
@@ -116,8 +132,8 @@ def lineage(  # noqa: PLR0913 - filters, each by name
     until_ns : int, optional
         Only along executions that began by then.
     """
-    limit = UNLIMITED if depth is None else depth
-    found = reach(db, subject.start, way, depth=limit, until_ns=until_ns)
+    bounds = Bounds(UNLIMITED if depth is None else depth, until_ns)
+    found = reach(db, subject.start, way, bounds)
     if stage is not None:
         found = _towards(db, found, stage)
     artifacts, executions = nodes(db, found)
@@ -128,6 +144,7 @@ def lineage(  # noqa: PLR0913 - filters, each by name
         executions=list(executions.values()),
         edges=_edges(db, artifacts, executions),
         parts=_parts(db, artifacts),
+        continued=_continued(db, executions),
     )
 
 
@@ -219,9 +236,21 @@ def _edges(
     return [
         Edge(
             execution=executions[execution].execution, direction=direction,
-            digest=artifacts[artifact].digest, path=path,
+            digest=artifacts[artifact].digest, path=path, observed=observed,
         )
-        for execution, direction, artifact, path in db.execute(_sql("events"), chosen)
+        for execution, direction, artifact, path, observed in db.execute(_sql("events"), chosen)
+    ]  # fmt: skip
+
+
+def _continued(db: sqlite3.Connection, executions: dict[int, ReachedExecution]) -> list[Continued]:
+    """Return which of some executions go on from others of them."""
+    cursor = db.execute(_sql("continued"), {"executions": json.dumps(list(executions))})
+    return [
+        Continued(
+            execution=executions[later].execution, earlier=executions[earlier].execution,
+            is_restart=bool(is_restart),
+        )
+        for later, earlier, is_restart in cursor
     ]  # fmt: skip
 
 

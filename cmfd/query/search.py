@@ -9,8 +9,9 @@ from cmfd.errors import ConfigError, NotFoundError
 from cmfd.query.filter import Filter
 from cmfd.query.index import value_of
 from cmfd.query.metrics import goal_of
+from cmfd.query.reach import reach_into_tables
 from cmfd.query.results import Result, Timed
-from cmfd.query.walk import Way, reach
+from cmfd.query.walk import Way
 from cmfd.store.connection import named
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def best(  # noqa: PLR0913 - filters, each by name
     chosen = Filter(where, db)
     _require(db, pipeline, metric)
     if using is not None:
-        reach(db, using.start, Way.DOWN)
+        reach_into_tables(db, using.start, Way.DOWN)
     rows = _leaders(
         db, chosen, goal, using is not None, pipeline=pipeline, stage=stage, metric=metric,
         limit=limit,

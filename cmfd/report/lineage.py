@@ -72,6 +72,7 @@ def tree_lines(found: Lineage) -> Iterator[str]:
 
     Every node is there once; edges that close a circle or a shorter way are in the other forms.
     """
+    words = _words(found)
     every: list[Node] = [*found.artifacts, *found.executions]
     below: dict[str | None, list[Node]] = defaultdict(list)
     for node in every:
@@ -79,7 +80,8 @@ def tree_lines(found: Lineage) -> Iterator[str]:
     waiting: list[tuple[str, str, Node]] = [("", "", node) for node in below[None]]
     while waiting:
         first, rest, node = waiting.pop()
-        yield f"{first}{printable(label_of(node))}"
+        word = words.get((node.via, name_of(node)), "")
+        yield f"{first}{printable(word + label_of(node))}"
         children = below[name_of(node)]
         last = len(children) - 1
         for i in range(last, -1, -1):
@@ -87,12 +89,49 @@ def tree_lines(found: Lineage) -> Iterator[str]:
             waiting.append((rest + branch, rest + under, children[i]))
 
 
+def _words(found: Lineage) -> dict[tuple[str | None, str], str]:
+    """Return what stands before a node in a tree that is not a plain step from the one before."""
+    words: dict[tuple[str | None, str], str] = {}
+    for edge in found.edges:
+        if edge.observed:
+            words[edge.execution, edge.digest] = words[edge.digest, edge.execution] = "observed: "
+    for one in found.continued:
+        how = " after a restart" if one.is_restart else ""
+        words[one.execution, one.earlier] = f"continues{how}: "
+        words[one.earlier, one.execution] = f"continued{how} by: "
+    return words
+
+
 def lineage_tables(found: Lineage) -> list[Table]:
     """Make a table of executions and one of artifacts, nearest first."""
-    return [
+    tables = [
         _executions(found.executions, "executions"),
         _artifacts(found.artifacts, "artifacts"),
     ]
+    return tables + [table for table in (_continued(found), _observed(found)) if table.rows]
+
+
+def _continued(found: Lineage) -> Table:
+    """Make a table of which executions go on from others."""
+    short = units.short_ids([one.execution for one in found.executions])
+    rows = [
+        (short[one.execution], short[one.earlier], "restart of its job" if one.is_restart else "")
+        for one in found.continued
+    ]
+    columns = (Column("execution"), Column("continues"), Column(""))
+    return Table(columns, rows, "executions that continue others")
+
+
+def _observed(found: Lineage) -> Table:
+    """Make a table of what was only seen, and not declared."""
+    short = units.short_ids([one.execution for one in found.executions])
+    rows = [
+        (short[one.execution], one.direction, one.path, one.observed)
+        for one in found.edges
+        if one.observed
+    ]
+    columns = (Column("execution"), Column(""), Column("artifact"), Column("seen"))
+    return Table(columns, rows, "observed, not declared")
 
 
 def _executions(found: Sequence[ReachedExecution], title: str) -> Table:
@@ -196,8 +235,9 @@ def dot(found: Lineage) -> Iterator[str]:
         shape = "box" if node.is_execution else "ellipse"
         label = json.dumps(printable(node.label), ensure_ascii=False)
         yield f"  {json.dumps(node.name)} [label={label}, shape={shape}];"
-    for source, target, is_inside in _arrows(found):
-        style = " [style=dashed]" if is_inside else ""
+    for source, target, is_inside, word in _arrows(found):
+        traits = ["style=dashed"] * is_inside + [f"label={json.dumps(word)}"] * bool(word)
+        style = f" [{', '.join(traits)}]" if traits else ""
         yield f"  {json.dumps(source)} -> {json.dumps(target)}{style};"
     yield "}"
 
@@ -215,8 +255,9 @@ def mermaid(found: Lineage) -> Iterator[str]:
         )
         begin, end = ("[", "]") if node.is_execution else ("([", "])")
         yield f'  n{number}{begin}"{label}"{end}'
-    for source, target, is_inside in _arrows(found):
-        yield f"  {numbers[source]} {'-.->' if is_inside else '-->'} {numbers[target]}"
+    for source, target, is_inside, word in _arrows(found):
+        arrow = ("-.->" if is_inside else "-->") + (f"|{word}|" if word else "")
+        yield f"  {numbers[source]} {arrow} {numbers[target]}"
 
 
 def _drawn(found: Lineage) -> Iterator[_Drawn]:
@@ -226,16 +267,21 @@ def _drawn(found: Lineage) -> Iterator[_Drawn]:
         yield _Drawn(execution.execution, execution_label(execution), is_execution=True)
 
 
-def _arrows(found: Lineage) -> Iterator[tuple[str, str, bool]]:
-    """Yield (from, to, whether one is in the other), the way that data went."""
+def _arrows(found: Lineage) -> Iterator[tuple[str, str, bool, str]]:
+    """Yield (from, to, whether one is in the other, what to say of it), the way that data went."""
     for edge in found.edges:
+        word = "observed" if edge.observed else ""
         if edge.direction == "input":
-            yield edge.digest, edge.execution, False
+            yield edge.digest, edge.execution, False, word
         else:
-            yield edge.execution, edge.digest, False
+            yield edge.execution, edge.digest, False, word
     executions = {one.execution for one in found.executions}
+    going_on = {(one.earlier, one.execution) for one in found.continued}
+    for earlier, later in sorted(going_on):
+        yield earlier, later, False, "continued by"
     for execution in found.executions:
-        if execution.via in executions:
-            yield execution.via, execution.execution, True
+        ends = (execution.via or "", execution.execution)
+        if execution.via in executions and not {ends, ends[::-1]} & going_on:
+            yield *ends, True, ""
     for part in found.parts:
-        yield part.whole, part.digest, True
+        yield part.whole, part.digest, True, ""

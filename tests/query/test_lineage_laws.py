@@ -6,12 +6,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.graphs import T0_NS, Linked, Made, Node, content, digest, distances, graphs, links
 from support.packs import an_id
 from support.sites import ASite
 
+from cmfd.merge.reindex import reindex
+from cmfd.query.graph import NAME, keep
 from cmfd.query.impact import impact
 from cmfd.query.index import open_index
 from cmfd.query.lineage import Lineage, lineage
@@ -62,6 +65,8 @@ def test_lineage_is_what_the_graph_says(
     with tempfile.TemporaryDirectory() as directory:
         site = ASite(Path(directory, "site")).take(content(graph, linked=linked))
         with open_index(site.path) as db:
+            if data.draw(st.booleans(), label="graph"):
+                assert keep(db)
             answer = lineage(
                 db, subject(db, _name(start)), Way.DOWN if down else Way.UP, depth=depth,
                 until_ns=T0_NS + last - 1,
@@ -71,6 +76,13 @@ def test_lineage_is_what_the_graph_says(
     within = {name: far for name, far in expected.items() if depth is None or far <= depth}
     assert found == within
     _check_paths(graph, answer, down=down)
+    assert {(one.execution, one.earlier) for one in answer.continued} == {
+        names
+        for i, made in enumerate(graph)
+        if made.goes_on_from is not None
+        for names in [(an_id("exec", i).hex(), an_id("exec", made.goes_on_from).hex())]
+        if found.keys() >= set(names)
+    }
     assert {(one.whole, one.relation, one.digest) for one in answer.parts} == {
         (digest(one.whole), one.relation, digest(one.part))
         for one in linked
@@ -101,6 +113,9 @@ def _check_paths(graph: Sequence[Made], answer: Lineage, *, down: bool) -> None:
             continue
         if via in numbers:
             one, other = numbers[via], numbers[execution.execution]
+            later, earlier = (other, one) if down else (one, other)
+            if graph[later].goes_on_from == earlier and depths[via] < execution.depth:
+                continue
             assert _outers(graph, other) & {one} or _outers(graph, one) & {other}
         else:
             assert (execution.execution, via, into) in edges
@@ -142,6 +157,8 @@ def test_impact_names_everything_once_and_how_it_was_reached(
     with tempfile.TemporaryDirectory() as directory:
         site = ASite(Path(directory, "site")).take(content(graph, linked=linked))
         with open_index(site.path) as db:
+            if data.draw(st.booleans(), label="graph"):
+                assert keep(db)
             answer = impact(db, subject(db, _name(start)))
             newest = impact(db, subject(db, _name(start)), limit=1)
 
@@ -188,7 +205,10 @@ def test_who_used_another_part_of_the_same_file_is_not_reached() -> None:
     assert _used_of_x(graph, linked, Y) == {0, 2, 3, 4}
 
 
-def test_slices_that_have_rows_in_common_are_not_strangers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_graph", [False, True], ids=["index", "graph"])
+def test_slices_that_have_rows_in_common_are_not_strangers(
+    tmp_path: Path, *, by_graph: bool
+) -> None:
     """Rows 0 to 9 reach 5 to 14, and not 10 to 19."""
     graph = [Made(frozenset({number}), frozenset({number + 4}), None) for number in range(1, 4)]
     rows = content(graph, linked=[Linked(0, "contains", number) for number in range(1, 4)])
@@ -200,6 +220,8 @@ def test_slices_that_have_rows_in_common_are_not_strangers(tmp_path: Path) -> No
     ]
     site = ASite(tmp_path / "site").take(rows)
     with open_index(site.path) as db:
+        if by_graph:
+            assert keep(db)
         reached = [
             sorted(one.execution for one in impact(db, subject(db, digest(n))).executions)
             for n in (1, 3)
@@ -208,3 +230,48 @@ def test_slices_that_have_rows_in_common_are_not_strangers(tmp_path: Path) -> No
         [an_id("exec", 0).hex(), an_id("exec", 1).hex()],
         [an_id("exec", 1).hex(), an_id("exec", 2).hex()],
     ]
+
+
+def _of(site: ASite) -> Lineage:
+    with open_index(site.path) as db:
+        return lineage(db, subject(db, digest(0)), Way.DOWN)
+
+
+def test_a_graph_is_never_older_than_the_answer(tmp_path: Path) -> None:
+    """What a merge brings is reached, too; so it is after the index was made anew."""
+    chain = [Made(frozenset({i}), frozenset({i + 1}), None) for i in range(4)]
+    site = ASite(tmp_path / "site").take(content(chain[:2]))
+    with open_index(site.path) as db:
+        assert keep(db)
+    assert len(_of(site).executions) == 2
+    site.take(content(chain))
+    assert len(_of(site).executions) == 4
+    with open_index(site.path) as db:
+        assert keep(db)
+    before = _found(_of(site))
+    reindex(site.path)
+    assert _found(_of(site)) == before
+
+
+@pytest.mark.parametrize("damage", [b"", b"cmfg\n", b"cmfg\n" + b"\xff" * 100, None])
+def test_a_graph_that_is_damaged_is_passed_over(tmp_path: Path, damage: bytes | None) -> None:
+    """Cut off, overwritten, or somebody else's: the index answers."""
+    chain = [Made(frozenset({i}), frozenset({i + 1}), None) for i in range(3)]
+    site = ASite(tmp_path / "site").take(content(chain))
+    with open_index(site.path) as db:
+        assert keep(db)
+    file = site.path / NAME
+    file.unlink() if damage is None else file.write_bytes(damage)
+    assert len(_of(site).executions) == 3
+
+
+def test_a_large_answer_makes_the_graph_that_it_is_asked_of(tmp_path: Path) -> None:
+    """The file appears by itself, and what is asked next is answered by it alike."""
+    n = 600
+    fan = [Made(frozenset({0}), frozenset({i}), None) for i in range(1, n + 1)]
+    fan.append(Made(frozenset(range(1, n + 1)), frozenset({n + 1}), None))
+    site = ASite(tmp_path / "site").take(content(fan))
+    first = _of(site)
+    assert (site.path / NAME).exists()
+    assert _found(_of(site)) == _found(first)
+    assert len(first.executions) == n + 1

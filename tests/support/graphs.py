@@ -15,11 +15,12 @@ T0_NS = 1_700_000_000_000_000_000
 
 
 class Made(NamedTuple):
-    """An execution: what it read and wrote, and which earlier one it is nested in."""
+    """An execution: what it read and wrote, which earlier one it is nested in or goes on from."""
 
     inputs: frozenset[int]
     outputs: frozenset[int]
     outer: int | None
+    goes_on_from: int | None = None
 
 
 class Linked(NamedTuple):
@@ -38,7 +39,11 @@ def graphs(draw: st.DrawFn) -> list[Made]:
     """Draw executions in the order they began: circles, shared content and nesting included."""
     n_executions = draw(st.integers(1, 8))
     return [
-        Made(draw(_some), draw(_some), draw(st.none() | st.integers(0, i - 1)) if i else None)
+        Made(
+            draw(_some), draw(_some), *((draw(st.none() | st.integers(0, i - 1))) for _ in range(2))
+        )
+        if i
+        else Made(draw(_some), draw(_some), None)
         for i in range(n_executions)
     ]
 
@@ -74,6 +79,10 @@ def content(
         rows.setdefault("execution", []).append(
             (execution, at_ns, origin, run, outer, "p", f"s{number}", "0")
         )
+        if made.goes_on_from is not None:
+            earlier = an_id("exec", made.goes_on_from).hex()
+            row = (execution, "continues", at_ns, origin, "str", earlier)
+            rows.setdefault("fact", []).append(row)
         rows.setdefault("artifact", [])
         for direction, artifacts in (("input", made.inputs), ("output", made.outputs)):
             for one in artifacts:
@@ -116,6 +125,9 @@ def _next(
     if made.outer is not None:
         yield ("o", made.outer), 0
     if kind == "x":
+        for i, other in enumerate(graph):
+            if (other.goes_on_from == number) if down else (made.goes_on_from == i):
+                yield ("x", i), 1
         yield from ((("x", i), 0) for i, inner in enumerate(graph) if inner.outer == number)
 
 

@@ -38,12 +38,33 @@ CROSS JOIN executions AS x ON x.execution_id = j.value
 LEFT JOIN run AS r ON r.id = x.run_id;
 
 -- name: events
--- Events between some executions and some artifacts, one of each pair and direction.
-SELECT v.execution_id, v.direction, v.artifact_id, min(v.path) AS path
+-- Events between some executions and some artifacts, one of each pair and direction; with how it was
+-- seen, if it was never declared.
+SELECT
+    v.execution_id, v.direction, v.artifact_id, min(v.path) AS path,
+    nullif(min(CASE
+        WHEN v.properties NOT LIKE '%"observed"%' OR NOT json_valid(v.properties) THEN ''
+        ELSE coalesce(CAST(json_extract(v.properties, '$.observed') AS TEXT), '')
+    END), '') AS observed
 FROM json_each(:executions) AS j CROSS JOIN event AS v ON v.execution_id = j.value
 WHERE v.artifact_id IN (SELECT value FROM json_each(:artifacts))
 GROUP BY v.execution_id, v.direction, v.artifact_id
 ORDER BY v.execution_id, v.direction, v.artifact_id;
+
+-- name: continued
+-- Which of some executions go on from which others of them, and whether both are starts of one job.
+SELECT
+    e.id, o.id,
+    r.job <> '' AND r.job = q.job AND r.cluster IS q.cluster AND r.restart <> q.restart AS is_restart
+FROM fact AS c
+CROSS JOIN execution AS e ON e.execution = c.subject
+CROSS JOIN execution AS o ON o.execution = id_of(c.value)
+LEFT JOIN run AS r ON r.id = e.run_id
+LEFT JOIN run AS q ON q.id = o.run_id
+WHERE c.key = 'continues'
+  AND e.id IN (SELECT value FROM json_each(:executions))
+  AND o.id IN (SELECT value FROM json_each(:executions))
+ORDER BY e.id;
 
 -- name: parts
 -- Links between some artifacts.

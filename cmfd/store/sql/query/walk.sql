@@ -22,7 +22,8 @@ CREATE INDEX temp.reached_artifact_by_depth ON reached_artifact (depth);
 CREATE TEMP TABLE reached_execution (
     id INTEGER PRIMARY KEY,
     depth INTEGER NOT NULL,
-    via INTEGER        -- the artifact; negative: the execution, of which this is an inner one
+    via INTEGER        -- the artifact; negative: the execution, in which this one is, or from which
+                       -- it goes on, or that goes on from it
 );
 
 -- name: index_executions
@@ -80,6 +81,9 @@ SELECT 1 FROM nesting LIMIT 1;
 
 -- name: has_links
 SELECT 1 FROM link LIMIT 1;
+
+-- name: has_continued
+SELECT 1 FROM fact WHERE key = 'continues' LIMIT 1;
 
 -- name: to_parts
 -- What is reached as a whole is reached in all its parts, and under all names of that content.
@@ -145,6 +149,25 @@ CROSS JOIN event AS v INDEXED BY event_by_artifact
     ON v.artifact_id = f.id AND v.direction = :into
 WHERE f.depth = :depth - 1
   AND (:until_ns IS NULL OR (SELECT at_ns FROM execution WHERE id = v.execution_id) <= :until_ns);
+
+-- name: to_earlier
+-- What an execution goes on from.
+INSERT OR IGNORE INTO reached_execution
+SELECT o.id, :depth, -f.id
+FROM reached_execution AS f
+CROSS JOIN execution AS e ON e.id = f.id
+CROSS JOIN fact AS c ON c.subject = e.execution AND c.key = 'continues'
+CROSS JOIN execution AS o ON o.execution = id_of(c.value)
+WHERE f.depth = :depth - 1 AND (:until_ns IS NULL OR o.at_ns <= :until_ns);
+
+-- name: to_later
+INSERT OR IGNORE INTO reached_execution
+SELECT o.id, :depth, -f.id
+FROM reached_execution AS f
+CROSS JOIN execution AS e ON e.id = f.id
+CROSS JOIN fact AS c ON c.key = 'continues' AND c.value = lower(hex(e.execution))
+CROSS JOIN execution AS o ON o.execution = c.subject
+WHERE f.depth = :depth - 1 AND (:until_ns IS NULL OR o.at_ns <= :until_ns);
 
 -- name: to_inner
 INSERT OR IGNORE INTO reached_execution
