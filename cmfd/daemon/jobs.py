@@ -66,17 +66,29 @@ class Jobs:
 
     def found(self, stimulus: JobsFound, now_ns: int) -> list[Job]:
         """Take in what root told; returns the jobs that are over with it."""
-        over = []
+        over: list[Job] = []
         for seen in stimulus.jobs:
             job = self.by_name.get(seen.name) or self._begun(seen.name, seen.note)
-            if seen.ended and not job.ended:
-                job.ended = True
-                if self.is_over(job.run):
-                    over.append(job)
-            self.intake.tell(
-                JobWord(job.run, seen.note, ended=seen.ended, always=self.options.all_jobs), now_ns
-            )
+            for earlier in () if seen.ended else self._earlier_starts(job):
+                log.info("job %s began again: %s has left the node", job.name, earlier.name)
+                over += self._told(earlier, earlier.note, ended=True, now_ns=now_ns)
+            over += self._told(job, seen.note, ended=seen.ended, now_ns=now_ns)
         return over
+
+    def _told(self, job: Job, note: JobNote, *, ended: bool, now_ns: int) -> list[Job]:
+        """Take in that a job began or left the node; return it if its run is over with that."""
+        word = JobWord(job.run, note, ended=ended, always=self.options.all_jobs)
+        self.intake.tell(word, now_ns)
+        if not ended or job.ended:
+            return []
+        job.ended = True
+        return [job] if self.is_over(job.run) else []
+
+    def _earlier_starts(self, job: Job) -> list[Job]:
+        """Return starts of the same job that nobody said the end of: two are never on a node."""
+        same, last = _start(job.note)
+        starts = ((other, _start(other.note)) for other in self.by_name.values() if not other.ended)
+        return [other for other, (whose, number) in starts if whose == same and number < last]
 
     def _begun(self, name: str, note: JobNote) -> Job:
         job = Job(name, note, run_of_job(note.cluster, note.job, note.restart))
@@ -134,3 +146,8 @@ class Jobs:
         listed = [job for jobs in self.by_run.values() for job in jobs]
         assert {id(job) for job in listed} == {id(job) for job in self.by_name.values()}
         assert all(self.by_run.values()), "no run is kept for a job that is forgotten"
+
+
+def _start(note: JobNote) -> tuple[tuple[str, str], int]:
+    """Return which job of which cluster a note is about, and which start of it."""
+    return (note.cluster, note.component or note.job), note.restart

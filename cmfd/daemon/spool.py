@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmfd.daemon.stimuli import JobSeen
@@ -12,9 +13,10 @@ from cmfd.slurm.spool import BEGIN, END, read_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from cmfd.slurm.spool import JobNote
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +29,14 @@ class Spool:
     ----------
     directory : Path
         Need not exist: then no batch system tells anything.
+    boot : str, optional
+        What the kernel calls the time since the node was started; asked of it if not given. A job
+        that began before is over: no Epilog could say so when the node went down.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, boot: str | None = None) -> None:
         self._directory = directory
+        self._boot = _boot() if boot is None else boot
         self._known: set[str] = set()
 
     def news(self) -> Iterator[JobSeen]:
@@ -51,7 +57,10 @@ class Spool:
                 note = self._read(name)
                 self._known.add(name)
                 if note is not None:
-                    yield JobSeen(stem, note, ended=dot + kind == END)
+                    yield JobSeen(stem, note, ended=dot + kind == END or self._is_cut_off(note))
+
+    def _is_cut_off(self, note: JobNote) -> bool:
+        return bool(note.boot and self._boot) and note.boot != self._boot
 
     def _read(self, name: str) -> JobNote | None:
         try:
@@ -72,3 +81,10 @@ class Spool:
             (self._directory / name).unlink(missing_ok=True)
         except OSError as error:
             log.warning("the note %s stays in the job spool: %s", name, error)
+
+
+def _boot() -> str:
+    try:
+        return _BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        return ""

@@ -43,6 +43,8 @@ class JobNote(msgspec.Struct, frozen=True, kw_only=True):
     node: str = ""
     """This one."""
     time_us: int = 0
+    boot: str = ""
+    """Since when the node is up, as its kernel calls it (boot_id): what began before is over."""
 
 
 def file_name(note: JobNote) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 from support.bench import OWN_UID, instance, of_type
 
 from cmfd.daemon.effects import (
@@ -170,6 +171,23 @@ def test_a_process_that_outlives_its_job_may_say_more(service: Service) -> None:
     assert not seal.final
 
 
+def test_a_job_that_begins_again_has_left_the_node_before(service: Service) -> None:
+    """Its Epilog was killed, say: no run stays open for ever, and the new start's does."""
+    service.tell(ended=False)
+    service.tell(ended=False, name="c_70_0", note=replace(NOTE, job="70", component="70"))
+    service.stands()
+
+    again = replace(NOTE, restart=1)
+    (seal,) = of_type(service.tell(ended=False, name="c_7_1", note=again), Seal)
+
+    assert (seal.run, seal.final, seal.job_over) == (RUN, True, True)
+    jobs = service.bench.state.jobs
+    service.published(seal)
+    assert sorted(jobs.by_name) == ["c_70_0", "c_7_1"]
+    assert jobs.goes_on(run_of_job("c", "7", 1))
+    assert jobs.goes_on(run_of_job("c", "70", 0))
+
+
 def test_a_job_that_ended_while_the_daemon_was_down(service: Service) -> None:
     """Both notes are there; journals are taken before the run is sealed."""
     seen = (JobSeen("c_7_0", NOTE, ended=False), JobSeen("c_7_0", NOTE, ended=True))
@@ -253,6 +271,17 @@ def test_the_spool_tells_what_is_new_in_order(
     assert list(spool.news()) == []
     spool.remove("c_7_0")
     assert {path.name for path in tmp_path.iterdir()} == {"README", f"bad{BEGIN}"}
+
+
+def test_a_job_is_over_that_was_on_the_node_when_it_went_down(tmp_path: Path) -> None:
+    """No Epilog said so; what began since the node is up again goes on."""
+    for number, boot in enumerate(("before", "now", "")):
+        note = replace(NOTE, job=str(number), boot=boot)
+        (tmp_path / f"c_{number}_0{BEGIN}").write_text(text_of(note), "utf-8")
+
+    ended = {seen.name: seen.ended for seen in Spool(tmp_path, "now").news()}
+
+    assert ended == {"c_0_0": True, "c_1_0": False, "c_2_0": False}
 
 
 # -- where it is published --------------------------------------------------------------------
