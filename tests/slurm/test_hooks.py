@@ -97,6 +97,7 @@ def test_prolog_and_epilog_tell_whose_job_began_and_ended_where(node: Node) -> N
     for name in node.jobs():
         told = node.told(name)
         assert told.pop("time_us").isdecimal()
+        assert told.pop("boot") == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         assert told == {
             "cluster": "alps", "job": "4712", "component": "4712", "restart": "0", "user": "alice",
             "uid": str(os.getuid()), "gid": str(os.getgid()), "account": "chem",
