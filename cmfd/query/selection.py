@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import sqlite3
 
 
+ANONYMOUS = "(others)"
+"""In place of the names of other users."""
+
+
 class Selection(Result, frozen=True, kw_only=True):
     """What a report is narrowed to; what is None narrows nothing."""
 
@@ -111,5 +115,5 @@ def hide_others(db: sqlite3.Connection, uid: int, by: str, least_users: int | No
     ids = {"ids": json.dumps(list(hidden))}
     db.execute(queries["hide_executions"], ids)
     db.execute(queries["hide"], ids)
-    db.execute(queries["hide_users"], {"uid": uid})
+    db.execute(queries["hide_users"], {"uid": uid, "anonymous": ANONYMOUS})
     return len(hidden)

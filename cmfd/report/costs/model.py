@@ -263,7 +263,6 @@ class NodeDay(Result, frozen=True, kw_only=True):
     system_j: float
     difference_j: float
     """Counter less the rest: 0, but for packs that are not here yet."""
-    n_runs: int
 
 
 class ParetoPoint(Result, frozen=True, kw_only=True):

@@ -55,6 +55,10 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         less, more = self.uncertainty_percent[grade]
         return min(less, 100.0) / 100, more / 100
 
+    def all_bounds(self) -> dict[str, tuple[float, float]]:
+        """Return `bounds` of every grade."""
+        return {grade: self.bounds(grade) for grade in GRADES}
+
 
 class _Label(msgspec.Struct):
     report: Policy = Policy()

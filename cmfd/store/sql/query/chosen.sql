@@ -110,5 +110,5 @@ LEFT JOIN process AS p ON :by = 'node' AND p.execution_id = e.id;
 
 -- name: hide_users
 -- What stays of others' runs goes by no name.
-UPDATE chosen_run SET user = '(others)', job = CASE WHEN job = '' THEN '' ELSE '(others)' END
+UPDATE chosen_run SET user = :anonymous, job = CASE WHEN job = '' THEN '' ELSE :anonymous END
 WHERE uid IS NOT :uid;

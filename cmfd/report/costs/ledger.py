@@ -1,0 +1,74 @@
+"""What no run was given, and whether all that nodes' counters moved is accounted for."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, NamedTuple
+
+from cmfd.query.energy import Which, balances, sums
+from cmfd.report.costs.model import NodeDay
+from cmfd.report.costs.sums import Sum
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from cmfd.query.energy import Balance
+    from cmfd.query.selection import Selection
+
+_J = 1e-6
+
+
+class Unattributed(NamedTuple):
+    """What no run was given, in a time."""
+
+    idle: Sum
+    system: Sum
+
+
+def unattributed(db: sqlite3.Connection, selection: Selection) -> Unattributed:
+    """Add up what no run was given, in a selection's time and on its node."""
+    found = Unattributed(Sum(), Sum())
+    which = Which(None, _nodes(selection), selection.since_ns, selection.until_ns)
+    for row in sums(db, which, everything=True):
+        if row.owner in ("idle", "system"):
+            getattr(found, row.owner).add(row)
+    return found
+
+
+def reconcile(db: sqlite3.Connection, selection: Selection) -> list[NodeDay]:
+    """
+    Compare, for each node and day, what counters moved with what was given to whom.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        A site's index.
+    selection : Selection
+        Its time and its node; all runs of any user are part of it, whatever else is selected.
+
+    Returns
+    -------
+    list of NodeDay
+        By node, day, component and source.
+    """
+    found = balances(db, _nodes(selection), selection.since_ns, selection.until_ns)
+    return [_node_day(one) for one in found]
+
+
+def _nodes(selection: Selection) -> list[str] | None:
+    return None if selection.node is None else [selection.node]
+
+
+def _node_day(balance: Balance) -> NodeDay:
+    begin = datetime.fromtimestamp(balance.day_ns // 1_000_000_000, timezone.utc)
+    return NodeDay(
+        node=balance.node,
+        day=begin.strftime("%Y-%m-%d"),
+        source=balance.source,
+        component=balance.component,
+        counter_j=balance.counter_uj * _J,
+        runs_j=balance.runs_uj * _J,
+        idle_j=balance.idle_uj * _J,
+        system_j=balance.system_uj * _J,
+        difference_j=balance.missing_uj * _J,
+    )

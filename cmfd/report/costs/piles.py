@@ -1,0 +1,231 @@
+"""Putting runs together: who held what for how long, what it took, and what came to nothing."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from cmfd.carbon.model import Hold
+from cmfd.query.energy import Which, hardware, sums
+from cmfd.query.jobs import OUTCOMES
+from cmfd.query.reported import hosts, part_lines, run_lines
+from cmfd.report.costs.sums import Sum
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator
+
+    from cmfd.query.energy import EnergySum
+    from cmfd.query.reported import RunLine
+    from cmfd.query.selection import Selection
+
+    Key = tuple[str, ...]
+
+OF_PARTS = ("pipeline", "stage")
+OUTCOME_OF_STATUS = {"failed": "failed", "lost": "failed", "cancelled": "cancelled"}
+"""What becomes of the time of a run of which no batch system has told."""
+
+HOUR_NS = 3_600_000_000_000
+NANO = 1e9
+
+
+def outcome_of(state: str) -> str | None:
+    """Return in which way a run that ended so came to nothing, if it did."""
+    return OUTCOMES.get(state) or OUTCOME_OF_STATUS.get(state)
+
+
+class Piece(NamedTuple):
+    """A run, or an execution or a node's part of one, as it goes onto a pile."""
+
+    run: RunLine
+    unit: int
+    """Number of the run, or of the execution where those are put together."""
+    state: str
+    wall_s: float
+    cores: float
+    gpus: float
+
+
+class Stretch(NamedTuple):
+    """Energy in a stretch of time, as emissions are reckoned from."""
+
+    unit: int
+    node: str
+    grade: str
+    t0_ns: int
+    dur_ns: int
+    uj: int
+
+
+class Pile:
+    """All that is put together under one name."""
+
+    def __init__(self) -> None:
+        self.runs: dict[int, RunLine] = {}
+        self.states: Counter[str] = Counter()
+        self.pieces: list[Piece] = []
+        self.sum = Sum()
+        self.uj_of_unit: dict[int, int] = defaultdict(int)
+        self.stretches: list[Stretch] = []
+
+    def put(self, piece: Piece) -> None:
+        """Add a piece."""
+        self.runs[piece.run.run_id] = piece.run
+        self.states[piece.state] += 1
+        self.pieces.append(piece)
+
+    def give(self, row: EnergySum, stretch: Stretch) -> None:
+        """Add energy that a run on it was given."""
+        self.sum.add(row)
+        self.uj_of_unit[stretch.unit] += row.uj
+        self.stretches.append(stretch)
+
+
+class Heap:
+    """
+    The piles of a report, and one of all of them.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        A site's index, after `cmfd.query.selection.choose`.
+    by : str
+        What runs are put together by.
+    selection : Selection
+        What was chosen.
+    hourly : bool
+        Stretches of energy are within hours, as intensities of a grid need it.
+    """
+
+    def __init__(
+        self, db: sqlite3.Connection, by: str, selection: Selection, *, hourly: bool
+    ) -> None:
+        self.by = by
+        self.node = selection.node
+        self.is_of_parts = selection.is_of_parts
+        self.has_parts = by in OF_PARTS or self.is_of_parts
+        self.runs = {line.run_id: line for line in run_lines(db, by)}
+        parts = part_lines(db, by) if self.has_parts else []
+        self.parts = {part.execution_id: part for part in parts if part.run_id in self.runs}
+        self.n_threads = {one.node: one.n_threads for one in hardware(db)}
+        self.nodes: dict[int, set[str]] = defaultdict(set)
+        self.exclusive: set[int] = set()
+        self.all = Pile()
+        self.piles: dict[Key, Pile] = defaultdict(Pile)
+        which = Which(list(self.runs), None if self.node is None else [self.node])
+        step_ns = HOUR_NS if hourly else None
+        rows = sums(db, which, by_execution=self.has_parts, step_ns=step_ns)
+        self.rows = [row for row in rows if not self.is_of_parts or row.execution_id in self.parts]
+        self._note_nodes(db)
+        self._put_all()
+        self._give_all()
+
+    def _note_nodes(self, db: sqlite3.Connection) -> None:
+        for row in self.rows:
+            self.nodes[row.run_id].add(row.node)
+            if row.method == "exclusive":
+                self.exclusive.add(row.run_id)
+        if self.by == "node" or self.node is not None:
+            for run_id, names in hosts(db).items():
+                self.nodes[run_id].update(names)
+
+    def key(self, run_id: int, execution_id: int, node: str) -> Key:
+        """Return the name of the pile that something belongs on."""
+        run = self.runs[run_id]
+        if self.by == "node":
+            return (node,)
+        if self.by == "run":
+            return (run.run, run.job, run.user)
+        if self.by not in OF_PARTS:
+            return (run.name,)
+        part = self.parts.get(execution_id)
+        names = (part.pipeline, part.stage) if part else ("", "")
+        return names[:1] if self.by == "pipeline" else names
+
+    def _put_all(self) -> None:
+        for piece in self._pieces():
+            self.all.put(piece)
+            if self.by != "node":
+                self.piles[self.key(piece.run.run_id, piece.unit, "")].put(piece)
+                continue
+            nodes = self.nodes[piece.run.run_id]
+            cores, gpus = piece.cores / max(len(nodes), 1), piece.gpus / max(len(nodes), 1)
+            for node in nodes if self.node is None else nodes & {self.node}:
+                self.piles[(node,)].put(piece._replace(cores=cores, gpus=gpus))
+
+    def _pieces(self) -> Iterator[Piece]:
+        """Yield runs, or executions that are in no other one of these."""
+        if not self.has_parts:
+            for run in self.runs.values():
+                yield _piece(run, run.run_id, run.state, run.wall_s)
+            return
+        for part in self.parts.values():
+            if not part.is_nested:
+                run = self.runs[part.run_id]
+                yield _piece(run, part.execution_id, part.status, part.wall_s)
+
+    def _give_all(self) -> None:
+        times: dict[tuple[Key, int, str, str, str], list[float]] = defaultdict(lambda: [0, 0])
+        for row in self.rows:
+            stretch = self._stretch(row)
+            key = self.key(row.run_id, row.execution_id, row.node)
+            self.all.give(row, stretch)
+            self.piles[key].give(row, stretch)
+            read = times[key, row.run_id, row.node, row.component, row.domain]
+            read[0] += row.covered_ns
+            read[1] += row.dur_ns
+        for (key, run_id, _, component, _), (covered_ns, dur_ns) in times.items():
+            # Of a whole run it is known for how long there should have been readings.
+            wall_s = None if self.has_parts else self.runs[run_id].wall_s
+            need_ns = max(dur_ns, (wall_s or 0) * NANO)
+            self.all.sum.cover(component, covered_ns, need_ns)
+            self.piles[key].sum.cover(component, covered_ns, need_ns)
+
+    def _stretch(self, row: EnergySum) -> Stretch:
+        unit = row.execution_id if self.has_parts else row.run_id
+        return Stretch(unit, row.node, row.grade, row.first_ns, row.end_ns - row.first_ns, row.uj)
+
+    def stretches_of(self, run_id: int) -> list[Stretch]:
+        """Return the energy of a run by time, as far as it is in the report."""
+        return [self._stretch(row) for row in self.rows if row.run_id == run_id]
+
+    def energy_of_runs(self, run_ids: Iterable[int]) -> dict[int, Sum]:
+        """Return what some runs were given, as far as it is in the report."""
+        found = {run_id: Sum() for run_id in run_ids}
+        for row in self.rows:
+            if row.run_id in found:
+                found[row.run_id].add(row)
+        return found
+
+    def holds(self, pile: Pile, node: str | None = None) -> list[Hold] | None:
+        """
+        Return which shares of nodes were held, added up by node; None if any is not known.
+
+        Parameters
+        ----------
+        pile : Pile
+            By whom.
+        node : str, optional
+            Only this one.
+        """
+        held: dict[str, float] = defaultdict(float)
+        for piece in pile.pieces:
+            nodes = self.nodes[piece.run.run_id]
+            for name in nodes if node is None else nodes & {node}:
+                share = self.share(piece.run, name)
+                if share is None:
+                    return None
+                held[name] += share * piece.wall_s
+        return [Hold(name, round(held_s * NANO), 1.0) for name, held_s in held.items()]
+
+    def share(self, run: RunLine, node: str) -> float | None:
+        """Return which share of a node a run held; None where that is not known."""
+        if run.run_id in self.exclusive:
+            return 1.0
+        if not run.cores or not self.n_threads.get(node):
+            return None
+        return min(run.cores / len(self.nodes[run.run_id]) / self.n_threads[node], 1.0)
+
+
+def _piece(run: RunLine, unit: int, state: str, wall_s: float | None) -> Piece:
+    return Piece(run, unit, state, max(wall_s or 0.0, 0.0), run.cores or 0, run.gpus or 0)
