@@ -101,6 +101,7 @@ class Watch:
     is_ended: Callable[[float], bool]
     jobs: dict[str, Waiting] = field(default_factory=dict)
     _told: list[str] = field(default_factory=list)
+    _hindrance: str = ""
     _has_merged: bool = False
 
     def run(self, interval_s: float) -> None:
@@ -185,6 +186,9 @@ class Watch:
 
         by_run = {job.run: job for job in due}
         done = enrich_runs(self.path, list(by_run), keep_script=config.load().job_script)
+        if done.hindrance and done.hindrance != self._hindrance:
+            tell(f"SLURM's accounting cannot be asked about jobs: {done.hindrance}")
+        self._hindrance = done.hindrance
         for run in (*done.joined, *done.unchanged):
             by_run[run].is_joined = True
         for run in (*done.unfinished, *done.unknown):

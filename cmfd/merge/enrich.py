@@ -88,12 +88,15 @@ class EnrichReport:
         Runs whose jobs are not over, and how these stand.
     unknown : dict of bytes to str
         Runs of whose jobs SLURM says nothing, and why.
+    hindrance : str
+        Why SLURM's accounting could not be asked; empty: it could.
     """
 
     joined: list[Id] = field(default_factory=list)
     unchanged: list[Id] = field(default_factory=list)
     unfinished: dict[Id, str] = field(default_factory=dict)
     unknown: dict[Id, str] = field(default_factory=dict)
+    hindrance: str = ""
 
 
 def runs_of_job(site_dir: Path, job: str) -> list[Id]:
@@ -190,7 +193,7 @@ def _ask(
     until = time.monotonic() + wait_s
     told: Answers = {}
     remembered: Answers = {}
-    why = _poll(_Accounting(), targets, told, until)
+    why = report.hindrance = _poll(_Accounting(), targets, told, until)
     missing = [target for target in targets if not told.get(target)]
     also = _poll(_Controller(), missing, remembered, until) if missing else ""
     for target in targets:

@@ -160,6 +160,9 @@ def test_accounting_that_is_away_is_asked_again_ever_more_rarely(
         watch.look(now_s)
     questions = [line for line in slurm.asked() if "--jobs" in line or "-j" in line]
     assert 2 <= len(questions) <= 6
+    told = capsys.readouterr().err
+    assert told.count("SLURM's accounting cannot be asked about jobs") == 1
+    assert "slurmdbd is away" in told
     assert path.exists()
     slurm.refuse("")
     slurm.account(job(1, BEGIN_S + 1))
