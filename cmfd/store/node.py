@@ -314,11 +314,18 @@ class NodeStore:
         with self._writing():
             record_job(self._db, self._records, word)
 
-    def add_energy(self, measured: energy.Measured) -> None:
+    def add_energy(self, measured: energy.Measured, memory: bytes = b"") -> None:
         """
         Take what was measured of the node's energy; of rows with one key, what covers more stays.
 
         A run of which nothing else is known is sealed with its energy alone.
+
+        Parameters
+        ----------
+        measured : Measured
+            What is new.
+        memory : bytes
+            For `energy_memory`, in the same transaction; empty: it stays as it is.
 
         Raises
         ------
@@ -329,6 +336,8 @@ class NodeStore:
         with self._writing():
             runs = energy.record(self._db, measured, self._series.seq)
             self._records.changed.update(runs)
+            if memory:
+                self._db.execute(self._sql["remember_energy"], (memory,))
 
     # -- processes that end -------------------------------------------------------------------
 
@@ -418,6 +427,11 @@ class NodeStore:
     def open_instances(self) -> list[tuple[bytes, int, str]]:
         """Return ``(instance, uid, journal)`` of those that have not ended."""
         return self._read("open_instances")
+
+    def energy_memory(self) -> bytes:
+        """Return what was given to `add_energy` last; empty if nothing was."""
+        rows = self._read("energy_memory")
+        return bytes(rows[0][0]) if rows else b""
 
     def owner(self, instance: bytes) -> int | None:
         """Return the user whose journal this is, if it is known here."""

@@ -9,3 +9,9 @@ CREATE TABLE ledger (
     sealed_seq INTEGER NOT NULL,     -- what came up to here is in published packs
     sealed_ns INTEGER NOT NULL       -- when the last one was published
 ) STRICT, WITHOUT ROWID;
+
+-- One row: what whoever reads energy must know to go on where it was when it last stored some.
+CREATE TABLE energy_memory (
+    id INTEGER PRIMARY KEY CHECK (id = 0),
+    data BLOB NOT NULL
+) STRICT;

@@ -228,3 +228,24 @@ INSERT INTO ledger AS t (site, sealed_seq, sealed_ns) VALUES (:site, :upto, :at_
 ON CONFLICT DO UPDATE SET
     sealed_seq = max(t.sealed_seq, excluded.sealed_seq),
     sealed_ns = max(t.sealed_ns, excluded.sealed_ns);
+
+-- name: remember_energy
+INSERT INTO energy_memory (id, data) VALUES (0, ?) ON CONFLICT DO UPDATE SET data = excluded.data;
+
+-- name: energy_memory
+SELECT data FROM energy_memory;
+
+-- name: present
+-- Processes that have not ended, with the runs and executions that they take part in.
+SELECT p.instance, e.run, p.execution
+FROM instance AS i
+JOIN process AS p USING (instance)
+JOIN execution AS e USING (execution)
+LEFT JOIN process_state AS s USING (execution, instance)
+WHERE i.ended_ns IS NULL AND ifnull(s.status, 'running') = 'running'
+UNION ALL
+SELECT i.instance, s.run, NULL
+FROM instance AS i
+JOIN mention AS m USING (instance)
+JOIN standing AS s ON s.run = m.subject
+WHERE i.ended_ns IS NULL;
