@@ -22,6 +22,7 @@ Its id is the SHA-256 of the file. A number is exactly what is written: 0.1 is o
 from __future__ import annotations
 
 import hashlib
+import math
 from datetime import datetime  # noqa: TC003 - msgspec reads it
 from fnmatch import fnmatchcase
 from fractions import Fraction
@@ -216,11 +217,24 @@ def parse(text: str, name: str) -> FactorSet:
         It is none; the message says where, and nothing was taken.
     """
     try:
+        _refuse_endless(msgspec.toml.decode(text), name)
         return msgspec.toml.decode(text, type=FactorSet)
     except (msgspec.DecodeError, ValueError) as error:
         raise FactorsError(
             f"{name} is no factor set: {error}. Nothing was changed; correct it and add it again."
         ) from error
+
+
+def _refuse_endless(value: object, key: str) -> None:
+    """Refuse what TOML calls a number and bounds let through: NaN, and infinity."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{key} must be a finite number")
+    if isinstance(value, dict):
+        for inner, below in value.items():
+            _refuse_endless(below, inner)
+    elif isinstance(value, list):
+        for below in value:
+            _refuse_endless(below, key)
 
 
 def id_of(text: str) -> str:
