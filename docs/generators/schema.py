@@ -22,6 +22,14 @@ _END_OF_LIST = re.compile(r"^((?:- | {3}).*\n)(?=[^- ])", re.MULTILINE)
 _KIND = re.compile(r"\bkind: (\w+)\.?\s*")
 
 USUAL = {
+    "boot": "which boot of the node: what the kernel calls it (boot_id)",
+    "component": "cpu, dram, gpu, other, which add up; node: role check only",
+    "domain": "a GPU's UUID, or empty",
+    "end_ns": "when it ended, in UTC nanoseconds",
+    "grade": "how good: A (the node's own meter) to E (a constant), M (missing)",
+    "memory_bytes": "of main memory",
+    "role": "count; check: of another source, to compare with",
+    "source": "what was read: rapl, nvml, ...",
     "n_nan": "how many of them are NaN",
     "n_values": "how many values",
     "node": "name of the node",
@@ -52,12 +60,12 @@ def pack() -> str:
 
 def node() -> str:
     """Return what only a node store has."""
-    return _tables("node", "node/0001")
+    return _all_tables("node", "node/0001", "node/0002")
 
 
 def site() -> str:
     """Return the tables of the site index."""
-    return _all_tables("site", "site/0001", "site/0002", "site/0003", "site/0004")
+    return _all_tables("site", "site/0001", "site/0002", "site/0003", "site/0004", "site/0005")
 
 
 def views() -> str:
@@ -130,7 +138,7 @@ def _constraint(kind: str, not_null: int, key: int) -> str:
 @cache
 def _meanings_of_content() -> dict[str, dict[str, str]]:
     """Return what the content tables' columns mean, for the index's tables of the same names."""
-    files = ("content/0001", "content/0001_pack", "content/0002_pack", "content/0002")
+    files = (*FILES, "content/0001_pack", "content/0002_pack")
     return {said.name: said.columns for name in files for said in _said(name)}
 
 

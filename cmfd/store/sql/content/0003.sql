@@ -19,7 +19,7 @@ CREATE TABLE energy (
     role TEXT NOT NULL,              -- count; check: of another source, to compare with
     dur_ns INTEGER NOT NULL,         -- how long the stretch is so far
     at_ns INTEGER NOT NULL,          -- when the row was written
-    uj INTEGER NOT NULL,
+    uj INTEGER NOT NULL,             -- the energy, in microjoules
     static_uj INTEGER NOT NULL,      -- what of that it would have drawn doing nothing
     cpu_ns INTEGER NOT NULL,         -- CPU time of the owner
     covered_ns INTEGER NOT NULL,     -- for how much of the stretch there are readings
@@ -36,7 +36,7 @@ CREATE TABLE energy_probe (
     node TEXT NOT NULL,
     source TEXT NOT NULL,
     at_ns INTEGER NOT NULL,
-    origin BLOB NOT NULL,
+    origin BLOB NOT NULL,            -- the daemon that looked
     status TEXT NOT NULL,            -- available, denied, absent, broken
     reason TEXT NOT NULL,            -- what was found
     advice TEXT NOT NULL,            -- how to get a better number, or empty
@@ -53,12 +53,12 @@ CREATE TABLE node_hardware (
     boot BLOB NOT NULL,
     node TEXT NOT NULL,
     at_ns INTEGER NOT NULL,
-    origin BLOB NOT NULL,
+    origin BLOB NOT NULL,            -- the daemon that looked
     cluster TEXT NOT NULL,
-    cpu_model TEXT NOT NULL,
-    n_sockets INTEGER NOT NULL,
-    n_cores INTEGER NOT NULL,
-    n_threads INTEGER NOT NULL,
+    cpu_model TEXT NOT NULL,         -- as the kernel names it
+    n_sockets INTEGER NOT NULL,      -- processors
+    n_cores INTEGER NOT NULL,        -- physical ones
+    n_threads INTEGER NOT NULL,      -- what the kernel counts as CPUs
     memory_bytes INTEGER NOT NULL,
     gpus TEXT NOT NULL,              -- a JSON list of objects: uuid, name, memory_bytes
     PRIMARY KEY (boot, node)

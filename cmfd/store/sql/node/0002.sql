@@ -13,5 +13,5 @@ CREATE TABLE ledger (
 -- One row: what whoever reads energy must know to go on where it was when it last stored some.
 CREATE TABLE energy_memory (
     id INTEGER PRIMARY KEY CHECK (id = 0),
-    data BLOB NOT NULL
+    data BLOB NOT NULL               -- as cmfd.energy.sampler.Memory encodes it
 ) STRICT;

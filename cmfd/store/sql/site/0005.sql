@@ -37,8 +37,8 @@ CREATE TABLE energy (
 CREATE TABLE energy_span (
     meter_id INTEGER NOT NULL,
     run_id INTEGER NOT NULL,
-    first_ns INTEGER NOT NULL,
-    end_ns INTEGER NOT NULL,
+    first_ns INTEGER NOT NULL,       -- when the first stretch began
+    end_ns INTEGER NOT NULL,         -- when the last one ended
     PRIMARY KEY (meter_id, run_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX energy_span_by_run ON energy_span (run_id);
@@ -74,3 +74,12 @@ CREATE TABLE node_hardware (
     gpus TEXT NOT NULL,
     PRIMARY KEY (boot, node)
 ) STRICT, WITHOUT ROWID;
+
+-- Which runs a pack says something of, so that those of some runs are found without looking at all.
+-- 0: of none, as notes on artifacts are; -1: what nodes know of themselves. Derived.
+CREATE TABLE pack_run (
+    run_id INTEGER NOT NULL,
+    pack_id INTEGER NOT NULL,
+    PRIMARY KEY (run_id, pack_id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO pack_run (run_id, pack_id) SELECT 0, id FROM pack;
