@@ -156,8 +156,7 @@ class Nvml:
         try:
             if nvml.nvmlDeviceGetMigMode(device)[0] != nvml.NVML_DEVICE_MIG_ENABLE:
                 return {}
-            whole = nvml.nvmlDeviceGetAttributes_v2(device).multiprocessorCount
-            found = {}
+            found, whole = {}, _multiprocessors(nvml, device)
             for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(device)):
                 part = _part(nvml, device, index)
                 if part is not None:
@@ -169,6 +168,18 @@ class Nvml:
 
 
 _ABSENT = (9, 12)  # NVML_ERROR_DRIVER_NOT_LOADED, NVML_ERROR_LIBRARY_NOT_FOUND: `nvml.h`
+
+
+def _multiprocessors(nvml: ModuleType, device: Any) -> int:
+    """Return those of the largest instance that a GPU can be made into."""
+    found = []
+    for profile in range(nvml.NVML_GPU_INSTANCE_PROFILE_COUNT):
+        try:
+            info = nvml.nvmlDeviceGetGpuInstanceProfileInfo(device, profile, version=1)
+        except nvml.NVMLError:
+            continue  # this GPU has no such profile
+        found.append(int(info.multiprocessorCount))
+    return max(found, default=1)
 
 
 def _part(nvml: ModuleType, device: Any, index: int) -> Any:
