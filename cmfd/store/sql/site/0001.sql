@@ -1,6 +1,6 @@
 -- The site index: the union of all packs, with small local integers in the large tables.
 --
--- The kinds of the content tables (set, first, last, grow) and their rules are those of
+-- The kinds of the content tables (set, first, last, grow, most) and their rules are those of
 -- content/0001.sql. Integers (`id` columns) are local to this file: they differ between two sites
 -- that hold the same content, and never leave it. The CHECKs are what readers rely on: a pack with a
 -- row that breaks one is refused as a whole.
