@@ -68,21 +68,21 @@ class _Lists(NamedTuple):
     numbers: memoryview
 
 
-def key_of(db: sqlite3.Connection) -> list[int | str]:
+def _index_of(db: sqlite3.Connection) -> str:
+    index: str = db.execute("PRAGMA database_list").fetchone()[2]
+    return index
+
+
+def _graph_of(index: str) -> str:
+    return f"{index.rpartition('/')[0]}/{NAME}"
+
+
+def _key(db: sqlite3.Connection, index: str) -> list[int | str]:
     """Return what tells this state of this index from any other; within a transaction."""
     # A merge adds a pack; a file made anew from the packs is another file, at another time.
-    stat = _index_of(db).stat()
     packs = db.execute(_sql("packs")).fetchone()
+    stat = os.stat(index)  # noqa: PTH116 - quicker
     return [_FORMAT, stat.st_ino, stat.st_size, stat.st_mtime_ns, *packs]
-
-
-def _index_of(db: sqlite3.Connection) -> Path:
-    return Path(db.execute("PRAGMA database_list").fetchone()[2])
-
-
-def path_of(db: sqlite3.Connection) -> Path:
-    """Return where an index's graph is kept."""
-    return _index_of(db).with_name(NAME)
 
 
 class Graph:
@@ -127,7 +127,7 @@ class Graph:
         return _Lists(self._array(f"{name}.begins"), self._array(name))
 
 
-_known: dict[Path, Graph] = {}
+_known: dict[str, Graph] = {}
 
 
 def current(db: sqlite3.Connection, *, load: bool = True) -> Graph | None:
@@ -141,16 +141,17 @@ def current(db: sqlite3.Connection, *, load: bool = True) -> Graph | None:
     load : bool
         Look into the file, if this process has not read it.
     """
-    path, key = path_of(db), key_of(db)
-    known = _known.get(path)
+    index = _index_of(db)
+    key = _key(db, index)
+    known = _known.get(index)
     if known is not None and known.key == key:
         return known
-    _known.pop(path, None)
+    _known.pop(index, None)
     if load:
         with suppress(OSError, ValueError):  # msgspec's errors are of the latter
-            known = Graph(path)
+            known = Graph(Path(_graph_of(index)))
             if known.key == key:
-                _known[path] = known
+                _known[index] = known
                 return known
     return None
 
@@ -165,7 +166,8 @@ def keep(db: sqlite3.Connection) -> Graph | None:
         None where it cannot be kept: in somebody else's site, or on a full disk.
     """
     try:
-        _write(path_of(db), key_of(db), dict(_arrays(db)))
+        index = _index_of(db)
+        _write(Path(_graph_of(index)), _key(db, index), dict(_arrays(db)))
     except OSError:
         return None
     return current(db)
@@ -173,7 +175,7 @@ def keep(db: sqlite3.Connection) -> Graph | None:
 
 def is_worth_it(db: sqlite3.Connection) -> int:
     """Return after how many nodes a walk is better done on a graph that is made for it."""
-    if not os.access(path_of(db).parent, os.W_OK):
+    if not os.access(Path(_index_of(db)).parent, os.W_OK):
         return UNLIMITED
     n_artifacts, n_executions = db.execute(_sql("size")).fetchone()
     return max(1000, (n_artifacts + n_executions) // 20)
@@ -211,8 +213,8 @@ def _arrays(db: sqlite3.Connection) -> Iterator[tuple[str, Any]]:
         executions, artifacts = _pairs(*texts)
         yield from _lists(name, executions, artifacts, n_executions)
         yield from _lists(back, artifacts, executions, n_artifacts)
-    for name, back in (("outer", "inner"), ("earlier", "later")):
-        one, other = _pairs(*db.execute(_sql(name)).fetchone())
+    for name, back, more in (("outer", "inner", ()), ("earlier", "later", ("earlier_start",))):
+        one, other = _pairs(*(db.execute(_sql(query)).fetchone()[0] for query in (name, *more)))
         yield from _lists(name, one, other, n_executions)
         yield from _lists(back, other, one, n_executions)
     (links,), (same,) = (db.execute(_sql(name)).fetchone() for name in ("parts", "same"))
@@ -249,8 +251,7 @@ def _lists(name: str, nodes: Ints, others: Ints, n_nodes: int) -> Iterator[tuple
         begins = np.zeros(n_nodes + 2, np.int64)
         np.cumsum(np.bincount(nodes, minlength=n_nodes + 1), out=begins[1:])
         yield f"{name}.begins", begins
-        # The second number too, so that the same question has the same answer after a reindex.
-        yield name, others[np.lexsort((others, nodes))].astype(np.int32)
+        yield name, others[np.argsort(nodes, kind="stable")].astype(np.int32)
 
 
 class _Found:
@@ -308,6 +309,7 @@ class GraphWalk:
         self._db = db
         self._artifacts, self._around = _Found(), _Found()
         self._executions, self._outer = _Found(), _Found()
+        self._links = graph.lists("parts"), graph.lists("wholes")
 
     def walk(self, start: Start, way: Way, most_executions: int) -> Reach:
         """Return what is reached from an artifact or execution."""
@@ -320,15 +322,16 @@ class GraphWalk:
         names = (
             ("writers", "inputs", "earlier") if way is Way.UP else ("readers", "outputs", "later")
         )
-        into, out_of, on = map(self._graph.lists, names)
+        into, out_of, on, inner, outer = map(self._graph.lists, (*names, "inner", "outer"))
         for depth in range(0 if start.is_execution else 1, most_executions + 1):
             if depth and not self._to_executions(depth, into, on):
                 break
             reached = self._executions.rounds[depth]
-            self._executions.go_on(depth, reached, self._graph.lists("inner"))
-            self._outer.go_on(depth, reached, self._graph.lists("outer"))
+            if inner is not None:
+                self._executions.go_on(depth, reached, inner)
+                self._outer.go_on(depth, reached, outer)
+                self._artifacts.go(depth, self._outer.rounds[depth], out_of)
             self._artifacts.go(depth, reached, out_of)
-            self._artifacts.go(depth, self._outer.rounds[depth], out_of)
             self._spread(depth)
         whole, around = self._artifacts.steps(), self._around.steps()
         return Reach(nearest(whole, around) if around else whole, self._every_execution())
@@ -336,21 +339,26 @@ class GraphWalk:
     def _to_executions(self, depth: int, into: _Lists | None, on: _Lists | None) -> list[int]:
         found = self._executions
         found.go(depth, self._artifacts.rounds[depth - 1], into)
-        found.go(depth, self._around.rounds[depth - 1], into)
-        found.go(depth, found.rounds[depth - 1], on, sign=-1)
+        if self._around.via:
+            found.go(depth, self._around.rounds[depth - 1], into)
+        if on is not None:
+            found.go(depth, found.rounds[depth - 1], on, sign=-1)
         return found.rounds[depth]
 
     def _spread(self, depth: int) -> None:
         """Go from what was reached to its parts, and from these to what they are part of."""
+        parts, wholes = self._links
+        if parts is None:
+            return
         reached = self._artifacts.rounds[depth]
-        self._artifacts.go_on(depth, reached, self._graph.lists("parts"))
+        self._artifacts.go_on(depth, reached, parts)
         for number in self._graph.sliced.intersection(reached):
             for other in self._overlapping(number):
                 if other not in self._around.via:
                     self._around.via[other] = -number
                     self._around.rounds[depth].append(other)
         seeds = reached + self._around.rounds[depth]
-        self._around.go_on(depth, seeds, self._graph.lists("wholes"))
+        self._around.go_on(depth, seeds, wholes)
 
     def _overlapping(self, number: int) -> list[int]:
         """Return the slices that have rows in common with one."""

@@ -77,7 +77,7 @@ class Continued(Result, frozen=True, kw_only=True):
     execution: str
     earlier: str
     is_restart: bool
-    """Both are of starts of one job: it went back into the queue, and began again."""
+    """It is the same stage of the next start of a job, which went back into the queue."""
 
 
 class Part(Result, frozen=True, kw_only=True):

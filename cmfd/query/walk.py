@@ -134,9 +134,11 @@ def _go(db: sqlite3.Connection, way: Way, first: int, bounds: Bounds, most: int)
     def has(what: str) -> bool:
         return db.execute(queries[f"has_{what}"]).fetchone() is not None
 
-    has_nested, has_links, has_continued = map(has, ("nested", "links", "continued"))
+    has_nested, has_links = map(has, ("nested", "links"))
+    on = "to_earlier" if way is Way.UP else "to_later"
+    to_others = [on] * has("continued") + [f"{on}_start"] * has("restarted")
     to_executions = ["to_executions", *("around_to_executions",) * has_links]
-    to_executions += ("to_earlier" if way is Way.UP else "to_later",) * has_continued
+    to_executions += to_others
     to_artifacts = ["to_artifacts", *("outer_to_artifacts",) * has_nested]
     n_reached = 0
     if first and has_links:
@@ -156,7 +158,7 @@ def _go(db: sqlite3.Connection, way: Way, first: int, bounds: Bounds, most: int)
         n_reached += n_new + n_artifacts
         if n_reached > most:
             return False
-        if not n_artifacts and not has_continued:
+        if not n_artifacts and not to_others:
             return True
         if has_links:
             _spread(db, level)

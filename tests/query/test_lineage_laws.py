@@ -20,6 +20,7 @@ from cmfd.query.index import open_index
 from cmfd.query.lineage import Lineage, lineage
 from cmfd.query.subject import subject
 from cmfd.query.walk import Way
+from cmfd.report.lineage import tree_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -275,3 +276,40 @@ def test_a_large_answer_makes_the_graph_that_it_is_asked_of(tmp_path: Path) -> N
     assert (site.path / NAME).exists()
     assert _found(_of(site)) == _found(first)
     assert len(first.executions) == n + 1
+
+
+@pytest.mark.parametrize("by_graph", [False, True], ids=["index", "graph"])
+@pytest.mark.parametrize("said", [False, True], ids=["requeued", "said"])
+def test_what_goes_on_from_another_is_shown_as_that(
+    tmp_path: Path, *, by_graph: bool, said: bool
+) -> None:
+    """A job that began again, or a program that says so: both ways, in words, and no data edge."""
+    graph = [
+        Made(frozenset({0}), frozenset(), None),
+        Made(frozenset(), frozenset({1}), None, 0 if said else None),
+    ]
+    rows = content(graph)
+    if not said:
+        origin = an_id("proc", 1)
+        rows["run"] = [(*run[:5], "17", i, *run[7:]) for i, run in enumerate(rows["run"])]
+        rows["run"] = [(*run[:7], "ann", *run[8:]) for run in rows["run"]]
+        rows["execution"] = [(*one[:6], "train", *one[7:]) for one in rows["execution"]]
+        rows["fact"] = [
+            (run[0], key, T0_NS, origin, kind, value)
+            for i, run in enumerate(rows["run"])
+            for key, kind, value in (("slurm.job", "str", "17"), ("slurm.restart", "int", i))
+        ]
+    site = ASite(tmp_path / "site").take(rows)
+    with open_index(site.path) as db:
+        if by_graph:
+            assert keep(db)
+        down = lineage(db, subject(db, digest(0)), Way.DOWN)
+        up = lineage(db, subject(db, digest(1)), Way.UP)
+    how = "" if said else " after a restart"
+    for answer, last, words in ((down, 1, f"continued{how} by: "), (up, 0, f"continues{how}: ")):
+        assert {one.digest for one in answer.artifacts} == {digest(0), digest(1)}
+        assert [one.depth for one in answer.executions] == [1, 2]
+        assert _found(answer)[digest(last)] == 2
+        assert any(words in line for line in tree_lines(answer))
+    (one,) = up.continued
+    assert (one.is_restart, one.earlier) == (not said, an_id("exec", 0).hex())

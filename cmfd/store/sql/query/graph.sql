@@ -29,6 +29,19 @@ CROSS JOIN execution AS e ON e.execution = c.subject
 CROSS JOIN execution AS o ON o.execution = id_of(c.value)
 WHERE c.key = 'continues';
 
+-- name: earlier_start
+SELECT group_concat((e.id << 31) + o.id)
+FROM fact AS c
+CROSS JOIN run AS r ON r.run = c.subject
+CROSS JOIN execution AS e ON e.run_id = r.id
+CROSS JOIN fact AS n ON n.subject = r.run AND n.key = 'slurm.job'
+CROSS JOIN fact AS m ON m.key = 'slurm.job' AND m.value = n.value
+CROSS JOIN run AS q ON q.run = m.subject AND q.restart = r.restart - 1
+    AND q.cluster IS r.cluster AND q.uid IS r.uid
+CROSS JOIN execution AS o ON o.run_id = q.id AND o.step IS e.step
+    AND o.pipeline IS e.pipeline AND o.stage IS e.stage
+WHERE c.key = 'slurm.restart' AND c.value > 0;
+
 -- name: parts
 -- From the whole to its parts; from same to same, too.
 SELECT group_concat((l.subject_id << 31) + l.object_id) FROM link AS l;

@@ -52,19 +52,28 @@ GROUP BY v.execution_id, v.direction, v.artifact_id
 ORDER BY v.execution_id, v.direction, v.artifact_id;
 
 -- name: continued
--- Which of some executions go on from which others of them, and whether both are starts of one job.
-SELECT
-    e.id, o.id,
-    r.job <> '' AND r.job = q.job AND r.cluster IS q.cluster AND r.restart <> q.restart AS is_restart
+-- Which of some executions go on from which others of them; and whether it is the start before that
+-- of a job, which went back into the queue.
+SELECT e.id, o.id, false AS is_restart
 FROM fact AS c
 CROSS JOIN execution AS e ON e.execution = c.subject
 CROSS JOIN execution AS o ON o.execution = id_of(c.value)
-LEFT JOIN run AS r ON r.id = e.run_id
-LEFT JOIN run AS q ON q.id = o.run_id
 WHERE c.key = 'continues'
   AND e.id IN (SELECT value FROM json_each(:executions))
   AND o.id IN (SELECT value FROM json_each(:executions))
-ORDER BY e.id;
+UNION ALL
+SELECT e.id, o.id, true
+FROM json_each(:executions) AS j
+CROSS JOIN execution AS e ON e.id = j.value
+CROSS JOIN run AS r ON r.id = e.run_id AND r.restart > 0
+CROSS JOIN fact AS n ON n.subject = r.run AND n.key = 'slurm.job'
+CROSS JOIN fact AS m ON m.key = 'slurm.job' AND m.value = n.value
+CROSS JOIN run AS q ON q.run = m.subject AND q.restart = r.restart - 1
+    AND q.cluster IS r.cluster AND q.uid IS r.uid
+CROSS JOIN execution AS o ON o.run_id = q.id AND o.step IS e.step
+    AND o.pipeline IS e.pipeline AND o.stage IS e.stage
+WHERE o.id IN (SELECT value FROM json_each(:executions))
+ORDER BY 1, 2, 3;
 
 -- name: parts
 -- Links between some artifacts.

@@ -85,6 +85,9 @@ SELECT 1 FROM link LIMIT 1;
 -- name: has_continued
 SELECT 1 FROM fact WHERE key = 'continues' LIMIT 1;
 
+-- name: has_restarted
+SELECT 1 FROM fact WHERE key = 'slurm.restart' AND value > 0 LIMIT 1;
+
 -- name: to_parts
 -- What is reached as a whole is reached in all its parts, and under all names of that content.
 INSERT OR IGNORE INTO reached_artifact
@@ -167,6 +170,36 @@ FROM reached_execution AS f
 CROSS JOIN execution AS e ON e.id = f.id
 CROSS JOIN fact AS c ON c.key = 'continues' AND c.value = lower(hex(e.execution))
 CROSS JOIN execution AS o ON o.execution = c.subject
+WHERE f.depth = :depth - 1 AND (:until_ns IS NULL OR o.at_ns <= :until_ns);
+
+-- name: to_earlier_start
+-- The same stage in the start before, where its job went back into the queue.
+INSERT OR IGNORE INTO reached_execution
+SELECT o.id, :depth, -f.id
+FROM reached_execution AS f
+CROSS JOIN execution AS e ON e.id = f.id
+CROSS JOIN run AS r ON r.id = e.run_id AND r.restart > 0
+CROSS JOIN fact AS n ON n.subject = r.run AND n.key = 'slurm.job'
+CROSS JOIN fact AS m ON m.key = 'slurm.job' AND m.value = n.value
+CROSS JOIN run AS q ON q.run = m.subject AND q.restart = r.restart - 1
+    AND q.cluster IS r.cluster AND q.uid IS r.uid
+CROSS JOIN execution AS o ON o.run_id = q.id AND o.step IS e.step
+    AND o.pipeline IS e.pipeline AND o.stage IS e.stage
+WHERE f.depth = :depth - 1 AND (:until_ns IS NULL OR o.at_ns <= :until_ns);
+
+-- name: to_later_start
+-- The same stage in the start after.
+INSERT OR IGNORE INTO reached_execution
+SELECT o.id, :depth, -f.id
+FROM reached_execution AS f
+CROSS JOIN execution AS e ON e.id = f.id
+CROSS JOIN run AS r ON r.id = e.run_id
+CROSS JOIN fact AS n ON n.subject = r.run AND n.key = 'slurm.job'
+CROSS JOIN fact AS m ON m.key = 'slurm.job' AND m.value = n.value
+CROSS JOIN run AS q ON q.run = m.subject AND q.restart = r.restart + 1
+    AND q.cluster IS r.cluster AND q.uid IS r.uid
+CROSS JOIN execution AS o ON o.run_id = q.id AND o.step IS e.step
+    AND o.pipeline IS e.pipeline AND o.stage IS e.stage
 WHERE f.depth = :depth - 1 AND (:until_ns IS NULL OR o.at_ns <= :until_ns);
 
 -- name: to_inner
