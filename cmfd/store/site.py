@@ -215,7 +215,8 @@ class SiteStore:
         formats = [(schema, version_of(self._db, schema)) for schema in attached]
         for statement in _group_statements(tuple(formats)):
             self._db.execute(statement)
-        for statement in _energy_statements(self._with_energy(formats)):
+        with_energy = self._with_energy(formats)
+        for statement in _energy_statements(with_energy):
             self._db.execute(statement)
         for schema, digest in attached.items():
             queries = _pack_statements(schema)
@@ -224,10 +225,18 @@ class SiteStore:
             if n_new < self._db.execute(queries["count"]).fetchone()[0]:
                 self._db.execute(queries["grow"])
             n_bytes = paths[digest].stat().st_size
-            self._db.execute(
+            pack_id = self._db.execute(
                 queries["ledger"],
                 {"digest": digest, "size_bytes": n_bytes, "merged_ns": time.time_ns()},
-            )
+            ).lastrowid
+            self._note_runs(queries, pack_id, of_node=schema in with_energy)
+
+    def _note_runs(self, queries: Mapping[str, str], pack_id: int | None, *, of_node: bool) -> None:
+        """Note which runs a pack is about."""
+        asked = {"pack_id": pack_id}
+        n_runs = self._db.execute(queries["about"], asked).rowcount
+        if not n_runs and not self._db.execute(queries["about_parts"], asked).rowcount:
+            self._db.execute(queries["about_none"], {**asked, "run_id": -1 if of_node else 0})
 
     def _with_energy(self, packs: Sequence[tuple[str, int]]) -> tuple[str, ...]:
         """Return the schemas of those packs that say something of energy."""

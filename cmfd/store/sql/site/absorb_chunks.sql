@@ -52,3 +52,27 @@ WHERE (excluded.n_values, excluded.data, excluded.n_nan, excluded.step_min, excl
 -- In the same transaction.
 INSERT INTO main.pack (digest, size_bytes, cluster, node, sealed_ns, final, merged_ns)
 SELECT :digest, :size_bytes, cluster, node, sealed_ns, final, :merged_ns FROM incoming.pack;
+
+-- name: about
+INSERT INTO main.pack_run (run_id, pack_id)
+SELECT DISTINCT r.id, :pack_id
+FROM (
+    SELECT run FROM incoming.run
+    UNION ALL SELECT run FROM incoming.execution
+    UNION ALL SELECT subject FROM incoming.fact
+) AS x CROSS JOIN main.run AS r ON r.run = x.run WHERE true
+ON CONFLICT DO NOTHING;
+
+-- name: about_parts
+-- What is said of executions that another pack made known.
+INSERT INTO main.pack_run (run_id, pack_id)
+SELECT DISTINCT e.run_id, :pack_id
+FROM (
+    SELECT subject AS execution FROM incoming.fact
+    UNION ALL SELECT execution FROM incoming.event
+) AS x CROSS JOIN main.execution AS e ON e.execution = x.execution
+WHERE e.run_id IS NOT NULL
+ON CONFLICT DO NOTHING;
+
+-- name: about_none
+INSERT INTO main.pack_run (run_id, pack_id) VALUES (:run_id, :pack_id);
