@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cmfd.daemon.effects import Commit, Ended, SealMark
+from cmfd.daemon.effects import Commit, Ended, LedgerMark, SealMark
 from cmfd.store.node import JournalSlice
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ class Batch:
     pieces: list[JournalSlice] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
     sealed: list[SealMark] = field(default_factory=list)
+    ledgers: list[LedgerMark] = field(default_factory=list)
     jobs: list[JobWord] = field(default_factory=list)
     client_bytes: int = 0
     piece_bytes: int = 0
@@ -177,5 +178,6 @@ class Batch:
             (*slices, *self.pieces),
             tuple(self.ended),
             tuple(self.sealed),
+            tuple(self.ledgers),
             tuple(self.jobs),
         )

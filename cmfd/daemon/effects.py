@@ -14,6 +14,7 @@ import msgspec
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cmfd.daemon.stimuli import EnergyRead
     from cmfd.store.interpret import SealedPack
     from cmfd.store.jobs import JobWord
     from cmfd.store.node import JournalSlice
@@ -33,6 +34,8 @@ class Report(msgspec.Struct, frozen=True):
 
     route: bytes
     document: dict[str, object]
+    uid: int
+    """Who asks."""
 
 
 class Introduce(msgspec.Struct, frozen=True):
@@ -108,6 +111,13 @@ class SealMark(msgspec.Struct, frozen=True):
     final: bool
 
 
+class LedgerMark(msgspec.Struct, frozen=True):
+    """Of the node's ledger of energy, a site has everything up to `upto`."""
+
+    site: str
+    upto: int
+
+
 class Commit(msgspec.Struct, frozen=True):
     """Write all of this in one transaction; `Committed` or `CommitFailed`."""
 
@@ -115,6 +125,7 @@ class Commit(msgspec.Struct, frozen=True):
     slices: tuple[JournalSlice, ...]
     ended: tuple[Ended, ...] = ()
     sealed: tuple[SealMark, ...] = ()
+    ledgers: tuple[LedgerMark, ...] = ()
     jobs: tuple[JobWord, ...] = ()
     """Written first: who may speak of a run depends on it."""
 
@@ -163,6 +174,38 @@ class Seal(msgspec.Struct, frozen=True):
     """The user, where root tells of jobs and told of none that the run is named after."""
 
 
+class JobHere(msgspec.Struct, frozen=True):
+    """A job that is on this node, as root says; `number` is what SLURM names its group by."""
+
+    run: bytes
+    number: str
+    uid: int
+
+
+class ReadEnergy(msgspec.Struct, frozen=True):
+    """
+    Look who is on the node, and read its energy if that has changed; `EnergyRead`.
+
+    With a `number` that is new, all that there is is read and answered in any case.
+    """
+
+    number: int
+    jobs: tuple[JobHere, ...]
+    processes: dict[bytes, int]
+    """Numbers of the processes that have introduced themselves, by instance."""
+
+
+class StoreEnergy(msgspec.Struct, frozen=True):
+    """Write what was measured in one transaction; `EnergyStored` or `EnergyFailed`."""
+
+    number: int
+    readings: tuple[EnergyRead, ...]
+
+
+class SealLedgers(msgspec.Struct, frozen=True):
+    """Publish what is new in the node's ledger to all sites that get it; `LedgersSealed`."""
+
+
 class StartMerge(msgspec.Struct, frozen=True):
     """Start ``cmfd merge`` of a site as a process of its own; `MergeEnded`."""
 
@@ -184,5 +227,6 @@ class Exit(msgspec.Struct, frozen=True):
 Effect = Union[  # noqa: UP007 - the formatter would put a member on each line
 
     Send, Report, Introduce, Watch, Unwatch, FindJournals, FindJobs, ForgetJob, ReadJournal,
-    LeaveJournal, Commit, LookAtRuns, Purge, Seal, StartMerge, Announce, Exit,
+    LeaveJournal, Commit, LookAtRuns, Purge, Seal, ReadEnergy, StoreEnergy, SealLedgers,
+    StartMerge, Announce, Exit,
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from cmfd.daemon.batch import Batch, Session
-from cmfd.daemon.effects import Effect, Ended, SealMark, Send
+from cmfd.daemon.effects import Effect, Ended, LedgerMark, SealMark, Send
 from cmfd.daemon.options import SECOND_NS
 from cmfd.daemon.quotas import Quotas
 from cmfd.wire.journal import EVENTS, POINTS
@@ -243,6 +243,11 @@ class Intake:
         self.pending.sealed.append(mark)
         self.pending.wanted_by(now_ns)
 
+    def mark_ledger(self, mark: LedgerMark, now_ns: int) -> None:
+        """Write that the node's ledger was published."""
+        self.pending.ledgers.append(mark)
+        self.pending.wanted_by(now_ns)
+
     def tell(self, word: JobWord, now_ns: int) -> None:
         """Write what root says of a job."""
         self.pending.jobs.append(word)
@@ -424,5 +429,5 @@ class Intake:
         assert held == sum(s.unacked_bytes for s in sessions) + self._orphaned_bytes
         assert held == sum(share.n_bytes for b in batches for share in b.shares.values())
         pending = self.pending
-        if pending.n_slices or pending.ended or pending.sealed or pending.jobs:
+        if pending.n_slices or pending.ended or pending.sealed or pending.ledgers or pending.jobs:
             assert self.pending.due_ns is not None, "what is pending is never forgotten"

@@ -189,4 +189,4 @@ class Loop:
                 stimuli += [reloaded] if reloaded is not None else []
             else:
                 stimuli.append(StopAsked(signal.Signals(number).name))
-        return [*stimuli, *self._worker.results()]
+        return [*stimuli, *self._worker.results(), *self._performer.energy_read()]

@@ -15,6 +15,7 @@ import resource
 import signal
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -30,11 +31,11 @@ from cmfd.errors import ConfigError
 from cmfd.wire.endpoint import endpoint, socket_path
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import zmq
 
     from cmfd.config import Settings
+    from cmfd.daemon.energy import Energy
+    from cmfd.daemon.loop import Alarm
     from cmfd.daemon.perform import Performer
     from cmfd.daemon.worker import Worker
     from cmfd.store.node import NodeStore
@@ -170,6 +171,9 @@ def _serve(settings: Settings, idle_s: float | None, lock: Lock, cleanup: ExitSt
     worker.sites = _sites(settings)
     performer = Performer(settings, socket, store, worker, watch, lock)
     cleanup.callback(performer.close)
+    performer.energy = _energy(settings, store, alarm)
+    performer.energy.start()
+    cleanup.callback(performer.energy.close)
     state = NodeState(_options(settings, idle_s), identity.uuid7(), time.monotonic_ns())
     loop = Loop(
         state,
@@ -182,6 +186,17 @@ def _serve(settings: Settings, idle_s: float | None, lock: Lock, cleanup: ExitSt
     )
     log.info("pid %d serves %s", os.getpid(), settings.node_dir)
     return loop.run([*performer.jobs_found(), Started(_journals(settings, store))])
+
+
+def _energy(settings: Settings, store: NodeStore, alarm: Alarm) -> Energy:
+    from cmfd.daemon.energy import Energy, Place  # noqa: PLC0415 - as in _serve
+
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    place = Place(
+        settings.node_dir / STORE_NAME, _cluster(), slurm.node_name(), identity.parse(boot),
+        identity.uuid7(),
+    )  # fmt: skip
+    return Energy(settings, place, alarm.ring, store.energy_memory())
 
 
 def _raise_descriptor_limit() -> None:

@@ -61,6 +61,8 @@ class Options:
         Root tells of every job that begins on this node.
     all_jobs : bool
         Record every job that root tells of, also one that logs nothing.
+    energy : bool
+        Energy is read; whoever asks for a seal waits for it.
     merge : bool
         Start a merge of a site after packs were published to it unasked.
     idle_ns : int
@@ -76,6 +78,7 @@ class Options:
     user_stored_bytes: int = 0
     told_of_jobs: bool = False
     all_jobs: bool = True
+    energy: bool = False
     merge: bool = False
     commit_interval_ns: int = SECOND_NS // 10
     checkpoint_interval_ns: int = 600 * SECOND_NS
@@ -98,6 +101,7 @@ def options_from(
         user_stored_bytes=settings.quota_stored_bytes,
         told_of_jobs=settings.system and (settings.node_dir / JOBS).exists(),
         all_jobs=settings.system_jobs,
+        energy=settings.energy,
         merge=merge,
         commit_interval_ns=round(settings.commit_interval_s * SECOND_NS),
         checkpoint_interval_ns=round(settings.checkpoint_interval_s * SECOND_NS),

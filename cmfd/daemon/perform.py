@@ -29,6 +29,8 @@ from cmfd.daemon.spool import Spool
 from cmfd.daemon.stimuli import (
     CommitFailed,
     Committed,
+    EnergyFailed,
+    EnergyStored,
     Introduced,
     JobsFound,
     JournalHeld,
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cmfd.config import Settings
+    from cmfd.daemon.energy import Energy
     from cmfd.daemon.lock import Lock
     from cmfd.daemon.stimuli import Stimulus
     from cmfd.daemon.watch import Watch
@@ -92,6 +95,8 @@ class Performer:
         self.settings = settings
         self.exit_reason = ""
         """Why the loop is to end, once it is."""
+        self.energy: Energy | None = None
+        """What reads energy; none: nothing does."""
         self._socket = socket
         self._store = store
         self._worker = worker
@@ -116,6 +121,9 @@ class Performer:
             e.LookAtRuns: lambda _: [RunsSeen(tuple(store.unsealed_runs()))],
             e.Purge: self._purge,
             e.Seal: self._seal,
+            e.ReadEnergy: self._read_energy,
+            e.StoreEnergy: self._store_energy,
+            e.SealLedgers: self._seal_ledgers,
             e.StartMerge: self._start_merge,
             e.Announce: self._announce,
             e.Exit: self._exit,
@@ -162,6 +170,7 @@ class Performer:
             "uptime_s": round(time.monotonic() - self._started_s, 3),
             "max_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             **effect.document,
+            "energy": {"on": False} if self.energy is None else self.energy.document(effect.uid),
             "store": asdict(self._store.figures),
         }
         return self._send(e.Send(effect.route, StatusReply(document=json.dumps(document))))
@@ -249,6 +258,8 @@ class Performer:
             at_ns = ended.at_ns or time.time_ns()
             self._store.mark_lost(ended.instance, at_ns)
             self._store.end_instance(ended.instance, at_ns)
+        for ledger in effect.ledgers:
+            self._store.mark_ledger_sealed(ledger.site, ledger.upto, time.time_ns())
         for mark in effect.sealed:
             self._store.mark_sealed(mark.run, mark.upto, final=mark.final, at_ns=time.time_ns())
         self._store.commit()
@@ -260,6 +271,7 @@ class Performer:
         slices = [e.Commit(number, (item,)) for item in effect.slices]
         ended = [e.Commit(number, (), ended=(one,)) for one in effect.ended]
         sealed = [e.Commit(number, (), sealed=(mark,)) for mark in effect.sealed]
+        sealed += [e.Commit(number, (), ledgers=(mark,)) for mark in effect.ledgers]
         unusable: list[tuple[JournalSlice, str]] = []
         for part in (*words, *slices, *ended, *sealed):
             self._store.rollback()
@@ -284,6 +296,31 @@ class Performer:
         if runs:
             log.info("dropped %d runs that were published long ago", len(runs))
         return [StoredSeen(self._store.bytes_by_uid())] if self.settings.system else []
+
+    # -- energy ------------------------------------------------------------------------------
+
+    def _read_energy(self, effect: e.ReadEnergy) -> list[Stimulus]:
+        if self.energy is not None:
+            self.energy.order(effect)
+        return []
+
+    def energy_read(self) -> list[Stimulus]:
+        """Return what was read of the node's energy since the last time."""
+        return [] if self.energy is None else [*self.energy.results()]
+
+    def _store_energy(self, effect: e.StoreEnergy) -> list[Stimulus]:
+        try:
+            for reading in effect.readings:
+                self._store.add_energy(reading.measured, reading.memory)
+            self._store.commit()
+        except StoreError as error:
+            return [EnergyFailed(effect.number, str(error))]
+        return [EnergyStored(effect.number)]
+
+    def _seal_ledgers(self, effect: e.SealLedgers) -> list[Stimulus]:
+        del effect
+        self._worker.order(tuple(self._store.ledger_sites()))
+        return []
 
     # -- packs -----------------------------------------------------------------------------
 

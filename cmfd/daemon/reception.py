@@ -186,7 +186,7 @@ class Reception:
 
     def _status(self, stimulus: Received, message: StatusRequest, now_ns: int) -> list[Effect]:
         del message, now_ns
-        return [Report(stimulus.route, self.describe(stimulus.peer.uid))]
+        return [Report(stimulus.route, self.describe(stimulus.peer.uid), stimulus.peer.uid)]
 
     def _seal(self, stimulus: Received, message: SealRequest, now_ns: int) -> list[Effect]:
         self.runs.ask(stimulus.route, stimulus.peer, message, now_ns)

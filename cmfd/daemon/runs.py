@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cmfd.daemon.batch import Batch
+    from cmfd.daemon.energy_desk import EnergyDesk
     from cmfd.daemon.figures import Figures
     from cmfd.daemon.instances import Instances
     from cmfd.daemon.intake import Intake
@@ -79,7 +80,7 @@ class Step(Enum):
     """How far a request to seal has come."""
 
     COMMIT = auto()
-    """What had come in by then is being committed."""
+    """What had come in by then is being committed, and the energy up to then."""
     FIND = auto()
     """Journals of processes that never said hello are being looked for."""
     SETTLE = auto()
@@ -102,6 +103,8 @@ class Ask:
     after: int
     """The batch that holds what was received before the request."""
     step: Step = Step.COMMIT
+    energy: int = 0
+    """What `EnergyDesk` is to have settled."""
     waits_for: list[bytes] = field(default_factory=list)
     """Those who have not been looked at since."""
 
@@ -118,16 +121,18 @@ class Runs:
     ----------
     options : Options
         May be replaced at any time.
-    intake, instances, jobs
+    intake, instances, jobs, energy
         The other parts of the state.
     figures : Figures
         Where to count.
     """
 
-    def __init__(
-        self, options: Options, intake: Intake, instances: Instances, jobs: Jobs, figures: Figures
-    ) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - all parts but `Reception`
+        self, options: Options, intake: Intake, instances: Instances, jobs: Jobs,
+        energy: EnergyDesk, figures: Figures,
+    ) -> None:  # fmt: skip
         self.options = options
+        self.energy = energy
         self.jobs = jobs
         self.intake = intake
         self.instances = instances
@@ -145,12 +150,14 @@ class Runs:
     def ask(self, route: bytes, peer: Peer, message: SealRequest, now_ns: int) -> None:
         """Take a request: all that came in before it will be in the pack."""
         after = self.intake.hurry(now_ns)
-        self.asks.append(Ask(route, peer.uid, message.run, message.site, after))
+        energy = self.energy.ask(now_ns)
+        self.asks.append(Ask(route, peer.uid, message.run, message.site, after, energy=energy))
 
     def job_over(self, job: Job, now_ns: int) -> None:
         """Have all that a job left on this node sealed, without delay."""
         after = self.intake.hurry(now_ns)
-        self.asks.append(Ask(b"", job.note.uid, job.run, "", after))
+        energy = self.energy.ask(now_ns)
+        self.asks.append(Ask(b"", job.note.uid, job.run, "", after, energy=energy))
 
     def stored(self, batch: Batch, now_ns: int) -> None:
         """Look again after a commit that may have changed how runs stand."""
@@ -237,6 +244,8 @@ class Runs:
         run.problem = ""
         if stimulus.sealed is not None:
             self.intake.mark(SealMark(run.run, stimulus.sealed.upto, stimulus.sealed.final), now_ns)
+        if stimulus.ledger is not None:
+            self.intake.mark_ledger(stimulus.ledger, now_ns)
         packs = [] if stimulus.pack is None else [str(stimulus.pack)]
         self.figures.counts.packs_published += len(packs)
         log.info("run %s: published %s", run.run.hex(), ", ".join(packs) or "nothing new")
@@ -339,7 +348,7 @@ class Runs:
                     self.instances.alarm(instance)
 
     def _advance(self, ask: Ask) -> list[Effect]:
-        if ask.step is Step.COMMIT and self.intake.stored >= ask.after:
+        if ask.step is Step.COMMIT and self._is_stored(ask):
             ask.step = Step.FIND
             return [FindJournals()]
         # From the end: thousands may have died, and each is asked about once.
@@ -349,6 +358,9 @@ class Runs:
             ask.step = Step.LOOK
             self._look_wanted = True
         return []
+
+    def _is_stored(self, ask: Ask) -> bool:
+        return self.intake.stored >= ask.after and self.energy.settled(ask.energy)
 
     def _suspects(self, ask: Ask) -> Iterator[bytes]:
         """Yield the asker's processes: one of them may be dead without our knowing yet."""

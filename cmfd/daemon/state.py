@@ -8,9 +8,10 @@ world as stimuli. So any order of events can be tried in a test.
 
 Theory of operation. A message, a dying process, a signal is a stimulus;
 `handle` returns effects; the loop carries them out, and what becomes of them
-comes back as stimuli. The state has five parts: `Reception` (who may say what),
+comes back as stimuli. The state has six parts: `Reception` (who may say what),
 `Intake` (what clients send until it is on disk), `Instances` (processes and
-their journals), `Jobs` (what root tells of them), `Runs` (what is sealed, when).
+their journals), `Jobs` (what root tells of them), `EnergyDesk` (when energy is
+read), `Runs` (what is sealed, when).
 `NodeState` says which of them hears of what, and when the daemon ends.
 
 Times are those of a monotonic clock, in nanoseconds.
@@ -22,6 +23,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from cmfd.daemon.effects import Announce, Effect, Exit, FindJobs, FindJournals, Purge
+from cmfd.daemon.energy_desk import EnergyDesk
 from cmfd.daemon.figures import Figures
 from cmfd.daemon.instances import Instances
 from cmfd.daemon.intake import Intake
@@ -32,6 +34,9 @@ from cmfd.daemon.runs import Runs
 from cmfd.daemon.stimuli import (
     CommitFailed,
     Committed,
+    EnergyFailed,
+    EnergyRead,
+    EnergyStored,
     Introduced,
     JobsFound,
     JournalGone,
@@ -39,6 +44,7 @@ from cmfd.daemon.stimuli import (
     JournalPiece,
     JournalsFound,
     JournalUnreadable,
+    LedgersSealed,
     LookFailed,
     Malformed,
     MergeEnded,
@@ -100,7 +106,8 @@ class NodeState:
         self.intake = Intake(options, self.figures)
         self.instances = Instances(self.intake, self.figures)
         self.jobs = Jobs(options, self.intake)
-        self.runs = Runs(options, self.intake, self.instances, self.jobs, self.figures)
+        self.energy = EnergyDesk(options, self.intake, self.jobs)
+        self.runs = Runs(options, self.intake, self.instances, self.jobs, self.energy, self.figures)
         self._purge_ns = now_ns + FIRST_PURGE_NS
         self._find_ns = now_ns + FIND_INTERVAL_NS
         self._jobs_ns = now_ns + JOBS_INTERVAL_NS if options.system else None
@@ -112,12 +119,12 @@ class NodeState:
         self._handlers: Mapping[type, Callable[[Any, int], list[Effect]]] = {
             Received: self.reception.received,
             Malformed: self.reception.malformed,
-            Introduced: self.reception.introduced,
+            Introduced: self._introduced,
             Vanished: self.reception.vanished,
             Started: self._started,
             JournalsFound: self._journals_found,
             JobsFound: self._jobs_found,
-            ProcessExited: self.instances.exited,
+            ProcessExited: self._process_exited,
             Unwatchable: self.instances.unwatchable,
             JournalHeld: self.instances.held,
             JournalPiece: self.instances.piece,
@@ -130,6 +137,10 @@ class NodeState:
             LookFailed: self.runs.look_failed,
             Published: self.runs.published,
             PublishFailed: self.runs.publish_failed,
+            EnergyRead: self.energy.read,
+            EnergyStored: self._energy_stored,
+            EnergyFailed: self.energy.failed,
+            LedgersSealed: self.energy.ledgers_sealed,
             MergeEnded: self.runs.merge_ended,
             Reloaded: self._reloaded,
             StopAsked: self._stop_asked,
@@ -170,7 +181,16 @@ class NodeState:
         self.runs.journals_found()
         return effects
 
+    def _introduced(self, stimulus: Introduced, now_ns: int) -> list[Effect]:
+        self.energy.look()
+        return self.reception.introduced(stimulus, now_ns)
+
+    def _process_exited(self, stimulus: ProcessExited, now_ns: int) -> list[Effect]:
+        self.energy.look()
+        return self.instances.exited(stimulus, now_ns)
+
     def _jobs_found(self, stimulus: JobsFound, now_ns: int) -> list[Effect]:
+        self.energy.look()
         for job in self.jobs.found(stimulus, now_ns):
             self.runs.job_over(job, now_ns)
         return []
@@ -185,17 +205,24 @@ class NodeState:
             self.instances.damaged(item.instance, f"block {item.block} cannot be stored: {reason}")
         batch, effects = self.intake.committed(stimulus, now_ns)
         effects += self.instances.stored(batch)
+        self.energy.stored_batch(batch)
         self.runs.stored(batch, now_ns)
         if self.intake.quotas.full():
             self._purge_ns = min(self._purge_ns, now_ns + FULL_PURGE_INTERVAL_NS)
         return effects
+
+    def _energy_stored(self, stimulus: EnergyStored, now_ns: int) -> list[Effect]:
+        self.runs.look()  # it may be of a run that was sealed before
+        return self.energy.stored(stimulus, now_ns)
 
     # -- time, and the end -----------------------------------------------------------------
 
     def _reloaded(self, stimulus: Reloaded, now_ns: int) -> list[Effect]:
         del now_ns
         self.options = stimulus.options
-        parts = (self.reception, self.intake, self.intake.quotas, self.jobs, self.runs)
+        parts = (
+            self.reception, self.intake, self.intake.quotas, self.jobs, self.energy, self.runs
+        )  # fmt: skip
         for part in parts:
             part.options = stimulus.options
         log.info("settings were read again")
@@ -209,6 +236,7 @@ class NodeState:
         self.reception.closed = True
         self.instances.stopping = True
         self.intake.hurry(now_ns)
+        self.energy.ask(now_ns)
         self.runs.stop()
         return [Announce("STOPPING=1")]
 
@@ -231,31 +259,36 @@ class NodeState:
         """Do what has become possible; cheap, since it is called for nearly every stimulus."""
         if self._ended:
             return []
-        effects = self.intake.grant_waiting(now_ns)
+        effects = self.energy.go_on(now_ns)
+        effects += self.intake.grant_waiting(now_ns)
         effects += self.runs.go_on(now_ns)
         effects += self.instances.look_due(now_ns)
         return effects + self._end_if_done(now_ns)
 
     def _end_if_done(self, now_ns: int) -> list[Effect]:
         if self._stop_ns is not None:
-            done = self.intake.quiet and not self.runs.sealing
+            done = (
+                not self.energy.waits and not self.runs.sealing and self.energy.finish(now_ns)
+                and self.intake.quiet
+            )  # fmt: skip
             if done or now_ns >= self._stop_ns:
                 return self._end("stopped" if done else "stopped before all was published")
-            return []
+            return self.energy.go_on(now_ns)
         if self._busy():
             self._idle_since_ns = None
+            self.energy.go_on_after_all()
             return []
         if self._idle_since_ns is None:
             self._idle_since_ns = now_ns
         idle_end_ns = self._idle_end_ns()
         if idle_end_ns is None or now_ns < idle_end_ns or self.runs.sealing:
             return []
-        return self._end("idle")
+        finished = self.energy.finish(now_ns) and self.intake.quiet
+        return self._end("idle") if finished else self.energy.go_on(now_ns)
 
     def _busy(self) -> bool:
-        return bool(
-            self.intake.by_route or self.instances.table or not self.intake.quiet or self.runs.busy
-        )
+        writes = not self.intake.quiet and not self.energy.finishing
+        return bool(self.intake.by_route or self.instances.table or writes or self.runs.busy)
 
     def _idle_end_ns(self) -> int | None:
         if self._idle_since_ns is None or not self.options.idle_ns:
@@ -274,8 +307,9 @@ class NodeState:
             self.intake.deadline_ns(),
             self.intake.quotas.next_ns(waiting, self._now_ns),
             self.instances.deadline_ns(),
+            self.energy.deadline_ns(),
             self.runs.deadline_ns(),
-            self._idle_end_ns(),
+            None if self.energy.finishing else self._idle_end_ns(),
             self._stop_ns,
             self._purge_ns,
             self._find_ns if self._stop_ns is None else None,

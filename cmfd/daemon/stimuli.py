@@ -14,8 +14,10 @@ import msgspec
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cmfd.daemon.effects import LedgerMark
     from cmfd.daemon.options import Options
     from cmfd.slurm.spool import JobNote
+    from cmfd.store.energy import Measured
     from cmfd.store.interpret import SealedPack
     from cmfd.store.node import JournalSlice, RunStanding
     from cmfd.wire.endpoint import Peer
@@ -183,6 +185,8 @@ class Published(msgspec.Struct, frozen=True):
     sealed: SealedPack | None
     pack: Path | None
     """Where the site has it."""
+    ledger: LedgerMark | None = None
+    """With a run's last pack, what was new in the node's ledger of energy went there as well."""
 
 
 class PublishFailed(msgspec.Struct, frozen=True):
@@ -191,6 +195,34 @@ class PublishFailed(msgspec.Struct, frozen=True):
     run: bytes
     reason: str
     outbox: SealedPack | None = None
+
+
+class EnergyRead(msgspec.Struct, frozen=True):
+    """What came of `ReadEnergy`, or of a time having passed: what is to be stored."""
+
+    number: int
+    measured: Measured
+    memory: bytes
+    """What the next daemon must know to go on from there; empty: what it knew before."""
+
+
+class EnergyStored(msgspec.Struct, frozen=True):
+    """The answer to `StoreEnergy`: it is on disk."""
+
+    number: int
+
+
+class EnergyFailed(msgspec.Struct, frozen=True):
+    """The other answer to `StoreEnergy`: nothing of it is."""
+
+    number: int
+    reason: str
+
+
+class LedgersSealed(msgspec.Struct, frozen=True):
+    """The answer to `SealLedgers`: what sites have now."""
+
+    marks: tuple[LedgerMark, ...]
 
 
 class MergeEnded(msgspec.Struct, frozen=True):
@@ -220,5 +252,5 @@ Stimulus = Union[  # noqa: UP007 - as for effects
     Received, Malformed, Introduced, Vanished, Started, JournalsFound, JobsFound, ProcessExited,
     Unwatchable, JournalHeld, JournalPiece, JournalGone, JournalUnreadable, Committed,
     CommitFailed, RunsSeen, LookFailed, Published, PublishFailed, MergeEnded, Reloaded,
-    StopAsked, StoredSeen, Tick,
+    EnergyRead, EnergyStored, EnergyFailed, LedgersSealed, StopAsked, StoredSeen, Tick,
 ]  # fmt: skip

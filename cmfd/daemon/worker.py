@@ -7,18 +7,20 @@ file system holds up this thread, and nothing else.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from cmfd.daemon.border import attempt
-from cmfd.daemon.stimuli import Published, PublishFailed
+from cmfd.daemon.effects import LedgerMark
+from cmfd.daemon.stimuli import LedgersSealed, Published, PublishFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from cmfd.content.again import Found
     from cmfd.daemon.effects import Seal
@@ -26,9 +28,14 @@ if TYPE_CHECKING:
     from cmfd.store.interpret import SealedPack, Unread
 
 
+log = logging.getLogger(__name__)
+
+Result = Published | PublishFailed | LedgersSealed
+
+
 class Worker:
     """
-    Carries out `Seal` effects, one after the other.
+    Carries out `Seal` and `SealLedgers` effects, one after the other.
 
     Parameters
     ----------
@@ -59,26 +66,54 @@ class Worker:
         self._wake = wake
         self._known = known
         self.sites: Sites | None = None
-        self._orders: SimpleQueue[Seal] = SimpleQueue()
-        self._results: SimpleQueue[Published | PublishFailed] = SimpleQueue()
+        self._orders: SimpleQueue[Seal | tuple[str, ...]] = SimpleQueue()
+        self._results: SimpleQueue[Result] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def order(self, effect: Seal) -> None:
-        """Have something sealed, and the result in `results` by and by."""
-        self._orders.put(effect)
+    def order(self, order: Seal | tuple[str, ...]) -> None:
+        """Have a run sealed, or the ledger for sites, and the result in `results` by and by."""
+        self._orders.put(order)
         if self._thread is None:
             # A daemon thread: a site that hangs must not keep the process from ending.
             self._thread = threading.Thread(target=self._run, name="cmfd-seal", daemon=True)
             self._thread.start()
 
-    def results(self) -> list[Published | PublishFailed]:
+    def results(self) -> list[Result]:
         """Return what has become of earlier orders."""
         return [self._results.get() for _ in range(self._results.qsize())]
 
     def _run(self) -> None:
         while True:
-            self._work_on(self._orders.get())
+            order = self._orders.get()
+            if isinstance(order, tuple):
+                marks = [self._publish_ledger(site) for site in order]
+                self._results.put(LedgersSealed(tuple(mark for mark in marks if mark)))
+            else:
+                self._work_on(order)
             self._wake()
+
+    def _publish_ledger(self, site: str) -> LedgerMark | None:
+        """Publish what is new of the node's energy that is no run's; what fails waits."""
+        marks: list[LedgerMark] = []
+        error = attempt(self._seal_ledger, site, marks)
+        if error is not None:
+            log.warning("the node's ledger of energy is not at %s yet: %s", site, error)
+        return marks[0] if marks else None
+
+    def _seal_ledger(self, site: str, marks: list[LedgerMark]) -> None:
+        from cmfd.store.ledger import seal_ledger  # noqa: PLC0415 - as below
+        from cmfd.store.pack import publish  # noqa: PLC0415 - as below
+
+        sealed = seal_ledger(
+            self._node_db, self._outbox, site=site, now_ns=time.time_ns(),
+            cluster=self._cluster, node=self._node,
+        )  # fmt: skip
+        if sealed is not None:
+            try:
+                publish(sealed.path, Path(site))
+            finally:
+                sealed.path.unlink(missing_ok=True)
+            marks.append(LedgerMark(site, sealed.upto))
 
     def _work_on(self, effect: Seal) -> None:
         job = _Job(effect.outbox, effect.site)
@@ -86,7 +121,8 @@ class Worker:
         if error is not None:
             self._results.put(PublishFailed(effect.run, str(error) or repr(error), job.sealed))
             return
-        self._results.put(Published(effect.run, job.site, job.sealed, job.published))
+        ledger = self._publish_ledger(str(job.site)) if effect.final and job.published else None
+        self._results.put(Published(effect.run, job.site, job.sealed, job.published, ledger))
 
     def _seal_and_publish(self, effect: Seal, job: _Job) -> None:
         # 25 ms of imports that a daemon's start need not wait for.

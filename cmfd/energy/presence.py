@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 Role = Literal["count", "check"]
 """``count``: of one source for each component; ``check``: of others, added to nothing."""
 
+WHOLE_GPU = 1000
+"""Thousandths."""
 NOBODY = bytes(16)
 """In place of a run or an execution."""
 
@@ -25,15 +27,15 @@ class Allocation(NamedTuple):
     ----------
     cpus, memory_bytes : int or None
         None: not known.
-    gpus : tuple of int or None
-        Numbers of the devices, in the order in which they are read.
+    gpus : tuple of (str, int) or None
+        Domains of the devices, and how much of each, in thousandths.
     exclusive : bool
         The node is the job's alone.
     """
 
     cpus: int | None = None
     memory_bytes: int | None = None
-    gpus: tuple[int, ...] | None = None
+    gpus: tuple[tuple[str, int], ...] | None = None
     exclusive: bool = False
 
 

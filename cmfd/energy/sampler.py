@@ -76,8 +76,6 @@ class Channel:
 
     Attributes
     ----------
-    device : int
-        Number of the GPU, of one.
     of_node : bool
         Its counter is the node's: it stands for what no other component's says.
     """
@@ -88,7 +86,6 @@ class Channel:
     grade: Grade
     role: Role
     idle: IdlePower
-    device: int
     of_node: bool
     since_boot_ns: int
     since_utc_ns: int
@@ -124,7 +121,7 @@ class Sampler:
     boot : str
         Which boot of the node this is.
     cpus, memory_bytes : int
-        What the node has.
+        What the node has to allocate.
     bucket_ns : int
         How long the time is that a row is of.
     idle_uw : mapping, optional
@@ -134,6 +131,8 @@ class Sampler:
 
     Attributes
     ----------
+    cpus, memory_bytes : int
+        As above; may be known better later.
     totals : dict
         Microjoules since the beginning, by owner, run and slot; of runs that are here.
     """
@@ -143,8 +142,8 @@ class Sampler:
         idle_uw: Mapping[str, int] | None = None, memory: Memory | None = None,
     ) -> None:  # fmt: skip
         self._boot = boot
-        self._cpus = cpus
-        self._memory_bytes = memory_bytes
+        self.cpus = cpus
+        self.memory_bytes = memory_bytes
         self._idle_uw = dict(idle_uw or {})
         self._seen_uw = memory.idle_uw if memory is not None else {}
         self._meters: dict[str, Meters] = {}
@@ -167,7 +166,7 @@ class Sampler:
         if sample.boot_ns <= last.boot_ns:
             self._last = last._replace(works=sample.works)
             return
-        stretch = Stretch(last, sample, self._cpus, self._memory_bytes)
+        stretch = Stretch(last, sample, self.cpus, self.memory_bytes)
         for channel in self._channels.values():
             channel.waiting.append(stretch)
         self._advance(sample)
@@ -233,9 +232,8 @@ class Sampler:
         if found is None:
             seen_uw = self._seen_uw.get(f"{named}/{domain}", ())
             idle = IdlePower(self._idle_uw.get(named), seen_uw)
-            devices = sum(one.component == "gpu" for one in self._channels.values())
             found = self._channels[key] = Channel(
-                named, domain, one.source, one.grade, one.role, idle, devices, of_node,
+                named, domain, one.source, one.grade, one.role, idle, of_node,
                 boot_ns, utc_ns,
             )  # fmt: skip
         return found
@@ -262,7 +260,7 @@ class Sampler:
     ) -> None:  # fmt: skip
         static_uj = channel.idle.energy_uj(dur_ns)
         flags = what.flags | (Flag.IDLE_UNKNOWN if static_uj is None else 0)
-        weights = weights_of(stretches, channel.component, channel.device)
+        weights = weights_of(stretches, channel.component, channel.domain)
         whose = split(what.uj, static_uj or 0, weights)
         shared = "alloc_only" if weights.by_alloc else "shared_static_dynamic"
         method = shared if weights.shared else "exclusive"

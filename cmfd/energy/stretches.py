@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from cmfd.energy.presence import NOBODY
+from cmfd.energy.presence import NOBODY, WHOLE_GPU
 from cmfd.energy.split import Claim, Weights
 
 if TYPE_CHECKING:
@@ -90,15 +90,16 @@ class Stretch:
         )
         return weights
 
-    def by_device(self, number: int) -> Weights[bytes]:
-        """By what a GPU's energy is split: who it was given to has all of it."""
+    def by_device(self, domain: str) -> Weights[bytes]:
+        """By what a GPU's energy is split: by how much of it was given to each."""
         claims = []
         for work in self.works:
             gpus, exclusive = work.allocation.gpus, work.allocation.exclusive
-            if gpus is None or number in gpus or exclusive:
-                claims.append(Claim(work.run, None if gpus is None else 1, None, exclusive))
+            part = None if gpus is None else dict(gpus).get(domain, 0)
+            if part != 0 or exclusive:
+                claims.append(Claim(work.run, part, None, exclusive))
         weights: Weights[bytes] = Weights()
-        weights.add(claims, 1, None, self.dur_ns)
+        weights.add(claims, WHOLE_GPU, None, self.dur_ns)
         return weights
 
     @cached_property
@@ -134,7 +135,7 @@ def _began(before: Sample, works: Sequence[Work]) -> Iterator[tuple[bytes, int]]
             yield execution, before.executions.get(execution, 0)
 
 
-def weights_of(stretches: Sequence[Stretch], component: str, device: int) -> Weights[bytes]:
+def weights_of(stretches: Sequence[Stretch], component: str, domain: str) -> Weights[bytes]:
     """
     Return by what a component's energy over stretches is split.
 
@@ -144,16 +145,16 @@ def weights_of(stretches: Sequence[Stretch], component: str, device: int) -> Wei
         One after the other.
     component : str
         ``cpu``, ``dram``, ``gpu`` or ``other``.
-    device : int
-        Number of the GPU.
+    domain : str
+        Of a GPU.
     """
-    found = [_weights(stretch, component, device) for stretch in stretches]
+    found = [_weights(stretch, component, domain) for stretch in stretches]
     return found[0] if len(found) == 1 else _added(found)
 
 
-def _weights(stretch: Stretch, component: str, device: int) -> Weights[bytes]:
+def _weights(stretch: Stretch, component: str, domain: str) -> Weights[bytes]:
     if component == "gpu":
-        return stretch.by_device(device)
+        return stretch.by_device(domain)
     return stretch.by_memory if component == "dram" else stretch.by_processor
 
 

@@ -110,8 +110,8 @@ def test_parts_that_say_more_than_their_node_leave_no_other() -> None:
 def test_a_gpu_is_who_it_was_given_to() -> None:
     """Whole, whatever it was used for; of one that nobody has, the energy is idle."""
     node = FakeNode(*(Counter("nvml", f"GPU-{n}", "gpu") for n in range(3)))
-    node.join(Runner(A, Allocation(cpus=1, gpus=(0,))))
-    node.join(Runner(B, Allocation(cpus=1, gpus=(2,))))
+    node.join(Runner(A, Allocation(cpus=1, gpus=(("GPU-0", 1000),))))
+    node.join(Runner(B, Allocation(cpus=1, gpus=(("GPU-2", 1000),))))
     node.sample()
     tick(node)
     node.store()
@@ -124,12 +124,14 @@ def test_a_gpu_is_who_it_was_given_to() -> None:
 def test_two_jobs_on_parts_of_one_gpu_share_it() -> None:
     """As with MIG: by how much of it each was given."""
     node = FakeNode(Counter("nvml", "GPU-0", "gpu"))
-    node.join(Runner(A, Allocation(gpus=(0,))))
-    node.join(Runner(B, Allocation(gpus=(0,))))
+    node.join(Runner(A, Allocation(gpus=(("GPU-0", 571),))))
+    node.join(Runner(B, Allocation(gpus=(("GPU-0", 143),))))
     node.sample()
     tick(node)
     node.store()
-    assert node.uj("run", "gpu", A) == node.uj("run", "gpu", B) == 250_000_000
+    assert node.uj("run", "gpu", A) == 285_500_000
+    assert node.uj("run", "gpu", B) == 71_500_000
+    node.check()
 
 
 def test_memory_is_shared_by_bytes() -> None:

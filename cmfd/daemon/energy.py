@@ -1,0 +1,287 @@
+"""
+The thread that reads a node's energy, so that nobody who logs waits for a counter.
+
+The state says when somebody may have come or gone; the thread finds out who is here, and reads
+then, and as often as is set. What is to be stored it hands to the loop. A counter that hangs
+holds up this thread, and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cmfd.daemon.border import attempt
+from cmfd.daemon.effects import ReadEnergy
+from cmfd.daemon.energy_election import Election
+from cmfd.daemon.energy_presence import Presence
+from cmfd.daemon.energy_sources import Sources
+from cmfd.daemon.stimuli import EnergyRead
+from cmfd.energy.presence import Sample
+from cmfd.energy.readings import Roots, boottime_ns
+from cmfd.energy.sampler import Memory, Sampler
+from cmfd.energy.usage import Node
+from cmfd.store.energy import EnergyRow, Measured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cmfd.config import Settings
+    from cmfd.energy.presence import Row, Work
+
+log = logging.getLogger(__name__)
+
+SECOND_NS = 1_000_000_000
+_NOBODY_HERE = ReadEnergy(0, (), {})
+
+
+@dataclass(frozen=True)
+class Place:
+    """
+    Where a daemon is.
+
+    Attributes
+    ----------
+    node_db : Path
+        The node store, which is only read.
+    cluster, node : str
+        As the batch system calls them.
+    boot : bytes
+        Which boot of the node this is.
+    origin : bytes
+        The daemon's id.
+    """
+
+    node_db: Path
+    cluster: str
+    node: str
+    boot: bytes
+    origin: bytes
+
+
+class Energy:
+    """
+    Reads energy on a thread of its own.
+
+    Parameters
+    ----------
+    settings : Settings
+        How often, and from where.
+    place : Place
+        Where this is.
+    wake : callable
+        Called when a result is there.
+    memory : bytes
+        What the daemon before left, as `NodeStore.energy_memory` returns it.
+    roots : Roots, optional
+        Where the kernel shows itself.
+    """
+
+    def __init__(
+        self, settings: Settings, place: Place, wake: Callable[[], object], memory: bytes,
+        roots: Roots | None = None,
+    ) -> None:  # fmt: skip
+        self._settings = settings
+        self._place = place
+        self._wake = wake
+        self._memory = memory
+        self._roots = roots or Roots(sys=settings.energy_sysfs)
+        self._orders: SimpleQueue[ReadEnergy | None] = SimpleQueue()
+        self._results: SimpleQueue[EnergyRead] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._here = _NOBODY_HERE
+        self._works: tuple[Work, ...] = ()
+        self._answered = 0
+        self._parts: _Parts | None = None
+        self._next_ns = 0
+        self._flush_ns = 0
+        self._election = Election(settings)
+        self._told: dict[str, Any] = {"on": settings.energy, "counts": False, "reason": "begins"}
+
+    # -- for the loop's thread ---------------------------------------------------------------
+
+    def order(self, order: ReadEnergy) -> None:
+        """Have it looked who is here, and what there is read."""
+        self._orders.put(order)
+        self.start()
+
+    def start(self) -> None:
+        """Begin, unless it has."""
+        if self._thread is None and self._settings.energy:
+            self._thread = threading.Thread(target=self._run, name="cmfd-energy", daemon=True)
+            self._thread.start()
+
+    def results(self) -> list[EnergyRead]:
+        """Return what was read since the last call."""
+        return [self._results.get() for _ in range(self._results.qsize())]
+
+    def document(self, uid: int) -> dict[str, Any]:
+        """
+        Describe what is counted, by which sources, for the status document.
+
+        Parameters
+        ----------
+        uid : int
+            Who asks: others than root and the daemon's own user do not see what runs took.
+        """
+        told = self._told
+        if uid in (0, os.geteuid()):
+            return told
+        return {**told, "totals": [one for one in told.get("totals", ()) if not one["run"]]}
+
+    def close(self) -> None:
+        """End, and let another daemon count; a counter that hangs is left alone."""
+        if self._thread is not None:
+            self._orders.put(None)
+            self._thread.join(timeout=1.0)
+
+    # -- the thread --------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            try:
+                order = self._orders.get(timeout=max(0, self._next_ns - boottime_ns()) / SECOND_NS)
+            except Empty:
+                order = self._here
+            if order is None:
+                self._end()
+                return
+            self._here = order
+            error = attempt(self._turn, order)
+            if error is not None:
+                log.error("energy cannot be read: %r", error)
+                self._next_ns = max(self._next_ns, boottime_ns() + SECOND_NS)
+            if order.number > self._answered:
+                self._answered = order.number
+                self._answer(EnergyRead(order.number, Measured(), b""))
+
+    def _answer(self, read: EnergyRead) -> None:
+        self._results.put(read)
+        self._wake()
+
+    def _end(self) -> None:
+        if self._parts is not None:
+            self._parts.close()
+        self._election.close()
+
+    def _turn(self, order: ReadEnergy) -> None:
+        """Look who is here; read if that has changed, if it is time, or if somebody waits."""
+        if not self._election.is_won():
+            self._stand_by()
+            return
+        if self._parts is None:
+            self._parts = self._begin()
+        parts = self._parts
+        works = parts.presence.works(order)
+        asked, now_ns = order.number > self._answered, boottime_ns()
+        changed = works != self._works
+        if asked or changed or now_ns >= self._next_ns:
+            self._sample(parts, works)
+            if asked or now_ns >= self._flush_ns or (changed and len(works) < len(self._works)):
+                self._flush(parts, order.number)
+        self._works = works
+
+    def _stand_by(self) -> None:
+        if self._parts is not None:
+            self._parts.close()
+            self._parts = None
+        self._next_ns = boottime_ns() + round(self._settings.energy_interval_s * SECOND_NS)
+        self._told = {"on": True, "counts": False, "reason": self._election.reason}
+
+    def _begin(self) -> _Parts:
+        """Find out what can be read, and have that recorded."""
+        settings, place = self._settings, self._place
+        node = Node(self._roots)
+        sources = Sources(self._roots, settings)
+        hardware = sources.hardware(place.cluster, place.node, place.boot, place.origin, node)
+        probes = sources.probe_rows(place.node, place.boot, place.origin)
+        memory = None
+        if self._memory:
+            memory = msgspec.msgpack.decode(self._memory, type=Memory)
+        sampler = Sampler(
+            place.boot.hex(), node.cpus, node.memory_bytes,
+            round(settings.energy_bucket_s * SECOND_NS),
+            idle_uw=sources.idle_uw(settings.energy_idle_w), memory=memory,
+        )  # fmt: skip
+        presence = Presence(
+            self._roots, place.node_db, place.node, sources.devices(),
+            lambda: self._orders.put(self._here),
+        )  # fmt: skip
+        log.info("counts the node's energy: %s", ", ".join(sources.names) or "no source")
+        self._answer(EnergyRead(0, Measured((), probes, (hardware,)), b""))
+        return _Parts(sources, node, presence, sampler)
+
+    def _sample(self, parts: _Parts, works: tuple[Work, ...]) -> None:
+        began_ns = time.perf_counter_ns()
+        readings = parts.sources.read()
+        runs, executions = parts.presence.usages()
+        parts.sampler.cpus = parts.presence.cpus or parts.node.cpus
+        parts.sampler.take(
+            Sample(
+                boottime_ns(), time.time_ns(), readings, parts.node.usage(), runs, executions, works
+            )
+        )
+        self._next_ns = self._due_ns(boottime_ns(), time.time_ns())
+        self._told = {
+            "on": True, "counts": True, "reason": "",
+            "tick_s": (time.perf_counter_ns() - began_ns) / SECOND_NS,
+            "interval_s": self._settings.energy_interval_s,
+            **parts.sources.document(),
+            "totals": _totals(parts.sampler),
+        }  # fmt: skip
+
+    def _due_ns(self, now_ns: int, utc_ns: int) -> int:
+        """Return when to read next: where a bucket ends, too, so that few intervals cross it."""
+        interval_ns = round(self._settings.energy_interval_s * SECOND_NS)
+        bucket_ns = round(self._settings.energy_bucket_s * SECOND_NS)
+        return now_ns + min(interval_ns, bucket_ns - utc_ns % bucket_ns)
+
+    def _flush(self, parts: _Parts, number: int) -> None:
+        """Hand over the rows that are new or have grown."""
+        bucket_ns = round(self._settings.energy_bucket_s * SECOND_NS)
+        self._flush_ns = boottime_ns() + bucket_ns - time.time_ns() % bucket_ns
+        at_ns = time.time_ns()
+        rows = tuple(self._row(row, at_ns) for row in parts.sampler.rows())
+        self._memory = msgspec.msgpack.encode(parts.sampler.memory)
+        self._answered = max(self._answered, number)
+        self._answer(EnergyRead(number, Measured(rows), self._memory))
+
+    def _row(self, row: Row, at_ns: int) -> EnergyRow:
+        return EnergyRow(
+            node=self._place.node, boot=self._place.boot, at_ns=at_ns, origin=self._place.origin,
+            **row._asdict(),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What there is while this daemon counts."""
+
+    sources: Sources
+    node: Node
+    presence: Presence
+    sampler: Sampler
+
+    def close(self) -> None:
+        self.sources.close()
+        self.node.close()
+        self.presence.close()
+
+
+def _totals(sampler: Sampler) -> list[dict[str, Any]]:
+    """Describe what was counted since the beginning."""
+    return [
+        {
+            "owner": owner, "run": run.hex() if owner == "run" else "", "component": component,
+            "domain": domain, "source": source, "grade": grade, "role": role, "uj": uj,
+        }
+        for (owner, run, (component, domain, source, grade, role)), uj in sampler.totals.items()
+    ]  # fmt: skip

@@ -1,0 +1,102 @@
+"""
+Which of several daemons counts a node's energy: one, and never a second.
+
+The service of a node for all its users counts whatever others do; it asks nobody. Other daemons
+count only where there is no such service, and of those the one that holds a name among the
+abstract sockets. The kernel takes that name from whoever ends, there is no file that somebody
+could have left or put there, and whoever asks learns from the kernel who holds it. A user could
+hold the name and count nothing; that costs his neighbours their figures, is seen, and harms no job.
+Containers with a network of their own have names of their own.
+"""
+
+from __future__ import annotations
+
+import pwd
+import socket
+import struct
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cmfd import config
+from cmfd.wire.endpoint import listener
+
+if TYPE_CHECKING:
+    from cmfd.config import Settings
+
+_NAME = "cmfd-energy"
+_CREDENTIALS = struct.Struct("3i")
+_PATIENCE_S = 0.2
+
+
+class Election:
+    """
+    Whether this daemon counts.
+
+    Parameters
+    ----------
+    settings : Settings
+        Whether it is the service, and which counters it reads.
+
+    Attributes
+    ----------
+    reason : str
+        Why it does not, once it was asked.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._is_service = settings.system
+        # Who looks elsewhere, as tests do, counts something else.
+        self._name = f"\0{_NAME}:{settings.energy_sysfs}"
+        self._held: socket.socket | None = None
+        self.reason = ""
+
+    def is_won(self) -> bool:
+        """Tell whether this daemon counts now; it may change whenever another ends or begins."""
+        if self._is_service:
+            return True
+        if _service_is_up():
+            self.close()
+            self.reason = "this node's service for all users counts its energy"
+            return False
+        if self._held is None:
+            self._held = self._take()
+        self.reason = "" if self._held is not None else self._holder()
+        return self._held is not None
+
+    def _take(self) -> socket.socket | None:
+        held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            held.bind(self._name)
+            held.listen(16)
+        except OSError:
+            held.close()
+            return None
+        return held
+
+    def _holder(self) -> str:
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+            asking.settimeout(_PATIENCE_S)
+            asking.connect(self._name)
+            said = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            pid, uid, _ = _CREDENTIALS.unpack(said)
+            return f"process {pid} of user {_user(uid)} counts this node's energy"
+        return "another daemon counts this node's energy"
+
+    def close(self) -> None:
+        """Let another count."""
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _service_is_up() -> bool:
+    """Tell whether a service that the operator has set up listens."""
+    settings, _ = config.load_usable({})
+    return settings.system and listener(settings.node_dir) is not None

@@ -1,0 +1,258 @@
+"""
+Who is on the node: jobs as root tells of them, and processes as they say themselves.
+
+A job's processor time is that of its control group; where it has none, that of the processes that
+are known. What a job was given the controller is asked once, on a thread of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple
+
+from cmfd.energy.presence import WHOLE_GPU, Allocation, Work
+from cmfd.energy.usage import Cgroups, Processes, Usage
+from cmfd.errors import SlurmError
+from cmfd.slurm import commands
+from cmfd.slurm.allocation import ask_cpus, ask_given
+from cmfd.store.connection import connect, named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from cmfd.daemon.effects import ReadEnergy
+    from cmfd.energy.readings import Roots
+    from cmfd.slurm.allocation import Given
+
+log = logging.getLogger(__name__)
+
+_SPREAD_S = 1.0
+"""Nodes of a large job do not all ask at the same time."""
+
+
+class Members(NamedTuple):
+    """Processes of a run, and of its executions."""
+
+    run: bytes
+    jobs: tuple[str, ...]
+    processes: dict[int, set[bytes]]
+    """Executions that each takes part in."""
+
+
+class Presence:
+    """
+    Finds out who is here, and what they have used.
+
+    Parameters
+    ----------
+    roots : Roots
+        Where procfs and control groups are.
+    node_db : Path
+        What processes said is in there.
+    node : str
+        This node, as SLURM calls it.
+    devices : sequence of (str, int)
+        GPUs and parts of GPUs in SLURM's order: domain, and thousandths of it.
+    changed : callable
+        Called, from any thread, when more is known of what a job was given.
+    """
+
+    def __init__(
+        self, roots: Roots, node_db: Path, node: str, devices: Sequence[tuple[str, int]],
+        changed: Callable[[], object],
+    ) -> None:  # fmt: skip
+        self._db = connect(node_db, readonly=True)
+        self._sql = named("node/queries")["present"]
+        self._cgroups, self._tree = Cgroups(roots), Processes(roots)
+        self._roots = roots
+        self._allocations = Allocations(node, devices, changed)
+        self._members: list[Members] = []
+        self._before_now: list[Members] = []
+        self._process_ns: dict[int, int] = {}
+        self._run_ns: dict[bytes, int] = {}  # by their processes
+        self._execution_ns: dict[bytes, int] = {}
+        self._jobs: dict[int, str] = {}
+
+    @property
+    def cpus(self) -> int | None:
+        """How many CPUs SLURM counts on this node; None: it was not asked, or does not say."""
+        return self._allocations.cpus
+
+    def works(self, order: ReadEnergy) -> tuple[Work, ...]:
+        """Return who is here now."""
+        jobs: dict[bytes, tuple[str, ...]] = {}
+        for job in order.jobs:
+            jobs[job.run] = (*jobs.get(job.run, ()), job.number)
+        members = {run: Members(run, numbers, {}) for run, numbers in jobs.items()}
+        executions: dict[bytes, set[bytes]] = {}
+        for instance, run, execution in self._db.execute(self._sql):
+            executions.setdefault(run, set()).update({execution} if execution else ())
+            pid = order.processes.get(instance)
+            if pid is not None:
+                one = members.setdefault(run, Members(run, (), {}))
+                one.processes.setdefault(pid, set()).update({execution} if execution else ())
+        self._before_now, self._members = self._members, [
+            one if one.jobs else one._replace(jobs=self._jobs_of(one)) for one in members.values()
+        ]  # fmt: skip
+        self._forget()
+        return tuple(
+            Work(
+                one.run, self._allocations.of(one.jobs),
+                tuple(sorted(executions.get(one.run, ()))),
+            )
+            for one in sorted(self._members, key=lambda one: one.run)
+        )  # fmt: skip
+
+    def _jobs_of(self, one: Members) -> tuple[str, ...]:
+        return tuple(sorted({job for pid in one.processes if (job := self._job_of(pid))}))
+
+    def _job_of(self, pid: int) -> str:
+        """Return the job that a process of this user is in; empty: none, or another user's."""
+        if pid not in self._jobs:
+            try:
+                text = (self._roots.proc / str(pid) / "environ").read_bytes()
+            except OSError:
+                text = b""
+            pairs = (item.partition(b"=") for item in text.split(b"\0"))
+            environ = {os.fsdecode(key): os.fsdecode(value) for key, _, value in pairs}
+            self._jobs[pid] = environ.get("SLURM_JOB_ID", "")
+        return self._jobs[pid]
+
+    def _forget(self) -> None:
+        pids = {pid for one in self._members for pid in one.processes}
+        self._jobs = {pid: job for pid, job in self._jobs.items() if pid in pids}
+        self._allocations.keep({job for one in self._members for job in one.jobs})
+
+    def usages(self) -> tuple[dict[bytes, Usage], dict[bytes, int]]:
+        """
+        Return what runs and executions have used that are here, or were until now.
+
+        Of processes, what they used since they were first read counts.
+        """
+        members = {one.run: one for one in (*self._before_now, *self._members)}
+        for one in self._before_now:
+            processes = {**one.processes, **members[one.run].processes}
+            members[one.run] = members[one.run]._replace(processes=processes)
+        pids = {pid for one in members.values() for pid in one.processes}
+        found = self._tree.read(pids)
+        self._add_up(members.values(), found)
+        runs: dict[bytes, Usage] = {}
+        for one in members.values():
+            groups = [usage for job in one.jobs if (usage := self._cgroups.usage(job)) is not None]
+            if groups:
+                runs[one.run] = _sum(groups)
+            elif one.processes:
+                memory = sum(found[pid].memory_bytes or 0 for pid in one.processes if pid in found)
+                runs[one.run] = Usage(self._run_ns[one.run], memory)
+        self._cgroups.keep({job for one in self._members for job in one.jobs})
+        return runs, dict(self._execution_ns)
+
+    def _add_up(self, members: Collection[Members], found: Mapping[int, Usage]) -> None:
+        """Add what processes used since the last time to their runs and executions."""
+        before, self._process_ns = self._process_ns, {p: u.cpu_ns for p, u in found.items()}
+        runs, executions = self._run_ns, self._execution_ns
+        self._run_ns = {one.run: runs.get(one.run, 0) for one in members}
+        self._execution_ns = {}
+        for one in members:
+            for pid, parts in one.processes.items():
+                now_ns = self._process_ns.get(pid, 0)
+                moved_ns = max(0, now_ns - before.get(pid, now_ns))
+                self._run_ns[one.run] += moved_ns
+                for part in parts:
+                    known_ns = self._execution_ns.get(part, executions.get(part, 0))
+                    self._execution_ns[part] = known_ns + moved_ns
+
+    def close(self) -> None:
+        """Close all files."""
+        self._cgroups.close()
+        self._tree.close()
+        self._db.close()
+
+
+def _sum(usages: Sequence[Usage]) -> Usage:
+    memory = [usage.memory_bytes for usage in usages if usage.memory_bytes is not None]
+    return Usage(sum(usage.cpu_ns for usage in usages), sum(memory) if memory else None)
+
+
+class Allocations:
+    """
+    What SLURM gave jobs on this node; each is asked for once.
+
+    Parameters
+    ----------
+    node : str
+        As SLURM calls it.
+    devices : sequence of (str, int)
+        As for `Presence`.
+    changed : callable
+        Called when there is an answer.
+    """
+
+    def __init__(
+        self, node: str, devices: Sequence[tuple[str, int]], changed: Callable[[], object]
+    ) -> None:
+        self._node = node
+        self._devices = devices
+        self._changed = changed
+        self._given: dict[str, Given | None] = {}
+        self._asked: set[str] = set()
+        self._questions: SimpleQueue[str] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self.cpus: int | None = None
+
+    def of(self, jobs: Iterable[str]) -> Allocation:
+        """Return what is known of what a run's jobs (one, or the components of one) were given."""
+        jobs = tuple(jobs)
+        for job in jobs:
+            if job not in self._asked:
+                self._ask(job)
+        known = [given for job in jobs if (given := self._given.get(job)) is not None]
+        if not jobs or len(known) < len(jobs):
+            return Allocation()
+        memory = [given.memory_bytes for given in known if given.memory_bytes is not None]
+        gpus: dict[str, int] = {}
+        for number in (number for given in known for number in given.gpus):
+            if number < len(self._devices):
+                domain, part = self._devices[number]
+                gpus[domain] = min(WHOLE_GPU, gpus.get(domain, 0) + part)
+        return Allocation(
+            cpus=sum(given.cpus for given in known),
+            memory_bytes=sum(memory) if memory else None,
+            gpus=tuple(sorted(gpus.items())),
+            exclusive=all(given.exclusive for given in known) or self._is_all(known),
+        )
+
+    def _is_all(self, known: Sequence[Given]) -> bool:
+        return self.cpus is not None and sum(given.cpus for given in known) >= self.cpus
+
+    def _ask(self, job: str) -> None:
+        self._asked.add(job)
+        if commands.find("scontrol") is not None:
+            self._questions.put(job)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="cmfd-asks", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            job = self._questions.get()
+            time.sleep(random.random() * _SPREAD_S)  # noqa: S311 - no secret
+            try:
+                if self.cpus is None:
+                    self.cpus = ask_cpus(self._node)
+                self._given[job] = ask_given(job, self._node)
+            except SlurmError as error:
+                log.warning("what job %s was given is not known: %s", job, error)
+            self._changed()
+
+    def keep(self, jobs: set[str]) -> None:
+        """Forget all jobs but these."""
+        self._asked &= jobs
+        for job in [job for job in self._given if job not in jobs]:
+            self._given.pop(job, None)
