@@ -8,8 +8,10 @@ The book of factors of a site, and what energy means by it.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from cmfd.carbon import kept, reckon, timeline
@@ -17,7 +19,7 @@ from cmfd.carbon.model import GRADE_BOUNDS, Carbon, Stretch
 from cmfd.carbon.spread import span_ns, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from cmfd.carbon.factors import FactorSet, Place
@@ -30,6 +32,7 @@ NO_FACTORS = (
 )
 NO_PLACE = "The factor set has no place for the nodes {nodes}: nothing is known of their emissions."
 _UJ_PER_J = 1_000_000
+_DAY_NS = 86_400_000_000_000
 
 
 class CarbonBook:
@@ -149,6 +152,28 @@ class CarbonBook:
             return [_stretch(timeline.Piece(t0_ns, t1_ns, None, None, None))]
         place, sources = self._factors.places[number], self._sources_of(number)
         return [_stretch(one) for one in timeline.pieces(place, sources.layers, t0_ns, t1_ns)]
+
+    @cached_property
+    def step_ns(self) -> int:
+        """
+        The longest step of time (from 1970 on, a day at most) within which no factor changes.
+
+        So sums of energy over such steps give the figures that its rows would.
+        """
+        if self._factors is None:
+            return _DAY_NS
+        edges = (self._edges_ns(number) for number in range(len(self._factors.places)))
+        return math.gcd(_DAY_NS, *chain.from_iterable(edges))
+
+    def _edges_ns(self, number: int) -> Iterator[int]:
+        """Yield when factors of a place change."""
+        assert self._factors is not None  # only then there are places
+        place = self._factors.places[number]
+        for layer in self._sources_of(number).layers:
+            for began_ns, ended_ns, _ in layer.times:
+                yield from (began_ns, ended_ns)
+        for period in (*place.pue, *place.contracts):
+            yield from period.span_ns
 
     @cached_property
     def _series(self) -> list[kept.KeptSeries]:

@@ -48,7 +48,8 @@ Spread = Annotated[float, Meta(ge=0, lt=1)]
 Grams = Annotated[float, Meta(ge=0, le=5000)]
 Patterns = Annotated[tuple[Text, ...], Meta(min_length=1)]
 
-ALWAYS_NS = (-(1 << 80), 1 << 80)
+ALWAYS_NS = (-(1 << 20) * 86_400_000_000_000, (1 << 20) * 86_400_000_000_000)
+"""Days before and after 1970 that no calendar of Python reaches: an open begin, an open end."""
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
