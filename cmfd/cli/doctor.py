@@ -8,6 +8,7 @@ import click
 
 from cmfd import config
 from cmfd.cli import options
+from cmfd.cli.checks.energy import check_energy, check_energy_sources
 from cmfd.cli.checks.finding import Finding
 from cmfd.cli.checks.node import check_node
 from cmfd.cli.checks.site import check_site
@@ -16,26 +17,32 @@ from cmfd.cli.help import example
 from cmfd.cli.output import print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from cmfd.errors import ConfigError
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 @example("cmfd doctor")
 @click.command("doctor")
+@click.option("--energy", is_flag=True, help="Look at each source of energy instead.")
 @options.site
 @options.as_json
 @options.quiet
 @click.pass_context
-def command(ctx: click.Context, site: Path, *, as_json: bool, quiet: bool) -> None:
+def command(ctx: click.Context, site: Path, *, energy: bool, as_json: bool, quiet: bool) -> None:
     """
     Check this node and the site, and say what to do about each finding.
 
     The exit code is 1 if something does not work (fail), and 0 if all does (ok) or does less well
     than it could (warn). With --quiet, only the latter two are printed.
+
+    With --energy, it says of each source of energy whether it can be read here and why not, how
+    good it is (grades A to E), what it counts for, what it says now, and how to get a better one.
     """
-    found = list(_findings(site))
+    found = list(_findings_of_energy() if energy else _findings(site))
     if as_json:
         print_json(found)
     else:
@@ -48,12 +55,23 @@ def command(ctx: click.Context, site: Path, *, as_json: bool, quiet: bool) -> No
 
 def _findings(site: Path) -> Iterator[Finding]:
     settings, wrong = config.load_usable()
-    for error in wrong:
-        remedy = "Correct it: programs pass over it, and no daemon starts with it."
-        yield Finding("settings", "fail", str(error), remedy)
+    yield from _of_settings(wrong)
     yield from check_node(settings)
     yield from check_site(site)
     yield from check_system()
+    yield check_energy(settings)
+
+
+def _findings_of_energy() -> Iterator[Finding]:
+    settings, wrong = config.load_usable()
+    yield from _of_settings(wrong)
+    yield from check_energy_sources(settings)
+
+
+def _of_settings(wrong: Iterable[ConfigError]) -> Iterator[Finding]:
+    for error in wrong:
+        remedy = "Correct it: programs pass over it, and no daemon starts with it."
+        yield Finding("settings", "fail", str(error), remedy)
 
 
 def _print(finding: Finding) -> None:

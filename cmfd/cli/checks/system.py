@@ -1,4 +1,4 @@
-"""What this node has: versions, MPI, SLURM, energy counters, clock."""
+"""What this node has: versions, MPI, SLURM, clock."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import sqlite3
 import time
 from datetime import datetime, timezone
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmfd import __version__, slurm
 from cmfd.cli.checks.finding import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 _LEAST_SQLITE = (3, 37, 0)
 """STRICT tables."""
@@ -33,7 +32,6 @@ def check_system() -> Iterator[Finding]:
     yield _versions()
     yield _mpi()
     yield _slurm()
-    yield from _energy()
     yield _clock()
 
 
@@ -74,44 +72,6 @@ def _slurm() -> Finding:
     commands = shutil.which("sbatch")
     where = f"seen ({commands}), not in a job" if commands else "not here"
     return Finding("SLURM", "ok", where)
-
-
-def _energy() -> Iterator[Finding]:
-    powercap = Path("/sys/class/powercap").glob("*/energy_uj")
-    hwmon = Path("/sys/class/hwmon").glob("*/*_input")
-    yield _counters("energy: powercap", sorted(powercap))
-    sensors = [path for path in hwmon if path.name.startswith(("energy", "power"))]
-    yield _counters("energy: hwmon", sorted(sensors))
-    yield _nvml()
-
-
-def _counters(check: str, paths: Sequence[Path]) -> Finding:
-    if not paths:
-        return Finding(check, "ok", "this node has none")
-    refused = [path for path in paths if not os.access(path, os.R_OK)]
-    what = f"{len(paths) - len(refused)} of {len(paths)} counters are readable"
-    if refused:
-        advice = (
-            f"Energy from there is not counted. An administrator can allow it: chmod a+r "
-            f"{refused[0]} (and at boot, by a udev rule)."
-        )
-        return Finding(check, "warn", what, advice)
-    return Finding(check, "ok", what)
-
-
-def _nvml() -> Finding:
-    check = "energy: NVML"
-    try:
-        library = ctypes.CDLL("libnvidia-ml.so.1")
-    except OSError:
-        return Finding(check, "ok", "no NVIDIA driver here")
-    if error := library.nvmlInit_v2():
-        advice = "Check the driver with nvidia-smi."
-        return Finding(check, "warn", f"the NVIDIA driver does not answer (error {error})", advice)
-    count = ctypes.c_uint()
-    library.nvmlDeviceGetCount_v2(ctypes.byref(count))
-    library.nvmlShutdown()
-    return Finding(check, "ok", f"{count.value} GPUs are readable")
 
 
 def _clock() -> Finding:

@@ -46,8 +46,9 @@ class AmdSmi:
             reason = "AMD's driver is here, the bindings of AMD SMI are not"
             return Probe(self.name, "broken", reason, _INSTALL, scope="gpu")
         try:
-            self.open()
+            self._load()
         except Exception as error:  # noqa: BLE001 - its import fails with whatever lacks in its library
+            self.close()
             reason = f"AMD SMI cannot be used: {error}"
             return Probe(self.name, "broken", reason, _INSTALL, scope="gpu")
         try:
@@ -56,16 +57,11 @@ class AmdSmi:
             self.close()
 
     def open(self) -> None:
-        """Load the library and find the GPUs."""
-        self.close()
-        self._smi = smi = import_module("amdsmi")
-        smi.amdsmi_init()
-        for device in smi.amdsmi_get_processor_handles():
-            kind = self._kind(device)
-            if kind is not None:
-                domain = str(smi.amdsmi_get_gpu_device_uuid(device))
-                self._devices.append((domain, kind, device))
-        self.grade = "C" if any(kind == "power" for _, kind, _ in self._devices) else "B"
+        """Load the library and find the GPUs; none where it does not answer any more."""
+        try:
+            self._load()
+        except import_module("amdsmi").AmdSmiException:
+            self.close()
 
     def read(self) -> list[Reading]:
         """Read each GPU's energy, or its power."""
@@ -83,6 +79,17 @@ class AmdSmi:
     def gpus(self) -> list[Gpu]:
         """Return the GPUs."""
         return [Gpu(domain) for domain, _, _ in self._devices]
+
+    def _load(self) -> None:
+        self.close()
+        self._smi = smi = import_module("amdsmi")
+        smi.amdsmi_init()
+        for device in smi.amdsmi_get_processor_handles():
+            kind = self._kind(device)
+            if kind is not None:
+                domain = str(smi.amdsmi_get_gpu_device_uuid(device))
+                self._devices.append((domain, kind, device))
+        self.grade = "C" if any(kind == "power" for _, kind, _ in self._devices) else "B"
 
     def _found(self) -> Probe:
         domains = tuple(domain for domain, _, _ in self._devices)

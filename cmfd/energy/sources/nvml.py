@@ -45,11 +45,12 @@ class Nvml:
             return Probe(self.name, "broken" if there else "absent", reason, advice, scope="gpu")
         nvml = import_module("pynvml")
         try:
-            self.open()
+            self._load()
         except nvml.NVMLError as error:
             absent = error.value in _ABSENT
             reason = "no NVIDIA driver" if absent else f"the NVIDIA driver says: {error}"
             advice = "" if absent else "See whether nvidia-smi works."
+            self.close()
             return Probe(self.name, "absent" if absent else "broken", reason, advice, scope="gpu")
         try:
             return self._found()
@@ -57,21 +58,11 @@ class Nvml:
             self.close()
 
     def open(self) -> None:
-        """Load the driver's library and find the GPUs."""
-        self.close()
-        nvml = import_module("pynvml")
-        nvml.nvmlInit()
-        self._nvml = nvml
+        """Load the driver's library and find the GPUs; none where it does not answer any more."""
         try:
-            for index in range(nvml.nvmlDeviceGetCount()):
-                device = nvml.nvmlDeviceGetHandleByIndex(index)
-                kind = self._kind(device)
-                if kind is not None:
-                    self._devices.append((str(nvml.nvmlDeviceGetUUID(device)), kind, device))
-        except nvml.NVMLError:
+            self._load()
+        except import_module("pynvml").NVMLError:
             self.close()
-            raise
-        self.grade = "C" if any(kind == "power" for _, kind, _ in self._devices) else "B"
 
     def read(self) -> list[Reading]:
         """Read each GPU's energy, or its power."""
@@ -89,6 +80,18 @@ class Nvml:
     def gpus(self) -> list[Gpu]:
         """Return the GPUs, and how MIG divides them now."""
         return [self._gpu(domain, device) for domain, _, device in self._devices]
+
+    def _load(self) -> None:
+        self.close()
+        nvml = import_module("pynvml")
+        nvml.nvmlInit()
+        self._nvml = nvml
+        for index in range(nvml.nvmlDeviceGetCount()):
+            device = nvml.nvmlDeviceGetHandleByIndex(index)
+            kind = self._kind(device)
+            if kind is not None:
+                self._devices.append((str(nvml.nvmlDeviceGetUUID(device)), kind, device))
+        self.grade = "C" if any(kind == "power" for _, kind, _ in self._devices) else "B"
 
     def _found(self) -> Probe:
         domains = tuple(domain for domain, _, _ in self._devices)
