@@ -198,7 +198,7 @@ def detail(db: sqlite3.Connection, run_id: int) -> RunDetail:
         wall_ns=run.wall_ns,
         cpu_ns=cpu_ns(
             {part.execution: part.parent for part in parts},
-            map(_usage, taking_part),
+            map(usage_of, taking_part),
         ),
         executions=parts,
         processes=taking_part,
@@ -211,7 +211,8 @@ def detail(db: sqlite3.Connection, run_id: int) -> RunDetail:
     )
 
 
-def _usage(process: Process) -> Usage:
+def usage_of(process: Process) -> Usage:
+    """Return a process's CPU time, that of a wrapper apart."""
     used = process.cpu_user_ns + process.cpu_system_ns
     is_wrapper = process.role == "wrapper"
     return Usage(process.execution, process.host, used * is_wrapper, used * (not is_wrapper))

@@ -5,41 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.packs import Content, an_id, small_run
-from support.sites import BEGIN_NS, from_json
+from support.jobs import BEGIN_S, GIB, HOUR_S, a_job
+from support.packs import small_run
+from support.sites import from_json
 
 if TYPE_CHECKING:
     from support.sites import ASite, Invoke
 
-BEGIN_S = BEGIN_NS // 10**9
-GIB = 1 << 30
-HOUR_S = 3600
-
-KINDS = {int: "int", float: "float", str: "str"}
-
-
-def a_job(number: int, user: str = "ann", **facts: float | str) -> Content:
-    """Return a run of a job of 4 cores and 4 GiB that took an hour of two; facts say otherwise."""
-    known: dict[str, float | str] = {
-        "state": "COMPLETED", "account": "physics", "partition": "debug",
-        "eligible_time_s": BEGIN_S - 60, "start_time_s": BEGIN_S, "elapsed_s": HOUR_S,
-        "time_limit_s": 2 * HOUR_S, "cpus": 4, "total_cpu_s": 2.0 * HOUR_S,
-        "requested_memory_bytes": 4 * GIB, "used_memory_bytes": GIB, **facts,
-    }  # fmt: skip
-    run, origin = an_id("run", number), an_id("proc", 9)
-    content = small_run(number)
-    content["run"] = [(*row[:7], user, *row[8:]) for row in content["run"]]
-    content["fact"] = [
-        (run, f"slurm.{key}", BEGIN_NS, origin, KINDS[type(value)], value)
-        for key, value in known.items()
-        if value != ""
-    ]
-    return content
-
 
 def runtime(invoke: Invoke, *words: str) -> list[dict[str, Any]]:
     """Return what a runtime report says."""
-    found: list[dict[str, Any]] = from_json(invoke("report", "runtime", "--json", *words))["runtimes"]
+    found: list[dict[str, Any]] = from_json(invoke("report", "runtime", "--json", *words))[
+        "runtimes"
+    ]
     return found
 
 
@@ -69,7 +47,7 @@ def test_jobs_are_put_together(site: ASite, invoke: Invoke, by: str) -> None:
         a_job(0),
         a_job(1, cpus=36, total_cpu_s=36.0 * HOUR_S, eligible_time_s=BEGIN_S - 600),
         a_job(2, eligible_time_s=BEGIN_S - 120),
-        a_job(3, other) if by == "user" else a_job(3, **{by: other}),
+        a_job(3, other) if by == "user" else a_job(3, "ann", 1000, **{by: other}),
     )
     rows = {row[by]: row for row in runtime(invoke, "--by", by)}
     mine = rows["ann" if by == "user" else {"account": "physics", "partition": "debug"}[by]]

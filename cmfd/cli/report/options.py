@@ -20,6 +20,7 @@ from cmfd.report.costs.asked import Asked
 from cmfd.report.costs.build import build
 from cmfd.report.costs.formats import FORMATS, rendered
 from cmfd.report.costs.policy import is_operator
+from cmfd.report.text import printable
 
 if TYPE_CHECKING:
     import sqlite3
@@ -51,6 +52,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     limit: int | None
     format: str
     as_json: bool
+    factors: str | None = None
 
 
 _NARROWING = (
@@ -153,6 +155,7 @@ def asked(db: sqlite3.Connection, about: str, by: str, choice: Choice) -> Asked:
         by=by,
         selection=selection,
         chosen={key: value for key, value in {"run": name, **said}.items() if value},
+        factors=choice.factors,
         now_ns=time.time_ns(),
         is_operator=is_operator(open_site(choice.site)),
     )
@@ -170,11 +173,14 @@ def report(about: str, by: str, **given: Any) -> None:
 
 
 def show(made: Report, form: str) -> None:
-    """Print a report in a format of `FORMATS`; text says on standard error why it has no lines."""
-    if form == "text":
-        tables, problem = text.pages(made)
-        print_tables(tables)
-        if problem:
-            click.echo(problem, err=True)
-    else:
+    """Print a report in a format; what is not in one for people is told on standard error."""
+    if form != "text":
         click.echo(rendered(made, form), nl=False)
+        return
+    for part in text.pages(made):
+        if isinstance(part, str):
+            click.echo(printable(part))
+        else:
+            print_tables([part])
+    for line in text.problems(made):
+        click.echo(line, err=True)

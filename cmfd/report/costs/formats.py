@@ -37,12 +37,12 @@ def rendered(report: Report, form: str) -> str:
     if form == "csv":
         return to_csv(report)
     if form == "html":
-        from cmfd.report import html  # noqa: PLC0415 - imports a library of plots
+        from cmfd.report.html import render as to_html  # noqa: PLC0415 - imports a library of plots
 
-        return html.render(report)
-    from cmfd.report import prometheus  # noqa: PLC0415 - one of several formats
+        return to_html(report)
+    from cmfd.report.prometheus import render as to_prometheus  # noqa: PLC0415 - one of several
 
-    return prometheus.render(report)
+    return to_prometheus(report)
 
 
 def to_csv(report: Report) -> str:

@@ -55,7 +55,10 @@ WHERE (:run_id IS NULL OR r.id = :run_id)
         SELECT 1 FROM execution AS e JOIN process AS p ON p.execution_id = e.id
         WHERE e.run_id = r.id AND p.host = :node
     ) OR EXISTS (
-        SELECT 1 FROM delivery AS d WHERE d.run_id = r.id AND d.node = :node))
+        SELECT 1 FROM delivery AS d WHERE d.run_id = r.id AND d.node = :node
+    ) OR EXISTS (
+        SELECT 1 FROM energy_span AS s JOIN meter AS m ON m.id = s.meter_id
+        WHERE s.run_id = r.id AND m.node = :node))
   AND (:pipeline IS NULL AND :stage IS NULL OR EXISTS (
         SELECT 1 FROM execution AS e
         WHERE e.run_id = r.id
