@@ -12,7 +12,7 @@ from cmfd.cli.notes import COMMANDS as NOTES
 from cmfd.cli.output import print_json, print_tables
 from cmfd.cli.pull_content import command as pull
 from cmfd.cli.rehash import command as rehash
-from cmfd.content.files import hash_path
+from cmfd.content.alike import hash_like
 from cmfd.errors import IncompleteError
 from cmfd.model import ArtifactKind, Direction
 from cmfd.query import artifacts
@@ -122,9 +122,14 @@ def show(site: Path, what: str, *, as_json: bool) -> None:
 @example("cmfd artifacts hash data/raw.h5")
 @command.command("hash")
 @click.argument("path")
-def hash_(path: str) -> None:
-    """Print the digest by which a file or directory is known."""
-    hashed = hash_path(path)
+@click.option("--like", default="", metavar="DIGEST", help="The kind of digest that this one is.")
+def hash_(path: str, like: str) -> None:
+    """
+    Print the digest by which a file or directory is known.
+
+    FILE::DATASET is a data set inside of an HDF5 file.
+    """
+    hashed = hash_like(path, like)
     if hashed.problem:
         raise IncompleteError(f"{path} has no digest: {hashed.problem}.")
     click.echo(hashed.digest)

@@ -34,14 +34,16 @@ def command(site: Path, execution: str, *, as_script: bool, no_check: bool, as_j
 
     EXECUTION is an id or the beginning of one, or what names a run that has one execution only.
     Inputs are looked for where their content was ever seen, and read: they must hold the same
-    still. The script checks out the code, puts data in place, verifies it, and runs the command.
+    still. A data set of an HDF5 file is looked for in the files that had it; of a slice, what it is a
+    part of. The script checks out the code, puts data in place (by `cmfd artifacts pull` what is no
+    longer where it was), verifies it, and runs the command.
     """
     with open_index(site) as db:
         found = recipe(db, execution_(db, execution), check=not no_check)
     if as_json:
         print_json(found)
     elif as_script:
-        click.echo("\n".join(script(found)))
+        click.echo("\n".join(script(found, str(site.absolute()))))
     else:
         click.echo("\n".join(recipe_lines(found)))
         print_tables(recipe_tables(found))

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cmfd.content.files import hash_path
 from cmfd.query import metrics, runs
+from cmfd.query.located import locate
 from cmfd.query.results import Artifact, Execution, Metric, Param, Result
 from cmfd.store.connection import named
 
@@ -41,7 +41,11 @@ class Input(Result, frozen=True, kw_only=True):
     absolute: str
     kind: str
     found: str | None
-    """A path on this machine at which the same content is now; None: none is known."""
+    """
+    A path on this machine at which the same content is now; None: none is known.
+
+    Of a slice, where what it is a part of is.
+    """
     problem: str
     """Why it is not to be had, or nothing."""
 
@@ -127,7 +131,7 @@ def _section(document: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _located(db: sqlite3.Connection, one: Artifact, *, check: bool) -> Input:
-    found, problem = _search(db, one) if check else (None, "")
+    found, problem = locate(db, one.digest, one.absolute) if check else (None, "")
     if one.digest.startswith("stat:"):
         then = f" (when it was recorded: {one.problem})" if one.problem else ""
         problem = f"its content was never read{then}"
@@ -135,21 +139,6 @@ def _located(db: sqlite3.Connection, one: Artifact, *, check: bool) -> Input:
         digest=one.digest, path=one.path, absolute=one.absolute, kind=one.kind, found=found,
         problem=problem,
     )  # fmt: skip
-
-
-def _search(db: sqlite3.Connection, one: Artifact) -> tuple[str | None, str]:
-    """Look for content where it was ever seen; return where it is, or why it is nowhere."""
-    places = [row[0] for row in db.execute(_sql("places"), {"digest": one.digest})]
-    changed = []
-    for place in [one.absolute, *(place for place in places if place != one.absolute)]:
-        if not Path(place).exists():
-            continue
-        if hash_path(place).digest == one.digest:
-            return place, ""
-        changed.append(place)
-    if changed:
-        return None, f"{changed[0]} holds something else now"
-    return None, f"not here: {one.absolute}"
 
 
 def _code_missing(code: dict[str, Any], *, check: bool) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from cmfd.errors import NotFoundError
+from cmfd.query.located import is_slice
 from cmfd.report import units
 from cmfd.report.phrases import outcome
 from cmfd.report.text import Column, Table, printable
@@ -67,19 +68,27 @@ def _cell(value: Any) -> str:
 
 _VERIFY = """\
 # Puts an input in place if it is not there, and sees to it that it holds what it held.
-fetch() {  # digest path source
-    if [ ! -e "$2" ] && [ -n "$3" ] && [ -e "$3" ]; then
-        mkdir -p -- "$(dirname -- "$2")"
-        cp -R -- "$3" "$2"
+fetch() {  # digest path source; a data set's are FILE::DATASET
+    file=${2%%::*} from=${3%%::*}
+    if [ ! -e "$file" ] && [ -n "$from" ] && [ -e "$from" ]; then
+        mkdir -p -- "$(dirname -- "$file")"
+        cp -R -- "$from" "$file"
     fi
-    found=$(cmfd artifacts hash "$2") || { echo "missing: $2 ($1)" >&2; exit 1; }
+    found=$(cmfd artifacts hash --like "$1" "$2") || { echo "missing: $2 ($1)" >&2; exit 1; }
     [ "$found" = "$1" ] || { echo "$2 holds $found, not $1" >&2; exit 1; }
 }"""
 
 
-def script(found: Recipe) -> Iterator[str]:
+def script(found: Recipe, site: str) -> Iterator[str]:
     """
     Yield a shell script that does an execution again in a new directory.
+
+    Parameters
+    ----------
+    found : Recipe
+        The execution.
+    site : str
+        The site that knows it, where the script looks up what is no longer where it was.
 
     Raises
     ------
@@ -102,9 +111,15 @@ def script(found: Recipe) -> Iterator[str]:
     yield f'cd -- "$target"/{shlex.quote(_below(found.cwd, str(code.get("repository", ""))))}'
     yield from _requirements(found)
     yield _VERIFY
-    yield from (_fetch(one) for one in found.inputs if not one.digest.startswith("stat:"))
+    files = [one for one in found.inputs if not is_slice(one.digest)]
+    known = [one for one in files if not one.digest.startswith("stat:")]
+    if any(one.found is None for one in known):
+        # What cannot be had by this either, fetch says.
+        words = ["cmfd", "artifacts", "pull", "--quiet", "--site", site, "--execution"]
+        yield f"{shlex.join([*words, execution.execution])} || true"
+    yield from map(_fetch, known)
     words = ["cmfd", "run", "--pipeline", execution.pipeline, "--stage", execution.stage]
-    for one in found.inputs:
+    for one in files:
         words += ["-i", one.path]
     yield shlex.join([*words, "--", *found.command])
 

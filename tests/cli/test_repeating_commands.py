@@ -128,16 +128,7 @@ def test_the_script_does_it_again(clone: Path, site: ASite, invoke: Invoke, tmp_
     (clone / "work.py").write_text("raise SystemExit('the code of now')")
     script = tmp_path / "again.sh"
     script.write_text(invoke("repro", "last", "--script").stdout)
-    bin_dir = tmp_path / "bin"
-    bin_dir.mkdir()
-    fake = bin_dir / "cmfd"  # records nothing: runs what it is told, and hashes
-    fake.write_text(
-        '#!/bin/sh\nif [ "$1" = artifacts ]; then exec python -m cmfd "$@"; fi\n'
-        'while [ "$1" != -- ]; do shift; done; shift; exec "$@"\n'
-    )
-    fake.chmod(0o755)
-    path = f"{bin_dir}:{os.path.dirname(sys.executable)}:{os.environ['PATH']}"  # noqa: PTH120 - a text
-    environ = {**os.environ, "PATH": path}
+    environ = only_runs(tmp_path)
     done = subprocess.run(
         ("sh", script, "again"),
         cwd=tmp_path,
@@ -161,6 +152,44 @@ def test_the_script_does_it_again(clone: Path, site: ASite, invoke: Invoke, tmp_
     )
     assert done.returncode == 1
     assert "not md5:" in done.stderr
+
+
+def only_runs(directory: Path) -> dict[str, str]:
+    """Return the surroundings of a script for which `cmfd run` records nothing."""
+    bin_dir = directory / "bin"
+    bin_dir.mkdir()
+    fake = bin_dir / "cmfd"
+    fake.write_text(
+        '#!/bin/sh\nif [ "$1" = artifacts ]; then exec python -m cmfd "$@"; fi\n'
+        'while [ "$1" != -- ]; do shift; done; shift; exec "$@"\n'
+    )
+    fake.chmod(0o755)
+    path = f"{bin_dir}:{os.path.dirname(sys.executable)}:{os.environ['PATH']}"  # noqa: PTH120 - a text
+    return {**os.environ, "PATH": path}
+
+
+def test_the_script_pulls_what_is_no_longer_where_it_was(
+    clone: Path, site: ASite, invoke: Invoke, tmp_path: Path
+) -> None:
+    """DVC's cache has it still."""
+    content = a_run_of(clone, 1)
+    *event, _, problem = content["event"][-1]
+    content["event"][-1] = (*event, json.dumps({"dvc": {"root": str(clone)}}), problem)
+    site.take(content)
+    data = clone / "data" / "in.txt"
+    digest = hash_path(data).digest.removeprefix("md5:")
+    kept = clone / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
+    kept.parent.mkdir(parents=True)
+    data.rename(kept)
+
+    script = tmp_path / "again.sh"
+    script.write_text(invoke("repro", "last", "--script").stdout)
+    done = subprocess.run(
+        ("sh", script, "again"), cwd=tmp_path, env=only_runs(tmp_path), capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "again" / "out.txt").read_text() == "HITS"
 
 
 def test_a_diff_shows_all_that_differs_and_nothing_else(

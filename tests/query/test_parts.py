@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import cmfd
+from cmfd.content.files import hash_path
 from cmfd.merge.batch import merge_site
 from cmfd.query.site import Site
 
@@ -97,3 +98,44 @@ def test_what_was_read_of_a_file_leads_to_who_wrote_the_file(site: Site, stage: 
     found = site.up(f"{stage}.model")
     assert {one.stage for one in found.executions} == {stage, "make"}
     assert {one.path for one in found.artifacts if one.kind == "model"} == {f"{stage}.model"}
+
+
+def test_a_file_that_is_known_by_its_parts_alone_has_its_name(site: Site) -> None:
+    """Nobody named copy.h5 as a whole."""
+    found = site.down("copy.h5::/other/name")
+    assert {one.path for one in found.artifacts} >= {"hits.h5", "copy.h5"}
+    assert site.artifact(hash_path(site.path.parent / "copy.h5").digest).artifact.path == "copy.h5"
+
+
+@pytest.mark.parametrize("stage", ["file", "group", "x", "y", "first", "others", "files"])
+def test_parts_of_files_are_found_in_them(site: Site, stage: str) -> None:
+    """Data sets, groups, rows and slices of files lack nothing while the files are there."""
+    (one,) = site.recipe(_execution(site, stage)).inputs
+    assert (one.problem, one.found is not None) == ("", True)
+
+
+def test_parts_that_are_elsewhere_or_another_are_told_apart(site: Site) -> None:
+    """/train/x is in the copy still; /train/y has become something else."""
+    root = site.path.parent
+    file, kept = root / "hits.h5", root / "kept.h5"
+    file.rename(kept)
+    try:
+        (x,) = site.recipe(_execution(site, "x")).inputs
+        assert x.found == f"{root}/copy.h5::/other/name"
+        (y,) = site.recipe(_execution(site, "y")).inputs
+        assert y.problem == f"not here: {file}::/train/y"
+        with h5py.File(file, "w") as other:
+            other["train/x"], other["train/y"] = np.arange(100.0), np.arange(7.0)
+        (x,) = site.recipe(_execution(site, "x")).inputs
+        assert x.found == f"{file}::/train/x"
+        (y,) = site.recipe(_execution(site, "y")).inputs
+        assert y.problem == f"{file}::/train/y holds something else now"
+        (first,) = site.recipe(_execution(site, "others")).inputs
+        assert "of its parts" in first.problem
+    finally:
+        kept.replace(file)
+
+
+def _execution(site: Site, stage: str) -> str:
+    (found,) = site.search(f'stage = "{stage}"')
+    return found.execution

@@ -1,6 +1,6 @@
 -- name: artifacts
 -- Artifacts by their numbers, with the name and kind that they were first written under, else read, else
--- the name of the part that they are of something else.
+-- the name of the part that they are of something else, else of the file that is known by its parts.
 SELECT
     a.id, a.digest, nullif(a.size_bytes, -1) AS size_bytes,
     coalesce((
@@ -18,6 +18,12 @@ SELECT
         ORDER BY v.at_ns, v.path, v.kind LIMIT 1
     ), (
         SELECT l.name FROM link AS l WHERE l.object_id = a.id ORDER BY l.at_ns, l.name LIMIT 1
+    ), (
+        SELECT substr(v.path, 1, length(v.path) - length(l.name) - 2)
+        FROM link AS l CROSS JOIN event AS v ON v.artifact_id = l.object_id
+        WHERE l.subject_id = a.id
+          AND substr(v.path, -length(l.name) - 2) = '::' || l.name
+        ORDER BY v.at_ns, v.path LIMIT 1
     ), '') AS path,
     (SELECT n.reason FROM tainted AS n WHERE n.subject = a.digest) AS tainted
 FROM json_each(:ids) AS j CROSS JOIN artifact AS a ON a.id = j.value;

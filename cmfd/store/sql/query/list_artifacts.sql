@@ -14,7 +14,14 @@ ORDER BY e.at_ns DESC, e.id DESC, v.direction DESC, v.path, a.id;
 -- name: artifacts
 SELECT
     a.digest, nullif(a.strong, '') AS strong, nullif(a.size_bytes, -1) AS size_bytes, a.n_files,
-    a.kind, a.path, a.n_paths, a.n_producers, a.n_consumers
+    a.kind,
+    coalesce(a.path, (
+        SELECT substr(v.path, 1, length(v.path) - length(l.name) - 2)
+        FROM link AS l CROSS JOIN event AS v ON v.artifact_id = l.object_id
+        WHERE l.subject_id = a.artifact_id AND substr(v.path, -length(l.name) - 2) = '::' || l.name
+        ORDER BY v.at_ns, v.path LIMIT 1
+    )) AS path,
+    a.n_paths, a.n_producers, a.n_consumers
 FROM json_each(:ids) AS j CROSS JOIN artifacts AS a ON a.artifact_id = j.value
 ORDER BY j.key;
 

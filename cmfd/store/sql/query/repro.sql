@@ -2,12 +2,28 @@
 SELECT run_id FROM execution WHERE id = :id;
 
 -- name: places
--- Where content was seen: full paths, the latest first.
-SELECT v.absolute
-FROM artifact AS a CROSS JOIN event AS v ON v.artifact_id = a.id
-WHERE a.digest = :digest AND v.absolute <> ''
-GROUP BY v.absolute ORDER BY max(v.at_ns) DESC, v.absolute
+-- Where content was seen: full paths, the latest first; of a data set also in files that had it.
+SELECT place
+FROM (
+    SELECT v.absolute AS place, v.at_ns
+    FROM artifact AS a CROSS JOIN event AS v ON v.artifact_id = a.id
+    WHERE a.digest = :digest AND v.absolute <> ''
+    UNION ALL
+    SELECT v.absolute || '::' || l.name, v.at_ns
+    FROM artifact AS a
+    CROSS JOIN link AS l ON l.object_id = a.id AND l.relation = 'contains'
+    CROSS JOIN event AS v ON v.artifact_id = l.subject_id
+    WHERE a.digest = :digest AND a.digest LIKE 'hdf5:%'
+      AND v.absolute <> '' AND instr(v.absolute, '::') = 0
+)
+GROUP BY place ORDER BY max(at_ns) DESC, place
 LIMIT 100;
+
+-- name: members
+-- What a slice consists of.
+SELECT s.document
+FROM artifact AS a CROSS JOIN slice_members AS s ON s.artifact_id = a.id
+WHERE a.digest = :digest;
 
 -- name: of_stage
 -- Executions of a stage that completed, latest first, with what ran them and their environments.
