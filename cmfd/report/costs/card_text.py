@@ -115,7 +115,8 @@ def _energy(energy: Energy) -> list[str]:
 def _carbon(carbon: Carbon) -> list[str]:
     factors = ""
     if carbon.intensity_gco2e_per_kwh is not None:
-        factors = f" (at {carbon.intensity_gco2e_per_kwh:.3g} g/kWh, PUE included)"
+        pue = "" if carbon.pue is None else f", PUE {carbon.pue:.3g}"
+        factors = f" (at {carbon.intensity_gco2e_per_kwh:.3g} g/kWh{pue})"
     figures = [f"operational {units.mass(carbon.operational_gco2e)}{factors}"]
     if carbon.embodied_gco2e is not None:
         figures.append(f"embodied {units.mass(carbon.embodied_gco2e)}")

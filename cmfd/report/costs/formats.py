@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import TYPE_CHECKING, Any
 
 from cmfd.query.results import Result
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cmfd.report.costs.model import Report
+
+_STRUCT = re.compile(r"\b(?!None)[A-Z]\w*")
+"""In an annotation."""
 
 FORMATS = ("json", "csv", "html", "prometheus")
 
@@ -86,6 +90,8 @@ def flat(row: Result, prefix: str = "") -> list[tuple[str, Any]]:
         column = name if not prefix or name.startswith(prefix) else f"{prefix}_{name}"
         if isinstance(value, Result):
             cells += flat(value, column)
+        elif value is None and _STRUCT.search(row.__annotations__[name]):
+            continue  # its fields are the columns, in lines that have one
         elif isinstance(value, dict):
             cells += [
                 (key if name == "names" else f"{column}_{key}", one) for key, one in value.items()
