@@ -64,9 +64,7 @@ def describe_settings() -> list[SettingDescription]:
         "node_dir": "/var/tmp/cmfd-<uid>",  # noqa: S108 - text
         "journal_dir": "<node_dir>/journals",
         "system_site": "none",
-        "energy_redfish_credentials": "none",
         "energy_sysfs": "/sys",
-        "energy_redfish_ca": "none",
     }
     return [
         SettingDescription(

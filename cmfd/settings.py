@@ -150,11 +150,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(description="Redfish of the BMC, as https://{node}-bmc: {node} is filled in."),
     ] = ""
     energy_redfish_credentials: Annotated[
-        Path, Meta(description="File, this user's alone, with a line `user:password` for it.")
-    ] = msgspec.field(default_factory=Path)
+        str, Meta(description="File, this user's alone, with a line `user:password` for it.")
+    ] = ""
     energy_redfish_ca: Annotated[
-        Path, Meta(description="PEM file with the certificate that it shows.")
-    ] = msgspec.field(default_factory=Path)
+        str, Meta(description="PEM file with the certificate that it shows.")
+    ] = ""
     env_allow: Annotated[
         tuple[str, ...],
         Meta(description="Variables to record with an execution, as shell patterns."),

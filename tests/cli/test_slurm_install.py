@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from support.programs import program
+from support.sysfs import Powercap
 
 from cmfd import config
 from cmfd.cli.slurm import installation
@@ -227,6 +228,7 @@ def test_systemd_understands_its_files(invoke: Invoke, prefix: Path) -> None:
 
     root = prefix / "root"
     (root / "etc").mkdir(parents=True)
+    counter = Powercap.intel(root / "sys").counter("intel-rapl:0")
     users, tmpfiles = program("systemd-sysusers", "systemd"), program("systemd-tmpfiles", "systemd")
     subprocess.run([users, f"--root={root}", str(etc / "sysusers.d" / "cmfd.conf")], check=True)
     assert "cmfd:x:417:" in (root / "etc" / "passwd").read_text()
@@ -237,3 +239,4 @@ def test_systemd_understands_its_files(invoke: Invoke, prefix: Path) -> None:
              for name in (".", "jobs", "jobs.new", "journals")}  # fmt: skip
     assert modes == {".": "1771", "jobs": "0770", "jobs.new": "0700", "journals": "0751"}
     assert (root / "var/lib/cmfd").stat().st_uid == 0
+    assert (oct(counter.stat().st_mode)[-4:], counter.stat().st_gid) == ("0440", 417)

@@ -111,7 +111,7 @@ def credentials(tmp_path: Path, service: RedfishService, mode: int = 0o600) -> P
 
 def redfish(service: RedfishService, path: Path, **settings: Any) -> Redfish:
     said = {"energy_redfish_url": service.url, **settings}
-    return Redfish(Roots(), Settings(energy_redfish_credentials=path, **said))
+    return Redfish(Roots(), Settings(energy_redfish_credentials=str(path), **said))
 
 
 @pytest.mark.parametrize("is_new", [True, False])
@@ -170,7 +170,7 @@ def test_a_certificate_must_be_the_one_that_was_named(tmp_path: Path) -> None:
     tls.load_cert_chain(certificate, key)
     with redfish_service(tls=tls) as service:
         path = credentials(tmp_path, service)
-        assert redfish(service, path, energy_redfish_ca=certificate).power_w() == 332
+        assert redfish(service, path, energy_redfish_ca=str(certificate)).power_w() == 332
         probe = redfish(service, path).probe()
         assert probe.status == "broken"
         assert "certificate" in probe.reason

@@ -113,7 +113,7 @@ class Powercap:
         for link in (self._links / control, self._links / place):
             target = self._devices / control if link.name == control else directory
             if not link.is_symlink():
-                link.symlink_to(target)
+                link.symlink_to(os.path.relpath(target, link.parent))
         say(directory / "name", name)
         say(directory / "energy_uj", energy_uj)
         (directory / "energy_uj").chmod(0o400)
@@ -214,13 +214,13 @@ def hwmon_chip(sys: Path, name: str, device: str, **files: object) -> Path:
     place = sys / "devices" / device
     directory = place / "hwmon" / f"hwmon{number}"
     say(directory / "name", name)
-    (directory / "device").symlink_to(place)
+    (directory / "device").symlink_to("../..")
     for file, value in files.items():
         below = file.removeprefix("device_")
         say((directory if below == file else place) / below, value)
     link = sys / "class" / "hwmon" / directory.name
     link.parent.mkdir(parents=True, exist_ok=True)
-    link.symlink_to(directory)
+    link.symlink_to(os.path.relpath(directory, link.parent))
     return link
 
 

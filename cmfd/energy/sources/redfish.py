@@ -105,9 +105,9 @@ class Redfish(SlowSource):
 
     def _trust(self) -> ssl.SSLContext:
         """Trust the certificate that was named, whatever host it is for, else the system's."""
-        if self._authority == Path():
+        if not self._authority:
             return ssl.create_default_context()
-        context = ssl.create_default_context(cafile=str(self._authority))
+        context = ssl.create_default_context(cafile=Path(self._authority).expanduser())
         context.check_hostname = False  # controllers come with certificates for no host
         return context
 
@@ -115,8 +115,8 @@ class Redfish(SlowSource):
         """Return the headers, with the user and password that a file of this user says."""
         if self._headers is None:
             self._headers = {"Accept": "application/json"}
-            if self._credentials != Path():
-                said = base64.b64encode(_secret(self._credentials)).decode()
+            if self._credentials:
+                said = base64.b64encode(_secret(Path(self._credentials).expanduser())).decode()
                 self._headers["Authorization"] = f"Basic {said}"
         return self._headers
 
