@@ -34,7 +34,7 @@ def command(site: Path, execution: str, *, as_script: bool, no_check: bool, as_j
 
     EXECUTION is an id or the beginning of one, or what names a run that has one execution only.
     Inputs are looked for where their content was ever seen, and read: they must hold the same
-    still. A data set of an HDF5 file is looked for in the files that had it; of a slice, what it is a
+    still. A data set of an HDF5 file is looked for in files that had it; of a slice, what it is a
     part of. The script checks out the code, puts data in place (by `cmfd artifacts pull` what is no
     longer where it was), verifies it, and runs the command.
     """
