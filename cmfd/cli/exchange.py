@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cmfd.cli import options
 from cmfd.cli.output import print_json
 from cmfd.errors import IncompleteError
 from cmfd.merge.layout import open_site
@@ -14,6 +16,7 @@ from cmfd.report import units
 from cmfd.report.text import printable_lines
 from cmfd.sync import remotes
 from cmfd.sync.connect import connect
+from cmfd.sync.view import ALL_LEVELS, Choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,9 +24,29 @@ if TYPE_CHECKING:
 
     from cmfd.merge.layout import Site
     from cmfd.sync.exchange import Exchanged
-    from cmfd.sync.peer import Peer, Taken
+    from cmfd.sync.peer import Part, Peer, Taken
 
 F = TypeVar("F", bound="Callable[..., Any]")
+
+if TYPE_CHECKING:
+    ParamOfText = click.ParamType[str]
+else:
+    ParamOfText = click.ParamType  # no generic class before click 8.4
+
+
+class Depth(ParamOfText):
+    """A number of steps, or all."""
+
+    name = "depth"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check it."""
+        if value == "all" or (str(value).isdigit() and len(str(value)) <= _MOST_DIGITS):
+            return str(value)
+        return self.fail(f"{value!r} is no number of steps: 0, 1, 2, ... or all", param, ctx)
+
+
+_MOST_DIGITS = 6
 
 N_SHOWN = 20
 """How many packs that were left out are named."""
@@ -44,6 +67,44 @@ def everything(function: F) -> F:
         is_flag=True,
         help="Compare all packs, and not only those since the last time.",
     )(function)
+
+
+def choice(function: F) -> F:
+    """Add the options that choose a part; the command gets a `Choice` as `chosen`."""
+
+    @wraps(function)
+    def command(**arguments: Any) -> Any:
+        fields = {name: arguments.pop(name) for name in _CHOICES}
+        depth = fields.pop("depth")
+        chosen = Choice(**fields, depth=ALL_LEVELS if depth == "all" else int(depth))
+        if depth != "0" and chosen.wanted() is None:
+            raise click.UsageError("--depth is for a part: say of what, as --pipeline or --where.")
+        return function(**arguments, chosen=chosen)
+
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command  # type: ignore[return-value] # it takes what click gives
+
+
+_CHOICES = ("pipeline", "stage", "user", "artifact", "where", "since_ns", "depth")
+_OPTIONS = (
+    click.option("--pipeline", default="", metavar="P", help="Only runs of this pipeline."),
+    click.option("--stage", default="", metavar="S", help="Only runs of this stage."),
+    click.option("--user", default="", metavar="U", help="Only this user's runs."),
+    click.option("--artifact", default="", metavar="A", help="Only runs that read or wrote it."),
+    click.option(
+        "--since", "since_ns", type=options.Time(), metavar="TIME", help="Only what began since."
+    ),
+    click.option("--where", default="", metavar="FILTER", help="Only what it lets pass."),
+    click.option(
+        "--depth",
+        type=Depth(),
+        default="0",
+        show_default=True,
+        metavar="N|all",
+        help="Also runs that these came from, so many steps up.",
+    ),
+)
 
 
 def _complete_remote(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -99,6 +160,7 @@ def document(done: Exchanged) -> dict[str, Any]:
         "bytes": done.n_bytes,
         "left_out": left_out,
         "merge": _merge_document(done.taken),
+        "part": _part_document(done.part),
     }
 
 
@@ -112,12 +174,24 @@ def _merge_document(taken: Taken | None) -> dict[str, Any] | None:
     }
 
 
+def _part_document(part: Part | None) -> dict[str, int] | None:
+    if part is None:
+        return None
+    return {"runs": part.n_runs, "ancestors": part.n_ancestors, "left_out": part.n_left_out}
+
+
+def _part_text(part: Part) -> Iterator[str]:
+    ancestors = f", and {part.n_ancestors} that they came from" if part.n_ancestors else ""
+    yield f"Part: {units.count(part.n_runs, 'run')}{ancestors}"
+    if part.n_left_out:
+        yield f"Left out: {units.count(part.n_left_out, 'run')} that these came from (--depth)"
+
+
 def text(done: Exchanged, verb: str) -> str:
     """Return what an exchange moved, for people."""
-    if not done.n_packs:
-        return f"Nothing new {verb} {done.remote}"
     packs = f"{units.count(done.n_packs, 'pack')} ({units.size(done.n_bytes)})"
-    lines = [f"{packs} {verb} {done.remote}"]
+    lines = [f"{packs if done.n_packs else 'Nothing new'} {verb} {done.remote}"]
+    lines += _part_text(done.part) if done.part is not None else ()
     if done.taken is not None:
         if done.taken.waiting:
             lines.append(f"{units.count(done.taken.waiting, 'pack')} wait there to be merged")

@@ -14,6 +14,8 @@ from cmfd.sync.exchange import fetch
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cmfd.sync.view import Choice
+
 
 @example(
     "cmfd fetch",
@@ -21,11 +23,14 @@ if TYPE_CHECKING:
 )
 @click.command("fetch")
 @exchange.remote
+@exchange.choice
 @exchange.everything
 @options.site
 @options.as_json
 @options.quiet
-def command(site: Path, remote: str, *, everything: bool, as_json: bool, quiet: bool) -> None:
+def command(  # noqa: PLR0913 - options
+    *, site: Path, remote: str, chosen: Choice, everything: bool, as_json: bool, quiet: bool
+) -> None:
     """
     Bring what REMOTE has and a site lacks into the site's inbox; `cmfd merge` takes it from there.
 
@@ -35,5 +40,7 @@ def command(site: Path, remote: str, *, everything: bool, as_json: bool, quiet: 
         exchange.reached(site, remote) as (own, other, peer),
         progress_bar("fetching", quiet=quiet or as_json) as progress,
     ):
-        done = fetch(own, other, peer, everything=everything, on_progress=progress)
+        done = fetch(
+            own, other, peer, everything=everything, wanted=chosen.wanted(), on_progress=progress
+        )
     exchange.tell(done, "fetched from", as_json=as_json, quiet=quiet)

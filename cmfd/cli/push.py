@@ -15,6 +15,8 @@ from cmfd.sync.exchange import push
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cmfd.sync.view import Choice
+
 
 @example(
     "cmfd push",
@@ -22,11 +24,14 @@ if TYPE_CHECKING:
 )
 @click.command("push")
 @exchange.remote
+@exchange.choice
 @exchange.everything
 @options.site
 @options.as_json
 @options.quiet
-def command(site: Path, remote: str, *, everything: bool, as_json: bool, quiet: bool) -> None:
+def command(  # noqa: PLR0913 - options
+    *, site: Path, remote: str, chosen: Choice, everything: bool, as_json: bool, quiet: bool
+) -> None:
     """
     Send what a site has and REMOTE lacks, and have it merged there.
 
@@ -37,5 +42,12 @@ def command(site: Path, remote: str, *, everything: bool, as_json: bool, quiet: 
     with exchange.reached(site, remote) as (own, other, peer):
         merge_site(site)
         with progress_bar("pushing", quiet=quiet or as_json) as progress:
-            done = push(own, other, peer, everything=everything, on_progress=progress)
+            done = push(
+                own,
+                other,
+                peer,
+                everything=everything,
+                wanted=chosen.wanted(),
+                on_progress=progress,
+            )
     exchange.tell(done, "pushed to", as_json=as_json, quiet=quiet)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from cmfd.merge.layout import Site
-    from cmfd.sync.peer import Entry, Peer, Place, Taken
+    from cmfd.sync.peer import Entry, Part, Peer, Place, Taken, Wanted
 
     Progress = Callable[[int, int], None]
 
@@ -45,6 +45,8 @@ class Exchanged:
         Packs, by digest, that could not be sent, and why.
     taken : Taken or None
         What the receiver made of them; None if it was not told to merge.
+    part : Part or None
+        Of which part of the sender's runs they are, without its packs; None if of all.
     """
 
     remote: str
@@ -52,6 +54,7 @@ class Exchanged:
     n_bytes: int = 0
     left_out: list[tuple[str, str]] = field(default_factory=list)
     taken: Taken | None = None
+    part: Part | None = None
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,13 @@ class Standing:
     behind: int
 
 
-def fetch(
+def fetch(  # noqa: PLR0913 - two sites, what of them, and who is told
     site: Site,
     remote: remotes.Remote,
     peer: Peer,
     *,
     everything: bool = False,
+    wanted: Wanted | None = None,
     on_progress: Progress | None = None,
 ) -> Exchanged:
     """
@@ -92,6 +96,8 @@ def fetch(
         The other.
     everything : bool
         Compare all packs, not only those since the last time.
+    wanted : Wanted, optional
+        Only this part.
     on_progress : callable, optional
         Called with the number of packs done and the number known so far.
 
@@ -104,8 +110,12 @@ def fetch(
     ------
     RemoteError, StoreError
         The other side or this one cannot go on. What came is kept.
+    FilterError
+        It cannot be understood which part.
     """
     reached = _progress(site, remote, peer)
+    if wanted is not None:
+        return _send_part(peer, SitePeer(site), wanted, Exchanged(remote.url), on_progress)
     begin = None if everything else reached.fetched
     done, last = _send(peer, SitePeer(site), begin, Exchanged(remote.url), on_progress)
     if last is not None and not done.left_out:
@@ -113,12 +123,13 @@ def fetch(
     return done
 
 
-def pull(
+def pull(  # noqa: PLR0913 - two sites, what of them, and who is told
     site: Site,
     remote: remotes.Remote,
     peer: Peer,
     *,
     everything: bool = False,
+    wanted: Wanted | None = None,
     on_progress: Progress | None = None,
 ) -> Exchanged:
     """
@@ -131,18 +142,19 @@ def pull(
     Exchanged
         What came, and what this site made of it.
     """
-    done = fetch(site, remote, peer, everything=everything, on_progress=on_progress)
+    done = fetch(site, remote, peer, everything=everything, wanted=wanted, on_progress=on_progress)
     done.taken = SitePeer(site).merge()
     done.left_out += sorted(done.taken.refused.items())
     return done
 
 
-def push(
+def push(  # noqa: PLR0913 - two sites, what of them, and who is told
     site: Site,
     remote: remotes.Remote,
     peer: Peer,
     *,
     everything: bool = False,
+    wanted: Wanted | None = None,
     on_progress: Progress | None = None,
 ) -> Exchanged:
     """
@@ -161,8 +173,12 @@ def push(
         The other side or this one cannot go on. What arrived is kept there.
     """
     reached = _progress(site, remote, peer)
-    begin = None if everything else reached.pushed
-    done, last = _send(SitePeer(site), peer, begin, Exchanged(remote.url), on_progress)
+    done, last = Exchanged(remote.url), None
+    if wanted is not None:
+        done = _send_part(SitePeer(site), peer, wanted, done, on_progress)
+    else:
+        begin = None if everything else reached.pushed
+        done, last = _send(SitePeer(site), peer, begin, done, on_progress)
     if done.n_packs:
         done.taken = peer.merge()
         done.left_out += sorted(done.taken.refused.items())
@@ -212,12 +228,39 @@ def _send(
     on_progress: Progress | None,
 ) -> tuple[Exchanged, Place | None]:
     """Send what the target lacks; also return the place in the source up to which it has all."""
-    last = begin
     n_known = source.count_since(begin)
     if n_known is None:
         n_known = source.about().n_packs
+    last = _send_entries(
+        source, target, source.since(begin), n_known=n_known, done=done, on_progress=on_progress
+    )
+    return done, last or begin
+
+
+def _send_part(
+    source: Peer, target: Peer, wanted: Wanted, done: Exchanged, on_progress: Progress | None
+) -> Exchanged:
+    part = source.part(wanted)
+    _send_entries(
+        source, target, part.entries, n_known=len(part.entries), done=done, on_progress=on_progress
+    )
+    done.part = msgspec.structs.replace(part, entries=[])
+    return done
+
+
+def _send_entries(  # noqa: PLR0913 - from where, to where, what, and who is told
+    source: Peer,
+    target: Peer,
+    entries: Iterable[Entry],
+    *,
+    n_known: int,
+    done: Exchanged,
+    on_progress: Progress | None,
+) -> Place | None:
+    """Send what the target lacks of some packs; return the place of the last."""
+    last = None
     n_looked_at = 0
-    for page in _pages(source.since(begin), MOST_DIGESTS):
+    for page in _pages(entries, MOST_DIGESTS):
         lacking = set(target.lacks([entry.place.digest for entry in page]))
         for entry in page:
             if entry.place.digest in lacking:
@@ -226,7 +269,7 @@ def _send(
             if on_progress is not None:
                 on_progress(n_looked_at, max(n_known, n_looked_at))
         last = page[-1].place
-    return done, last
+    return last
 
 
 def _send_one(source: Peer, target: Peer, entry: Entry, done: Exchanged) -> None:

@@ -13,6 +13,7 @@ from cmfd.errors import NotFoundError, PackError, StoreError
 from cmfd.merge import inbox
 from cmfd.merge.batch import merge_site
 from cmfd.merge.layout import INCOMING, PARTIAL_SUFFIX
+from cmfd.query.index import open_index
 from cmfd.store.connection import connect, named
 from cmfd.store.migrations import check
 from cmfd.store.pack import FORMAT, is_pack_name, sha256_of, sync_directory
@@ -23,9 +24,11 @@ from cmfd.sync.peer import (
     PROTOCOL_VERSION,
     About,
     Entry,
+    Part,
     Place,
     Taken,
 )
+from cmfd.sync.view import part_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cmfd.merge.layout import Site
-    from cmfd.sync.peer import Blocks, FromOffset
+    from cmfd.sync.peer import Blocks, FromOffset, Wanted
 
 _PAGE = 1000
 
@@ -94,6 +97,20 @@ class SitePeer:
                 and (db is None or db.execute(_sql("has"), {"digest": digest}).fetchone() is None)
                 and not (self.site.inbox / f"{digest}.db").exists()
             ]
+
+    def part(self, wanted: Wanted) -> Part:
+        """
+        Return the packs of a part of it.
+
+        Raises
+        ------
+        FilterError
+            It cannot be understood which.
+        """
+        if not self.site.index.exists():
+            return Part([], 0, 0, 0)
+        with open_index(self.site.path) as db:
+            return part_of(db, wanted)
 
     def read(self, digest: str, offset: int) -> Blocks:
         """

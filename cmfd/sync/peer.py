@@ -103,6 +103,44 @@ class Taken(msgspec.Struct, frozen=True):
     busy_holder: str = ""
 
 
+class Wanted(msgspec.Struct, frozen=True):
+    """
+    A part of a site: runs, and what these came from.
+
+    Attributes
+    ----------
+    where : str
+        A filter over executions, as for `cmfd search`; empty: all.
+    depth : int
+        How many steps up from them; -1: all.
+    """
+
+    where: str
+    depth: int
+
+
+class Part(msgspec.Struct, frozen=True):
+    """
+    The packs of a part of a site.
+
+    Attributes
+    ----------
+    entries : list of Entry
+        In the order of the site.
+    n_runs : int
+        How many runs were chosen.
+    n_ancestors : int
+        How many more are in it, that these came from.
+    n_left_out : int
+        How many are one step further up, and not in it.
+    """
+
+    entries: list[Entry]
+    n_runs: int
+    n_ancestors: int
+    n_left_out: int
+
+
 class Peer(Protocol):
     """A site that packs are exchanged with, wherever it is."""
 
@@ -117,6 +155,16 @@ class Peer(Protocol):
 
     def lacks(self, digests: Sequence[str]) -> list[str]:
         """Return which of at most `MOST_DIGESTS` packs it neither has nor waits to merge."""
+
+    def part(self, wanted: Wanted) -> Part:
+        """
+        Return the packs of a part of it.
+
+        Raises
+        ------
+        FilterError
+            It cannot be understood which.
+        """
 
     def read(self, digest: str, offset: int) -> Blocks:
         """

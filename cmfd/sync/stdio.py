@@ -14,8 +14,8 @@ from typing import IO, TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from cmfd.errors import CmfdError, NotFoundError, PackError, RemoteError, StoreError
-from cmfd.sync.peer import BLOCK_BYTES, MOST_DIGESTS, About, Entry, Place, Taken
+from cmfd.errors import CmfdError, FilterError, NotFoundError, PackError, RemoteError, StoreError
+from cmfd.sync.peer import BLOCK_BYTES, MOST_DIGESTS, About, Entry, Part, Place, Taken, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,6 +56,12 @@ class AskLacks(_Message, frozen=True):
     digests: list[str]
 
 
+class AskPart(_Message, frozen=True):
+    """Which packs are of this part? The answer is pages of them, an empty one, and the counts."""
+
+    wanted: Wanted
+
+
 class AskPack(_Message, frozen=True):
     """Give me the bytes of this pack."""
 
@@ -94,13 +100,23 @@ class Sorry(_Message, frozen=True):
 
 
 _Any = (
-    AskAbout | AskCount | AskSince | AskLacks | AskPack | Offer | AskMerge | Answer | Block | Sorry
+    AskAbout
+    | AskCount
+    | AskSince
+    | AskLacks
+    | AskPart
+    | AskPack
+    | Offer
+    | AskMerge
+    | Answer
+    | Block
+    | Sorry
 )
 _DECODER = msgspec.msgpack.Decoder(_Any)
 _ENCODER = msgspec.msgpack.Encoder()
 
 _KINDS: dict[str, type[CmfdError]] = {
-    kind.__name__: kind for kind in (NotFoundError, PackError, StoreError)
+    kind.__name__: kind for kind in (NotFoundError, PackError, StoreError, FilterError)
 }
 
 M = TypeVar("M", bound=_Message)
@@ -198,14 +214,27 @@ def _serve_one(peer: Peer, pipe: Pipe, message: _Message) -> None:
             for block in peer.read(message.digest, max(message.offset, 0)):
                 pipe.say(Block(block))
             pipe.say(Block(b""))
+        elif isinstance(message, AskPart):
+            _tell_part(pipe, peer.part(message.wanted))
         else:
-            body = _ENCODER.encode(_answer(peer, pipe, message))
-            pipe.say(Answer(msgspec.Raw(body)))
+            _tell(pipe, _answer(peer, pipe, message))
     except RemoteError:
         raise
     except CmfdError as error:
         kind = next((name for name, one in _KINDS.items() if isinstance(error, one)), "")
         pipe.say(Sorry(kind, str(error)))
+
+
+def _tell_part(pipe: Pipe, part: Part) -> None:
+    entries = iter(part.entries)
+    while page := list(islice(entries, _PAGE)):
+        _tell(pipe, page)
+    _tell(pipe, [])
+    _tell(pipe, msgspec.structs.replace(part, entries=[]))
+
+
+def _tell(pipe: Pipe, body: object) -> None:
+    pipe.say(Answer(msgspec.Raw(_ENCODER.encode(body))))
 
 
 def _answer(peer: Peer, pipe: Pipe, message: _Message) -> object:
@@ -228,7 +257,7 @@ def _answer(peer: Peer, pipe: Pipe, message: _Message) -> object:
 
 def _blocks_after(pipe: Pipe, offset: int) -> Blocks:
     """Ask for the bytes of what was offered, and yield them."""
-    pipe.say(Answer(msgspec.Raw(_ENCODER.encode(offset))))
+    _tell(pipe, offset)
     yield from _blocks(pipe)
 
 
@@ -287,6 +316,14 @@ class StdioPeer:
     def lacks(self, digests: Sequence[str]) -> list[str]:
         """Return which of these packs it neither has nor waits to merge."""
         return self._ask(AskLacks(list(digests)), list[str])
+
+    def part(self, wanted: Wanted) -> Part:
+        """Return the packs of a part of it."""
+        self._pipe.say(AskPart(wanted))
+        entries: list[Entry] = []
+        while page := self._hear(list[Entry]):
+            entries += page
+        return msgspec.structs.replace(self._hear(Part), entries=entries)
 
     def read(self, digest: str, offset: int) -> Blocks:
         """Yield the bytes of a pack from an offset."""

@@ -77,6 +77,20 @@ def test_a_clone_into_a_site_is_refused(make_site: MakeSite, cmfd: Cmfd) -> None
     assert digest(mine) == before
 
 
+def test_a_part_by_command(make_site: MakeSite, cmfd: Cmfd) -> None:
+    """What was chosen is said, and a depth without a choice is refused."""
+    hub, mine = make_site("hub", 1, 2, 3), make_site("mine")
+    told = cmfd("pull", hub.path, "--where", 'job = "2"', "--site", mine.path)
+    assert "1 pack " in told
+    assert "Part: 1 run" in told
+    pulled = cmfd(
+        "pull", hub.path, "--user", "ann", "--depth", "all", "--site", mine.path, "--json"
+    )
+    assert pulled["part"] == {"runs": 3, "ancestors": 0, "left_out": 0}
+    assert "say of what" in cmfd("pull", hub.path, "--depth", "1", "--site", mine.path, code=2)
+    assert "--depth" in cmfd("pull", hub.path, "--depth", "few", "--site", mine.path, code=2)
+
+
 def test_a_bundle_by_command(make_site: MakeSite, cmfd: Cmfd, tmp_path: Path) -> None:
     """Over an air gap, into a new site."""
     a = make_site("a", 1, 2)

@@ -15,11 +15,11 @@ import msgspec
 import pytest
 from support.exchange import MakeSite, add, digest, to
 
-from cmfd.errors import NotFoundError, PackError, RemoteError, StoreError
+from cmfd.errors import FilterError, NotFoundError, PackError, RemoteError, StoreError
 from cmfd.merge.layout import INCOMING
 from cmfd.sync.exchange import pull, push, standing
 from cmfd.sync.local import SitePeer
-from cmfd.sync.peer import MOST_DIGESTS, Place
+from cmfd.sync.peer import MOST_DIGESTS, Place, Wanted
 from cmfd.sync.stdio import MOST_BYTES, AskLacks, Block, Pipe, Sorry, StdioPeer, serve
 
 if TYPE_CHECKING:
@@ -222,6 +222,19 @@ class Killing(Pipe):
             self.server.kill()
             self.server.wait()
         super().say(message)  # type: ignore[arg-type] # whatever it is
+
+
+def test_a_part_over_pipes(make_site: MakeSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In pages; and a filter that nobody understands is told, and the wire still works."""
+    monkeypatch.setattr("cmfd.sync.stdio._PAGE", 2)
+    a, b = make_site("a", *range(5)), make_site("b")
+    with over_pipes(SitePeer(a)) as peer:
+        with pytest.raises(FilterError):
+            pull(b, to(a), peer, wanted=Wanted("job = ", 0))
+        done = pull(b, to(a), peer, wanted=Wanted('job in ("1", "2", "3")', 0))
+    assert done.n_packs == 3
+    assert done.part is not None
+    assert done.part.n_runs == 3
 
 
 def test_late_facts_over_pipes(make_site: MakeSite) -> None:

@@ -1,0 +1,50 @@
+-- name: clear
+DROP TABLE IF EXISTS temp.part_run;
+
+-- name: make
+CREATE TEMP TABLE part_run (
+    id INTEGER PRIMARY KEY,
+    level INTEGER NOT NULL  -- how many steps up from what was chosen
+);
+
+-- name: choose
+INSERT INTO part_run (id, level)
+SELECT DISTINCT e.run_id, 0
+FROM execution AS e LEFT JOIN run AS r ON r.id = e.run_id
+WHERE e.run_id IS NOT NULL AND ({condition});
+
+-- name: up
+-- The runs that wrote what those of a level read, or something that it is a part of or has in it.
+INSERT INTO part_run (id, level)
+SELECT DISTINCT p.run_id, :level + 1
+FROM part_run AS c
+CROSS JOIN execution AS e ON e.run_id = c.id
+CROSS JOIN event AS i ON i.execution_id = e.id AND i.direction = 'input'
+CROSS JOIN (
+    SELECT 0 AS way UNION ALL SELECT 1 UNION ALL SELECT 2
+) AS w
+LEFT JOIN link AS l ON w.way = 1 AND l.object_id = i.artifact_id
+LEFT JOIN link AS m ON w.way = 2 AND m.subject_id = i.artifact_id
+CROSS JOIN event AS o
+    ON o.artifact_id = CASE w.way WHEN 0 THEN i.artifact_id WHEN 1 THEN l.subject_id ELSE m.object_id END
+    AND o.direction = 'output'
+CROSS JOIN execution AS p ON p.id = o.execution_id
+WHERE c.level = :level AND p.run_id IS NOT NULL
+ON CONFLICT DO NOTHING;
+
+-- name: left_out
+-- How many runs one step further up are not in it.
+SELECT count(DISTINCT p.run_id)
+FROM part_run AS c
+CROSS JOIN execution AS e ON e.run_id = c.id
+CROSS JOIN event AS i ON i.execution_id = e.id AND i.direction = 'input'
+CROSS JOIN event AS o ON o.artifact_id = i.artifact_id AND o.direction = 'output'
+CROSS JOIN execution AS p ON p.id = o.execution_id
+WHERE c.level = :level AND p.run_id NOT IN (SELECT id FROM part_run);
+
+-- name: packs
+SELECT DISTINCT k.id, k.digest, k.merged_ns, k.size_bytes
+FROM (SELECT id FROM part_run UNION ALL SELECT 0) AS c
+CROSS JOIN pack_run AS x ON x.run_id = c.id
+CROSS JOIN pack AS k ON k.id = x.pack_id
+ORDER BY k.id;

@@ -1,0 +1,104 @@
+"""
+A part of a site: the packs of some runs, and of what these came from.
+
+What is chosen are executions; what is taken are the packs of their runs, as they are, so that what
+is taken is complete for reading, has the name that it has everywhere, and nothing is said twice
+when a part is widened or sent on. Corrections and notes go along with every part; what a node says
+of itself (energy of nobody's) goes with the whole only.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from cmfd.query.filter import Filter
+from cmfd.store.connection import named
+from cmfd.sync.peer import Entry, Part, Place, Wanted
+
+if TYPE_CHECKING:
+    import sqlite3
+
+ALL_LEVELS = -1
+"""As a depth: everything that led there."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """
+    What a user wants of a site.
+
+    Attributes
+    ----------
+    pipeline, stage, user, artifact, where : str
+        Executions of these; those that read or wrote the artifact; those that a filter lets pass.
+        Empty: any.
+    since_ns : int or None
+        Those that began since then.
+    depth : int
+        Runs that made what these read, so many steps up; `ALL_LEVELS` for all.
+    """
+
+    pipeline: str = ""
+    stage: str = ""
+    user: str = ""
+    artifact: str = ""
+    where: str = ""
+    since_ns: int | None = None
+    depth: int = 0
+
+    def wanted(self) -> Wanted | None:
+        """Return it as one filter; None if it is all."""
+        equal = ("pipeline", self.pipeline), ("stage", self.stage), ("user", self.user)
+        parts = [f"{field} = {_quoted(value)}" for field, value in equal if value]
+        if self.artifact:
+            name = _quoted(self.artifact)
+            parts.append(f"(input = {name} or output = {name})")
+        if self.since_ns is not None:
+            since = datetime.fromtimestamp(self.since_ns / 1e9, tz=timezone.utc)
+            parts.append(f"began >= {_quoted(since.isoformat())}")
+        if self.where:
+            parts.append(f"({self.where})")
+        return Wanted(" and ".join(parts), self.depth) if parts else None
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def part_of(db: sqlite3.Connection, wanted: Wanted) -> Part:
+    """
+    Return the packs of a part of a site.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        From `cmfd.query.index.open_index`. A temporary table is made in it.
+    wanted : Wanted
+        Which part.
+
+    Raises
+    ------
+    FilterError
+        The filter cannot be understood.
+    """
+    queries = named("site/part")
+    chosen = Filter(wanted.where, db).compiled(by_index=True)
+    db.execute(queries["clear"])
+    db.execute(queries["make"])
+    choose = queries["choose"].replace("{condition}", chosen.sql)
+    n_runs = db.execute(choose, chosen.parameters).rowcount
+    level, n_new = 0, n_runs
+    n_ancestors = 0
+    while n_new and level != wanted.depth:
+        n_new = db.execute(queries["up"], {"level": level}).rowcount
+        n_ancestors += n_new
+        level += 1
+    (n_left_out,) = db.execute(queries["left_out"], {"level": level}).fetchone()
+    entries = [
+        Entry(Place(number, digest, merged_ns), size_bytes)
+        for number, digest, merged_ns, size_bytes in db.execute(queries["packs"])
+    ]
+    return Part(entries, n_runs, n_ancestors, n_left_out)
