@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
@@ -19,10 +21,9 @@ from cmfd.energy.probing import ORDER, Candidate, candidates, choose, probe_all
 from cmfd.energy.readings import MODELLED, Component, Probe, Roots, Source
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cmfd.energy.readings import Grade, Scope
 
+ROOT = Path(__file__).parents[2]
 COMPONENTS: tuple[Component, ...] = get_args(Component)
 
 
@@ -144,6 +145,25 @@ def test_a_plug_in_that_fails_costs_only_itself(
     assert "energy_disabled" in found["odd"].advice
     assert found["tdp_load"].status == "available"
     assert list(found)[-1] == "constant"
+
+
+def test_the_documented_plug_in_is_a_source_that_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, roots: Roots
+) -> None:
+    """The example as it stands in the reference, as its entry point would have it."""
+    text = (ROOT / "docs/reference/energy-sources.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "my_package.py").write_text(code.replace("/run/", f"{tmp_path}/"))
+    monkeypatch.syspath_prepend(tmp_path)
+    point = metadata.EntryPoint("rack_meter", "my_package:RackMeter", probing.GROUP)
+    every = metadata.EntryPoints((*metadata.entry_points(group=probing.GROUP), point))
+    monkeypatch.setattr(metadata, "entry_points", lambda **_: every)
+    assert counting(roots) == {"cpu": "tdp_load"}
+    (tmp_path / "rack-meter").write_text("2.5")
+    assert counting(roots) == {"node": "rack_meter"}
+    (source,) = choose(candidates(roots, Settings(energy_disabled=("nvml", "ipmi")))).values()
+    assert isinstance(source, Source)
+    assert source.read()[0].value == 9_000_000_000
 
 
 def test_nothing_slow_is_imported_to_read_counters() -> None:

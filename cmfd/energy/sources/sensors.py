@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from cmfd.energy.sources.files import Files
 
 READ_ADVICE = (
-    "An administrator can let the daemon read it: the capability CAP_DAC_READ_SEARCH for its "
-    "service, or a group for the files (see the reference of energy sources)."
+    "An administrator can let the daemon's group read it, as `cmfd slurm install` does, or give "
+    "its service CAP_DAC_READ_SEARCH (see the reference of energy sources)."
 )
 
 
