@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SECOND_NS = 1_000_000_000
+_AGAIN_NS = SECOND_NS // 20
+_PATIENCE_NS = SECOND_NS // 2
+"""How long who asked waits for counters that are renewed rarely."""
 _NOBODY_HERE = ReadEnergy(0, (), {})
 
 
@@ -100,6 +103,7 @@ class Energy:
         self._here = _NOBODY_HERE
         self._works: tuple[Work, ...] = ()
         self._answered = 0
+        self._asked_ns: int | None = None  # since when somebody waits
         self._parts: _Parts | None = None
         self._next_ns = 0
         self._flush_ns = 0
@@ -158,8 +162,9 @@ class Energy:
             error = attempt(self._turn, order)
             if error is not None:
                 log.error("energy cannot be read: %r", error)
+                self._asked_ns = None
                 self._next_ns = max(self._next_ns, boottime_ns() + SECOND_NS)
-            if order.number > self._answered:
+            if order.number > self._answered and self._asked_ns is None:
                 self._answered = order.number
                 self._answer(EnergyRead(order.number, Measured(), b""))
 
@@ -185,9 +190,26 @@ class Energy:
         changed = works != self._works
         if asked or changed or now_ns >= self._next_ns:
             self._sample(parts, works)
-            if asked or now_ns >= self._flush_ns or (changed and len(works) < len(self._works)):
-                self._flush(parts, order.number)
+        left = changed and {work.run for work in self._works} != {work.run for work in works}
         self._works = works
+        if asked and self._waits_for_counters(parts, now_ns):
+            self._next_ns = min(self._next_ns, now_ns + _AGAIN_NS)
+        elif asked or left or now_ns >= self._flush_ns:
+            self._flush(parts, order.number)
+
+    def _waits_for_counters(self, parts: _Parts, now_ns: int) -> bool:
+        """
+        Tell whether to read again at once before who asked is answered.
+
+        Some counters are renewed ten times a second: what a job took at last is not in them yet.
+        """
+        if self._asked_ns is None:
+            self._asked_ns = now_ns
+        late = now_ns - self._asked_ns >= _PATIENCE_NS
+        if parts.sampler.waiting_runs and not late:
+            return True
+        self._asked_ns = None
+        return False
 
     def _stand_by(self) -> None:
         if self._parts is not None:
@@ -252,7 +274,8 @@ class Energy:
         rows = tuple(self._row(row, at_ns) for row in parts.sampler.rows())
         self._memory = msgspec.msgpack.encode(parts.sampler.memory)
         self._answered = max(self._answered, number)
-        self._answer(EnergyRead(number, Measured(rows), self._memory))
+        waiting = parts.sampler.waiting_runs
+        self._answer(EnergyRead(number, Measured(rows), self._memory, waiting))
 
     def _row(self, row: Row, at_ns: int) -> EnergyRow:
         return EnergyRow(

@@ -65,6 +65,8 @@ class EnergyDesk:
         self._told = 0  # what the thread was last asked for
         self._give_up_ns: int | None = None
         self._look = False
+        self.waiting: frozenset[bytes] = frozenset()
+        """Runs that may be over and of which more energy is to come."""
         self._unstored: list[EnergyRead] = []
         self._problem = ""
         self._ledger_ns: int | None = None  # when it is due
@@ -163,6 +165,8 @@ class EnergyDesk:
     def read(self, stimulus: EnergyRead, now_ns: int) -> list[Effect]:
         """Have stored what was read, with what could not be stored before."""
         del now_ns
+        if stimulus.memory:
+            self.waiting = stimulus.waiting
         if not any(stimulus.measured):
             self._settled = max(self._settled, stimulus.number)
             return []

@@ -69,7 +69,7 @@ class Presence:
     ) -> None:  # fmt: skip
         self._db = connect(node_db, readonly=True)
         self._sql = named("node/queries")["present"]
-        self._cgroups, self._tree = Cgroups(roots), Processes(roots)
+        self._cgroups, self._tree = Cgroups(roots, node), Processes(roots)
         self._roots = roots
         self._allocations = Allocations(node, devices, changed)
         self._members: list[Members] = []

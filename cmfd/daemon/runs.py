@@ -186,7 +186,8 @@ class Runs:
         for standing in standings.values():
             self._note(standing, now_ns)
         effects = [effect for ask in list(self.asks) for effect in self._answer(ask)]
-        effects += self.jobs.forget_but({*standings, *(ask.run for ask in self.asks)})
+        kept = {*standings, *(ask.run for ask in self.asks), *self.energy.waiting}
+        effects += self.jobs.forget_but(kept)
         due = [run for run in self.table.values() if self._is_due(run, now_ns)]
         return effects + [self._seal(run, "") for run in due]
 

@@ -204,6 +204,8 @@ class EnergyRead(msgspec.Struct, frozen=True):
     measured: Measured
     memory: bytes
     """What the next daemon must know to go on from there; empty: what it knew before."""
+    waiting: frozenset[bytes] = frozenset()
+    """Runs of which more is to come."""
 
 
 class EnergyStored(msgspec.Struct, frozen=True):

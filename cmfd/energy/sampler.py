@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 LONGEST_GAP_NS = 300_000_000_000
 """After so long without a daemon, what the counters moved is nobody's: it is missing."""
 _MOST_STRETCHES = 720
+_LATEST_NS = 60_000_000_000
+"""A counter that stands still for longer is not waited for."""
 _PARTS: frozenset[str] = frozenset(("cpu", "dram", "gpu"))
 
 
@@ -290,6 +292,21 @@ class Sampler:
     def rows(self) -> list[Row]:
         """Return the rows that are new or have grown since the last call."""
         return self._buckets.changed_rows()
+
+    @property
+    def waiting_runs(self) -> frozenset[bytes]:
+        """Runs of which more is to come: some counter has not moved since they were here."""
+        if self._last is None:
+            return frozenset()
+        since_ns = self._last.boot_ns - _LATEST_NS
+        return frozenset(
+            work.run
+            for channel in self._channels.values()
+            if channel.role == "count"
+            for stretch in channel.waiting
+            if stretch.end_boot_ns >= since_ns
+            for work in stretch.works
+        )
 
     @property
     def memory(self) -> Memory | None:

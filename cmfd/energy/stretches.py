@@ -45,13 +45,14 @@ class Stretch:
     ----------
     works : tuple of Work
         Who was there.
-    dur_ns : int
-        How long it was.
+    dur_ns, end_boot_ns : int
+        How long it was, and when it ended.
     """
 
     def __init__(self, before: Sample, after: Sample, cpus: int, memory_bytes: int) -> None:
         self.works = before.works
         self.dur_ns = after.boot_ns - before.boot_ns
+        self.end_boot_ns = after.boot_ns
         self._cpus = cpus
         self._memory_bytes = memory_bytes
         self._node_ns = max(0, after.node.cpu_ns - before.node.cpu_ns)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
-    from pathlib import Path
 
     from cmfd.energy.readings import Roots
 
@@ -123,10 +123,13 @@ class Cgroups:
     ----------
     roots : Roots
         Where control groups are.
+    node : str
+        This node, as SLURM calls it: where several share one machine, groups are named by it.
     """
 
-    def __init__(self, roots: Roots) -> None:
+    def __init__(self, roots: Roots, node: str) -> None:
         self._root = roots.cgroup
+        self._node = node
         self._open: dict[str, _Group] = {}
         self._last: dict[str, Usage] = {}
 
@@ -153,12 +156,14 @@ class Cgroups:
 
     def _find(self, job: str) -> _Group | None:
         with suppress(OSError):
-            for place in self._root.glob(f"system.slice/*slurmstepd.scope/job_{job}"):
-                return _Group(place / "cpu.stat", place / "memory.current")
-            for place in self._root.glob(f"cpu*/slurm*/uid_*/job_{job}"):
-                *_, slurm, uid, name = place.parts
-                memory = self._root / "memory" / slurm / uid / name / "memory.usage_in_bytes"
-                return _Group(place / "cpuacct.usage", memory)
+            for name in (f"{self._node}_slurmstepd.scope", "slurmstepd.scope"):
+                place = self._root / "system.slice" / name / f"job_{job}"
+                if place.exists():
+                    return _Group(place / "cpu.stat", place / "memory.current")
+            for name in (f"slurm_{self._node}", "slurm"):
+                for place in self._root.glob(f"cpu*/{name}/uid_*/job_{job}"):
+                    below = Path("memory", name, *place.parts[-2:], "memory.usage_in_bytes")
+                    return _Group(place / "cpuacct.usage", self._root / below)
         return None
 
     def keep(self, jobs: Collection[str]) -> None:

@@ -55,7 +55,8 @@ mount_root() {
     cd /
 }
 
-# Millijoules, added up from the watts in a file that a test may change. A reader never sees half.
+# Millijoules, added up from the watts in a file that a test may change. As the kernel does, each
+# file stays the same one, and a reader never sees half: it is written at once, over what was there.
 count_energy() {
     local counters=/sys/cray/pm_counters energy=1000000 before now watts
     echo "$WATTS" >"$dir/watts"
@@ -65,10 +66,8 @@ count_energy() {
         read -r watts <"$dir/watts" || watts=0
         energy=$((energy + watts * (now - before)))
         before=$now
-        echo "$((energy / 1000)) J ${now}000 us" >$counters/.energy
-        mv $counters/.energy $counters/energy
-        echo "$watts W ${now}000 us" >$counters/.power
-        mv $counters/.power $counters/power
+        printf '%d J %d us\n' $((energy / 1000)) "${now}000" 1<>$counters/energy
+        printf '%4d W %d us\n' "$watts" "${now}000" 1<>$counters/power
         sleep 0.2
     done
 }
