@@ -7,7 +7,7 @@ import click
 from cmfd.cli.help import example
 from cmfd.cli.lazy import LazyGroup
 
-COMMANDS: tuple[str, ...] = ("energy", "carbon", "runtime", "waste", "shift")
+COMMANDS: tuple[str, ...] = ("energy", "carbon", "runtime", "waste", "pareto", "shift")
 
 
 @example(

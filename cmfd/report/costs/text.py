@@ -16,7 +16,7 @@ from cmfd.report.text import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cmfd.report.costs.model import Energy, Group, NodeDay, Report, Top
+    from cmfd.report.costs.model import Energy, Group, NodeDay, Pareto, Report, Top
 
 
 def pages(report: Report) -> Iterator[str | Table]:
@@ -33,6 +33,8 @@ def pages(report: Report) -> Iterator[str | Table]:
     elif report.about == "waste":
         if report.wastes:
             yield waste_table(JOB_GROUPS[report.by], report.wastes)
+    elif report.pareto is not None:
+        yield _pareto(report.pareto)
     elif report.cards:
         for number, card in enumerate(report.cards):
             yield from ([""] if number else [])
@@ -51,6 +53,9 @@ def problems(report: Report) -> Iterator[str]:
         yield "Nothing is known of such jobs (cmfd slurm enrich)."
     elif report.total is not None and not report.total.n_runs:
         yield "No such runs."
+    if report.pareto is not None and report.pareto.n_without_energy:
+        left_out = units.count(report.pareto.n_without_energy, "execution")
+        yield f"{left_out} left out: nothing is known of their energy."
 
 
 def _aggregates(report: Report) -> Iterator[str | Table]:
@@ -192,3 +197,21 @@ def _reconciliation(days: Sequence[NodeDay]) -> Table:
         for one in days
     ]  # fmt: skip
     return Table(columns, rows, "counters of nodes, and whose that was")
+
+
+def _pareto(pareto: Pareto) -> Table:
+    keys = sorted({key for one in pareto.points for key in one.params})
+    columns = (
+        Column("front"), Column("execution"), Column("energy", right=True), Column("grade"),
+        Column("operational", right=True), Column(pareto.metric, right=True), *map(Column, keys),
+    )  # fmt: skip
+    short = units.short_ids([one.execution for one in pareto.points])
+    rows = [
+        (
+            "*" if one.on_front else "", short[one.execution], units.energy(one.energy_j),
+            one.grade, units.mass(one.operational_gco2e), units.number(one.value),
+            *(one.params.get(key, units.NOTHING) for key in keys),
+        )
+        for one in pareto.points
+    ]  # fmt: skip
+    return Table(columns, rows)
