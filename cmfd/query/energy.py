@@ -18,11 +18,13 @@ from cmfd.store.connection import named
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 DAY_NS = 86_400_000_000_000
 _EVER_NS = 4_000_000_000_000_000_000
 _NEVER_NS = 0
+_RUN, _METER, _MIXED, _REST = 0, 1, 2, 3
+"""Columns of the query `sums`: what follows is an `EnergySum`."""
 
 
 class EnergyRow(NamedTuple):
@@ -108,6 +110,10 @@ class EnergySum(NamedTuple):
     covered_ns: int
     first_ns: int
     end_ns: int
+
+
+_N_KEYS = EnergySum._fields.index("uj")
+"""How many fields of a sum, the first ones, say what it is of."""
 
 
 class Balance(Result, frozen=True, kw_only=True):
@@ -352,12 +358,36 @@ def _sums(
     by_execution: bool,
     step_ns: int | None,
 ) -> list[EnergySum]:
-    asked = {
-        "executions": None, "by_execution": by_execution, "step_ns": step_ns or _EVER_NS,
-    } | parameters  # fmt: skip
-    return [
-        EnergySum(node, boot.hex(), *rest) for node, boot, *rest in db.execute(_sql("sums"), asked)
-    ]
+    asked = {"executions": None, "step_ns": step_ns or _EVER_NS} | parameters
+    if step_ns is None:
+        rows = db.execute(_sql("sums"), asked).fetchall()
+        mixed = {(row[_RUN], row[_METER]) for row in rows if row[_MIXED]}
+        found = [_sum(*row[_REST:]) for row in rows if (row[_RUN], row[_METER]) not in mixed]
+        db.execute(_sql("clear"))
+        db.executemany(_sql("choose_one"), mixed)
+    else:
+        found = []
+    found += [_sum(*row) for row in db.execute(_sql("sums_apart"), asked)]
+    return found if by_execution else _folded(found)
+
+
+def _sum(node: str, boot: bytes, *rest: Any) -> EnergySum:
+    return EnergySum(node, boot.hex(), *rest)
+
+
+def _folded(sums: Iterable[EnergySum]) -> list[EnergySum]:
+    """Add up sums that differ in the execution only."""
+    found: dict[tuple[Any, ...], EnergySum] = {}
+    for one in sums:
+        row = one._replace(execution_id=0)
+        key = row[:_N_KEYS]
+        if key in found:
+            other = found[key]
+            added = (a + b for a, b in zip(row[_N_KEYS:-2], other[_N_KEYS:-2], strict=True))
+            span = min(row.first_ns, other.first_ns), max(row.end_ns, other.end_ns)
+            row = EnergySum._make((*key, *added, *span))
+        found[key] = row
+    return list(found.values())
 
 
 def _named_rows(

@@ -91,3 +91,32 @@ def test_a_site_says_why_a_node_has_its_grade(tmp_path: Path) -> None:
         (node,) = energy.hardware(db)
     assert (probe.source, probe.chosen, probe.components) == ("rapl", True, ["cpu", "dram"])
     assert (node.node, node.cluster, node.n_cores, node.gpus) == ("n1", "c", 64, [])
+
+
+def test_grades_and_methods_are_summed_up_apart(tmp_path: Path) -> None:
+    """A run that had a node alone and then shared it, whose counter failed for a while."""
+    content = a_run(1)
+    rows = [
+        a_row(uj=1, method="exclusive"),
+        a_row(uj=2, bucket=1),
+        a_row(uj=4, bucket=2, execution=1),
+        a_row(uj=8, bucket=3, grade="M"),
+        a_row(uj=16, component="dram"),
+        a_row(uj=32, component="dram", execution=1, bucket=5),
+    ]
+    content["energy"] = [tuple(row) for row in rows]
+    site = ASite(tmp_path / "site").take(content)
+    with open_index(site.path) as db:
+        found = {(s.component, s.grade, s.method[:6]): s for s in energy.sums(db)}
+        by_execution = energy.sums(db, by_execution=True)
+        steps = energy.sums(db, step_ns=3 * BUCKET_NS)
+    assert {key: row.uj for key, row in found.items()} == {
+        ("cpu", "B", "exclus"): 1, ("cpu", "B", "shared"): 6, ("cpu", "M", "shared"): 8,
+        ("dram", "B", "shared"): 48,
+    }  # fmt: skip
+    dram = found["dram", "B", "shared"]
+    assert (dram.dur_ns, dram.first_ns, dram.end_ns) == (
+        2 * BUCKET_NS, E_NS, E_NS + 6 * BUCKET_NS
+    )  # fmt: skip
+    assert sorted(row.uj for row in by_execution) == [1, 2, 4, 8, 16, 32]
+    assert sum(row.uj for row in steps) == 63

@@ -46,10 +46,33 @@ FROM energy
 WHERE run_id = ? AND meter_id = ? AND t0_ns >= ? AND t0_ns < ?;
 
 -- name: sums
--- Sums in two parts, since rows of one odd pack could be too much for one.
+-- In the order of the table, so that nothing is sorted. Rows of several grades or methods, which the
+-- third column says, are told apart by `sums_apart`. Sums in two parts, since rows of one odd pack could be too
+-- much for one.
+SELECT
+    c.run_id, c.meter_id, min(x.grade) <> max(x.grade) OR min(x.method) <> max(x.method),
+    c.node, c.boot, c.component, c.domain, c.source, x.owner, x.run_id, x.execution_id,
+    0,
+    min(x.grade), min(x.method),
+    sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575),
+    sum(x.static_uj >> 20) * 1048576 + sum(x.static_uj & 1048575),
+    CAST(total(x.cpu_ns) AS INTEGER),
+    CAST(total(x.dur_ns) AS INTEGER),
+    CAST(total(x.covered_ns) AS INTEGER),
+    min(x.t0_ns), max(x.t0_ns + x.dur_ns)
+FROM temp.energy_chosen AS c
+CROSS JOIN energy AS x ON x.run_id = c.run_id AND x.meter_id = c.meter_id
+WHERE x.t0_ns >= :since_ns AND x.t0_ns < :until_ns
+    AND (:executions IS NULL OR x.execution_id IN (SELECT value FROM json_each(:executions)))
+GROUP BY c.run_id, c.meter_id, x.owner, x.execution_id;
+
+-- name: choose_one
+INSERT INTO temp.energy_chosen SELECT ?, m.* FROM meter AS m WHERE m.id = ?;
+
+-- name: sums_apart
 SELECT
     c.node, c.boot, c.component, c.domain, c.source, x.owner, x.run_id,
-    iif(:by_execution, x.execution_id, 0),
+    x.execution_id,
     x.t0_ns / :step_ns * :step_ns,
     x.grade, x.method,
     sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575),
@@ -62,7 +85,7 @@ FROM temp.energy_chosen AS c
 CROSS JOIN energy AS x ON x.run_id = c.run_id AND x.meter_id = c.meter_id
 WHERE x.t0_ns >= :since_ns AND x.t0_ns < :until_ns
     AND (:executions IS NULL OR x.execution_id IN (SELECT value FROM json_each(:executions)))
-GROUP BY c.run_id, c.meter_id, x.owner, 8, 9, x.grade, x.method;
+GROUP BY c.run_id, c.meter_id, x.owner, x.execution_id, 9, x.grade, x.method;
 
 -- name: within
 -- Executions, and those nested in them at any depth, with their runs.
