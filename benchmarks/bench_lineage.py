@@ -64,6 +64,7 @@ SEARCHES = (
     'tag.baseline and user = "user3"',
     'cluster = "c1" and optimizer = "adam" and not batch in (16, 32)',
     "lamb",
+    "nowhere-to-be-found",
 )
 
 
