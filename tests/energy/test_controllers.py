@@ -43,6 +43,8 @@ IPMITOOL = """
 
 
 """
+NO_REGISTRY = "IANA PEN registry open failed: No such file or directory\n"
+CANNOT_OPEN = "Could not open device at /dev/ipmi0 or /dev/ipmi/0 or /dev/ipmidev/0"
 
 
 def command(tmp_path: Path, said: str, *, exit_code: int = 0, to: int = 1) -> Path:
@@ -81,11 +83,21 @@ def test_a_measurement_that_is_off_is_no_power(tmp_path: Path, said: str, reason
     assert reason in probe.reason
 
 
-def test_a_command_without_the_right_to_the_device_is_denied(tmp_path: Path) -> None:
-    said = "ipmi_cmd_dcmi_get_power_reading: permission denied\n"
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("ipmi-dcmi: permission denied\n", "denied"),
+        ("could not find inband device\n", "absent"),
+        (f"{NO_REGISTRY}{CANNOT_OPEN}: No such file or directory\n", "absent"),
+        (f"{NO_REGISTRY}{CANNOT_OPEN}: Permission denied\n", "denied"),
+        ("ipmi_cmd_dcmi_get_power_reading: bad completion code\n", "broken"),
+    ],
+)
+def test_a_command_that_cannot_ask_says_why(tmp_path: Path, said: str, status: str) -> None:
+    """In the words of FreeIPMI 1.6 and ipmitool 1.8."""
     probe = ipmi(command(tmp_path, said, exit_code=1, to=2)).probe()
-    assert probe.status == "denied"
-    assert "/dev/ipmi0" in probe.advice
+    assert probe.status == status
+    assert ("/dev/ipmi0" in probe.advice) == (status == "denied")
 
 
 def test_no_command_is_absent_and_a_wrong_one_is_broken(

@@ -6,6 +6,7 @@ The commands need root, or the right to ``/dev/ipmi0``.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -29,7 +30,8 @@ _STATE = re.compile(
     r"^\s*(?:Power Measurement\s*:|Power reading state is:)\s*(.+?)\s*$", re.MULTILINE
 )
 _ACTIVE = ("active", "activated")
-_DENIED = re.compile(r"permission denied|could not open device|must be root", re.IGNORECASE)
+_ABSENT = re.compile(r"could not find inband device|open device.*no such file", re.IGNORECASE)
+_DENIED = re.compile(r"permission denied", re.IGNORECASE)
 _ADVICE = "Let the daemon use /dev/ipmi0 (a group for it), or name a command: energy_ipmi_command."
 
 
@@ -47,7 +49,12 @@ class Ipmi(SlowSource):
         command = self._command()
         try:
             done = subprocess.run(  # noqa: S603 - the operator's own setting, or a known name
-                command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+                command,
+                env={**os.environ, "LC_ALL": "C"},
+                capture_output=True,
+                text=True,
+                timeout=_TIMEOUT_S,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             raise Unanswered("broken", f"{command[0]} did not end in {_TIMEOUT_S:g} s") from None
@@ -83,10 +90,12 @@ def power_in(said: str, otherwise: str) -> float:
     Raises
     ------
     Unanswered
-        It says none, or that the measurement is not active.
+        It says none, that the measurement is not active, or why it could not ask.
     """
     found, state = _POWER.search(said), _STATE.search(said)
     if found is None:
+        if _ABSENT.search(otherwise):
+            raise Unanswered("absent", f"{otherwise}: this node has no controller")
         if _DENIED.search(otherwise):
             raise Unanswered("denied", otherwise, _ADVICE)
         raise Unanswered("broken", f"{otherwise or 'no answer'}: this node has no DCMI power")
