@@ -12,6 +12,7 @@ directory may add to it; who may read it may read them.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 import pwd
@@ -170,7 +171,7 @@ def all_series(site_dir: Path) -> list[KeptSeries]:
     """
     site = site_dir / DIRECTORY
     found = [
-        KeptSeries(series.read(_whole(path), str(path)), _added(site, path.stem))
+        KeptSeries(_read_again(path), _added(site, path.stem))
         for path in _files(site, _SERIES, ".csv")
     ]
     return sorted(found, key=lambda one: (one.added.at_ns, one.id))
@@ -300,6 +301,16 @@ def _whole(path: Path) -> str:
             " from a backup, or remove it and add the original again"
         )
     return data.decode()
+
+
+def _read_again(path: Path) -> series.Series:
+    try:
+        return series.read_again(_whole(path), path.stem)
+    except (ValueError, KeyError, ArithmeticError, csv.Error) as error:
+        raise ConfigError(
+            f"{path} is no series as `cmfd carbon intensity import` writes them: {error}. Remove"
+            " it, and import it"
+        ) from error
 
 
 def _added(site: Path, digest: str) -> Added:

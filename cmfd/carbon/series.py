@@ -118,6 +118,42 @@ def read(text: str, name: str) -> Series:
     return of_rows(row for _, row in numbered)
 
 
+def read_again(text: str, digest: str) -> Series:
+    """
+    Read what `written` wrote, several times as fast as a file of somebody's.
+
+    Parameters
+    ----------
+    text : str
+        What it wrote.
+    digest : str
+        SHA-256 of that.
+
+    Raises
+    ------
+    ValueError
+        It was not `written` that wrote it.
+    """
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    if tuple(next(lines, ())) != COLUMNS:
+        raise ValueError("it does not begin with the columns")
+    known_ns = _Instants()
+    rows = [
+        Row(zone, basis, scope, known_ns[began], known_ns[ended], Decimal(grams),
+            _TRUTH[estimated], source)
+        for zone, began, ended, grams, basis, scope, estimated, source in lines
+    ]  # fmt: skip
+    return Series(digest, tuple(rows))
+
+
+class _Instants(dict[str, int]):
+    """Points in time as they were read; mostly, one row ends when the next begins."""
+
+    def __missing__(self, text: str) -> int:
+        self[text] = instant_ns(text)
+        return self[text]
+
+
 def of_rows(rows: Iterable[Row]) -> Series:
     """Return rows as a series; they must be right."""
     ordered = tuple(sorted(rows))

@@ -183,7 +183,8 @@ def _through(layer: Layer, t0_ns: int, t1_ns: int) -> Iterator[tuple[int, int, G
     """Yield a time cut by what a layer has of it."""
     at_ns = t0_ns
     first = bisect_right(layer.times, t0_ns, key=lambda one: one[0]) - 1
-    for began, ended, grid in layer.times[max(first, 0) :]:
+    for number in range(max(first, 0), len(layer.times)):
+        began, ended, grid = layer.times[number]
         if began >= t1_ns:
             break
         if ended <= at_ns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 from typing import TYPE_CHECKING
@@ -176,3 +177,16 @@ def test_a_series_goes_by_its_beginning(site: FactorSite) -> None:
     for name in ("no", ""):
         with pytest.raises(NotFoundError, match="intensity series"):
             kept.series_of(site.path, name)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "zone\n", f"{HEAD}\nGB\n", f"{HEAD}\n{GOOD}".replace("false", "x")]
+)
+def test_what_import_did_not_write_is_told(site: FactorSite, text: str) -> None:
+    """A file that somebody put there by hand, even under its right name, is no series."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    site.series()
+    (site.path / "factors" / "intensity" / f"{digest}.csv").write_text(text)
+
+    with pytest.raises(ConfigError, match="is no series"):
+        kept.all_series(site.path)
