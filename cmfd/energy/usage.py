@@ -232,7 +232,7 @@ class Processes:
         """
         Return what each process has used, with what it started.
 
-        A process that ended keeps its last figures for this one call. What a known process used
+        A process that ended keeps its last figures as long as it is asked for. What a known process used
         until it ended is its own, not also that of the process that waited for it.
         """
         known = set(pids)
