@@ -92,7 +92,8 @@ def _of_energy(db: sqlite3.Connection, site: Site, asked: Asked, policy: Policy)
         book = book.with_factors(asked.factors)
     # Of single runs, emissions are always told; of many it takes as long again.
     with_carbon = is_of_one or asked.about == "carbon"
-    heap = Heap(db, "run" if is_of_one else asked.by, selection, by_quarter=with_carbon)
+    step_ns = book.step_ns if with_carbon else None
+    heap = Heap(db, "run" if is_of_one else asked.by, selection, step_ns=step_ns)
     reckoner = Reckoner(heap, policy, book if with_carbon else None)
     parts: dict[str, Any] = {
         "factors": Factors(id=book.factor_set_id, name=book.factor_set_name)

@@ -10,7 +10,6 @@ import msgspec
 from cmfd.query import energy, runs
 from cmfd.report import units
 from cmfd.report.costs.model import Pareto, ParetoPoint
-from cmfd.report.costs.piles import QUARTER_NS
 from cmfd.report.costs.sums import Sum
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def pareto_of(  # noqa: PLR0913 - each by name
             if runs.run_of(db, number).uid == only_uid
         }
     leaders = [one for one in board.leaders if one.run in numbers]
-    rows = _rows_of(db, leaders, numbers)
+    rows = _rows_of(db, leaders, numbers, book.step_ns)
     points = [
         point
         for leader in leaders
@@ -91,11 +90,11 @@ def pareto_of(  # noqa: PLR0913 - each by name
 
 
 def _rows_of(
-    db: sqlite3.Connection, leaders: Sequence[Leader], numbers: dict[str, int]
+    db: sqlite3.Connection, leaders: Sequence[Leader], numbers: dict[str, int], step_ns: int
 ) -> dict[str, list[EnergySum]]:
     """Return the energy of each leader."""
     which = energy.Which(list(numbers.values()))
-    rows = energy.sums(db, which, by_execution=True, step_ns=QUARTER_NS)
+    rows = energy.sums(db, which, by_execution=True, step_ns=step_ns)
     names = energy.names_of_executions(db, {row.execution_id for row in rows})
     parents = {
         one.execution: one.parent

@@ -25,7 +25,6 @@ OF_PARTS = ("pipeline", "stage")
 OUTCOME_OF_STATUS = {"failed": "failed", "lost": "failed", "cancelled": "cancelled"}
 """What becomes of the time of a run of which no batch system has told."""
 
-QUARTER_NS = 900_000_000_000
 """No grid says its intensity more often: within it, energy may be spread evenly."""
 NANO = 1e9
 
@@ -94,12 +93,12 @@ class Heap:
         What runs are put together by.
     selection : Selection
         What was chosen.
-    by_quarter : bool
-        Stretches of energy are within quarters of an hour, as intensities of a grid need it.
+    step_ns : int, optional
+        Stretches of energy are within such steps of time, in which no factor of emissions changes.
     """
 
     def __init__(
-        self, db: sqlite3.Connection, by: str, selection: Selection, *, by_quarter: bool
+        self, db: sqlite3.Connection, by: str, selection: Selection, *, step_ns: int | None
     ) -> None:
         self.by = by
         self.node = selection.node
@@ -114,7 +113,6 @@ class Heap:
         self.all = Pile()
         self.piles: dict[Key, Pile] = defaultdict(Pile)
         which = Which(list(self.runs), None if self.node is None else [self.node])
-        step_ns = QUARTER_NS if by_quarter else None
         rows = sums(db, which, by_execution=self.has_parts, step_ns=step_ns)
         self.rows = [row for row in rows if not self.is_of_parts or row.execution_id in self.parts]
         self._note_nodes(db)
