@@ -182,3 +182,39 @@ def test_what_nobody_asks_for_is_forgotten(tmp_path: Path, reads: list[str]) -> 
     identify(other, tmp_path / "hashes")
     assert len(reads) == 3
     assert forget(tmp_path / "gone") == 0
+
+
+SHARED = """
+import os, sys
+from cmfd.content.cache import identify
+
+def n_read():
+    return int(open("/proc/self/io").read().split()[1])
+
+path, directory, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
+ready, told = os.pipe(), os.pipe()
+for _ in range(n):
+    if not os.fork():
+        os.close(ready[1])
+        os.read(ready[0], 1)
+        before = n_read()
+        digest = identify(path, directory).digest
+        os.write(told[1], f"{int(n_read() - before > os.path.getsize(path))} {digest}\\n".encode())
+        os._exit(0)
+os.close(ready[1])
+os.close(told[1])
+sys.stdout.write(open(told[0]).read())
+"""
+
+
+@pytest.mark.slow
+def test_256_processes_at_once_read_it_once(tmp_path: Path) -> None:
+    """As the ranks of a node do that begin with one large input; it was there before they began."""
+    path = tmp_path / "data"
+    path.write_bytes(os.urandom(1 << 20) * 32)
+    while time.time() - path.stat().st_ctime < 1.1 * cache.RACY_NS / 1e9:
+        time.sleep(0.1)  # the time of change of a file cannot be set
+    command = [sys.executable, "-c", SHARED, str(path), str(tmp_path / "hashes"), "256"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert told[1::2] == [hash_path(path).digest] * 256
+    assert sum(map(int, told[::2])) == 1
