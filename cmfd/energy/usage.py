@@ -232,8 +232,8 @@ class Processes:
         """
         Return what each process has used, with what it started.
 
-        A process that ended keeps its last figures as long as it is asked for. What a known process used
-        until it ended is its own, not also that of the process that waited for it.
+        A process that ended keeps its last figures as long as it is asked for. What a known
+        process used until it ended is its own, not also that of the process that waited for it.
         """
         known = set(pids)
         above: dict[int, int] = {}

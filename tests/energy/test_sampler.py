@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.samples import NOON_NS, SECOND_NS, Counter, FakeNode, Runner
+from support.samples import EVENTS, NOON_NS, RANGE_UJ, SECOND_NS, Counter, FakeNode, Runner, happen
 
 from cmfd.energy.presence import NOBODY, Allocation
 from cmfd.energy.readings import Flag
@@ -282,22 +282,6 @@ def test_checks_are_added_to_nothing() -> None:
     assert {row.component for row in node.rows if row.role == "count"} == {"cpu"}
 
 
-RANGE_UJ = 65_532_610_987
-EVENTS = st.one_of(
-    st.tuples(st.just("tick"), st.integers(1, 20_000), st.integers(0, 400)),
-    st.tuples(st.just("join"), st.integers(0, 4), st.sampled_from((None, 1, 4, 8))),
-    st.tuples(st.just("leave"), st.integers(0, 4), st.none()),
-    st.tuples(st.just("use"), st.integers(0, 4), st.integers(0, 8_000)),
-    st.tuples(st.just("execution"), st.integers(0, 4), st.integers(0, 3)),
-    st.tuples(
-        st.just("status"), st.integers(0, 2), st.sampled_from(("ok", "ok", "stale", "denied"))
-    ),
-    st.tuples(st.just("reset"), st.integers(0, 2), st.none()),
-    st.tuples(st.just("restart"), st.booleans(), st.none()),
-    st.tuples(st.just("store"), st.none(), st.none()),
-)
-
-
 @settings(max_examples=300, deadline=None)
 @given(st.lists(EVENTS, max_size=60), st.none() | st.just({"cpu": 20_000_000}))
 def test_whatever_happens_energy_is_given_away_exactly_once(
@@ -319,7 +303,7 @@ def test_whatever_happens_energy_is_given_away_exactly_once(
     disturbed = False
     for what, first, second in events:
         disturbed |= what == "reset" or second == "denied"
-        _happen(node, what, first, second)
+        happen(node, what, first, second)
     for counter in node.counters:
         counter.status = "ok"
     for _ in range(2):
@@ -334,38 +318,3 @@ def test_whatever_happens_energy_is_given_away_exactly_once(
         owed = node.memory.parts_uj if node.memory is not None else 0
         assert cpu + gpu + node.uj("counter", "other") == node.counters[0].moved + owed
     assert all(node.stored[row[:7] + row[13:14]].dur_ns >= row.dur_ns for row in replay)
-
-
-def _happen(  # noqa: C901 - one branch for each event
-    node: FakeNode, what: str, first: Any, second: Any
-) -> None:
-    run = bytes([(first or 0) % 5]) * 16
-    if what == "tick":
-        node.pass_time(first * 1_000_000)
-        node.busy_ns += first * 3_000_000
-        for counter, part in zip(node.counters, (3, 1, 1), strict=True):
-            counter.move(first * second * part * 1000)
-        node.sample()
-    elif what == "join" and run not in node.runners:
-        node.join(Runner(run, Allocation(cpus=second, exclusive=second == 8)))
-        node.sample()
-    elif what == "leave" and run in node.runners:
-        node.leave(run)
-        node.sample()
-    elif what == "use" and run in node.runners:
-        node.runners[run].use(second * 1_000_000)
-    elif what == "execution" and run in node.runners:
-        execution = bytes([first, second]) * 8
-        node.runners[run].executions.setdefault(execution, 0)
-        node.runners[run].use(1_000_000, execution)
-    elif what == "status":
-        node.counters[first].status = second
-    elif what == "reset":
-        node.counters[first].value //= 3
-    elif what == "restart":
-        if first:
-            node.store()
-        node.restart()
-        node.sample()
-    elif what == "store":
-        node.store()

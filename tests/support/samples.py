@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import strategies as st
 
 from cmfd.energy.presence import Allocation, Measured, Row, Sample, Work
 from cmfd.energy.readings import Reading
@@ -162,3 +164,55 @@ class FakeNode:
 def total(rows: Iterable[Row]) -> int:
     """Add up microjoules."""
     return sum(row.uj for row in rows)
+
+
+RANGE_UJ = 65_532_610_987
+EVENTS = st.one_of(
+    st.tuples(st.just("tick"), st.integers(1, 20_000), st.integers(0, 400)),
+    st.tuples(st.just("join"), st.integers(0, 4), st.sampled_from((None, 1, 4, 8))),
+    st.tuples(st.just("leave"), st.integers(0, 4), st.none()),
+    st.tuples(st.just("use"), st.integers(0, 4), st.integers(0, 8_000)),
+    st.tuples(st.just("execution"), st.integers(0, 4), st.integers(0, 3)),
+    st.tuples(
+        st.just("status"), st.integers(0, 2), st.sampled_from(("ok", "ok", "stale", "denied"))
+    ),
+    st.tuples(st.just("reset"), st.integers(0, 2), st.none()),
+    st.tuples(st.just("restart"), st.booleans(), st.none()),
+    st.tuples(st.just("store"), st.none(), st.none()),
+)
+
+
+def happen(  # noqa: C901 - one branch for each event
+    node: FakeNode, what: str, first: Any, second: Any
+) -> None:
+    """Let one of `EVENTS` happen."""
+    run = bytes([(first or 0) % 5 + 1]) * 16
+    if what == "tick":
+        node.pass_time(first * 1_000_000)
+        node.busy_ns += first * 3_000_000
+        for counter, part in zip(node.counters, (3, 1, 1), strict=True):
+            counter.move(first * second * part * 1000)
+        node.sample()
+    elif what == "join" and run not in node.runners:
+        node.join(Runner(run, Allocation(cpus=second, exclusive=second == 8)))
+        node.sample()
+    elif what == "leave" and run in node.runners:
+        node.leave(run)
+        node.sample()
+    elif what == "use" and run in node.runners:
+        node.runners[run].use(second * 1_000_000)
+    elif what == "execution" and run in node.runners:
+        execution = bytes([first + 1, second]) * 8
+        node.runners[run].executions.setdefault(execution, 0)
+        node.runners[run].use(1_000_000, execution)
+    elif what == "status":
+        node.counters[first].status = second
+    elif what == "reset":
+        node.counters[first].value //= 3
+    elif what == "restart":
+        if first:
+            node.store()
+        node.restart()
+        node.sample()
+    elif what == "store":
+        node.store()
