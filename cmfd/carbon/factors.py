@@ -60,7 +60,9 @@ class Period(_Part, frozen=True, kw_only=True):
     """A time, half-open; without a start or an end, it is open there."""
 
     start_utc: datetime | None = None
+    """From then on, as `2026-01-01T00:00:00Z`; without it, from ever."""
     end_utc: datetime | None = None
+    """Until just before then; without it, for ever."""
 
     @property
     def span_ns(self) -> tuple[int, int]:
@@ -79,30 +81,40 @@ class Pue(Period, frozen=True, kw_only=True):
     """Power usage effectiveness: energy of the whole facility over that of its machines."""
 
     value: Annotated[float, Meta(ge=1, le=10)]
+    """Mean of that time."""
     source: Text
+    """Who says so; reports name it."""
     uncertainty: Spread = 0.0
+    """How far it may be off, as a share of it."""
 
 
 class Contract(Period, frozen=True, kw_only=True):
     """A market-based factor: what share of the energy a contract supplies, and what it emits."""
 
     share: Share = 1.0
+    """Of the energy, that it supplies."""
     g_per_kwh: Grams
+    """What that emits, in gCO2e."""
     source: Text
+    """Which contract; reports name it."""
 
 
 class Residual(_Part, frozen=True, kw_only=True):
     """The residual mix, for what no contract supplies."""
 
     g_per_kwh: Grams
+    """What it emits, in gCO2e."""
     source: Text
+    """Who says so; reports name it."""
 
 
 class Constant(_Part, frozen=True, kw_only=True):
     """A location-based intensity that somebody answers for."""
 
     g_per_kwh: Grams
+    """Of the grid, in gCO2e."""
     source: Text
+    """Who answers for it; reports name it."""
 
 
 class Place(_Part, frozen=True, kw_only=True):
@@ -113,18 +125,25 @@ class Place(_Part, frozen=True, kw_only=True):
     order: Annotated[tuple[Kind, ...], Meta(min_length=1)]
     """Where intensities are from: what the first does not have, the next may."""
     pue: Annotated[tuple[Pue, ...], Meta(min_length=1)]
+    """Of the facility, over time; of a time without one, nothing is said."""
     zone: str = ""
     """Of series, as in their column."""
     basis: Literal["average", "marginal"] = "average"
+    """Of series: what all of the grid emits, or what one kilowatt hour more would."""
     scope: Literal["lifecycle", "direct"] = "lifecycle"
+    """Of series: with building and fuel supply, or burning alone."""
     series: tuple[Annotated[str, Meta(pattern="^[0-9a-f]{12,64}$")], ...] = ()
     """Only these, by their SHA-256 or its beginning; empty: all, the latest import first."""
     country: Annotated[str, Meta(pattern="^([A-Z]{3})?$")] = ""
-    """ISO 3166-1 alpha-3."""
+    """ISO 3166-1 alpha-3, for `country` and `regional`."""
     region: str = ""
+    """As `california`, `quebec`, `beijing`, `SE3`, for `regional`."""
     constant: Constant | None = None
+    """For `constant`."""
     contracts: tuple[Contract, ...] = ()
+    """For market-based figures."""
     residual: Residual | None = None
+    """For what contracts do not supply; without it, they must supply all."""
     uncertainty: dict[Kind, Spread] = {}
     """How far intensities of a kind may be off, as shares of them."""
 
@@ -151,11 +170,15 @@ class NodeType(_Part, frozen=True, kw_only=True):
     """Hardware, and what making it has emitted (TE and EL of SCI)."""
 
     name: Text
+    """What it is called; reports name it."""
     nodes: Patterns
+    """Shell patterns of their names; the first type that fits counts."""
     embodied_kg: Annotated[float, Meta(ge=0)]
-    """Of one node, with its share of what serves all: network, storage, racks."""
+    """Of one node, in kgCO2e, with its share of what serves all: network, storage, racks."""
     lifetime_years: Annotated[float, Meta(gt=0, le=100)]
+    """How long it is to be used."""
     source: Text
+    """Who says so; reports name it."""
 
     def grams_per_ns(self) -> Fraction:
         """Return what a nanosecond of all of the node emits."""
@@ -167,9 +190,13 @@ class FactorSet(_Part, frozen=True, kw_only=True):
     """The factors of a site."""
 
     name: Text
+    """What it is called; commands take it for the id."""
     places: Annotated[tuple[Place, ...], Meta(min_length=1)]
+    """Where nodes stand; the first place that fits a node counts."""
     node_types: tuple[NodeType, ...] = ()
+    """What nodes are, for embodied emissions."""
     note: str = ""
+    """For people."""
 
     def place_of(self, node: str) -> Place | None:
         """Return where a node stands; None if no place has its name."""
