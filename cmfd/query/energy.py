@@ -381,13 +381,20 @@ def _folded(sums: Iterable[EnergySum]) -> list[EnergySum]:
     for one in sums:
         row = one._replace(execution_id=0)
         key = row[:_N_KEYS]
-        if key in found:
-            other = found[key]
-            added = (a + b for a, b in zip(row[_N_KEYS:-2], other[_N_KEYS:-2], strict=True))
-            span = min(row.first_ns, other.first_ns), max(row.end_ns, other.end_ns)
-            row = EnergySum._make((*key, *added, *span))
-        found[key] = row
+        found[key] = _added(found[key], row) if key in found else row
     return list(found.values())
+
+
+def _added(one: EnergySum, other: EnergySum) -> EnergySum:
+    return one._replace(
+        uj=one.uj + other.uj,
+        static_uj=one.static_uj + other.static_uj,
+        cpu_ns=one.cpu_ns + other.cpu_ns,
+        dur_ns=one.dur_ns + other.dur_ns,
+        covered_ns=one.covered_ns + other.covered_ns,
+        first_ns=min(one.first_ns, other.first_ns),
+        end_ns=max(one.end_ns, other.end_ns),
+    )
 
 
 def _named_rows(
