@@ -155,6 +155,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     energy_redfish_ca: Annotated[
         str, Meta(description="PEM file with the certificate that it shows.")
     ] = ""
+    prometheus_textfile: Annotated[
+        str,
+        Meta(
+            description="The daemon writes its figures there, as NAME.prom in the directory of a "
+            "node exporter's textfile collector."
+        ),
+    ] = ""
+    prometheus_listen: Annotated[
+        str,
+        Meta(
+            description="Where the daemon answers for Prometheus: 127.0.0.1:PORT, [::1]:PORT or "
+            "unix:/PATH; whoever can connect sees what runs on the node take."
+        ),
+    ] = ""
     env_allow: Annotated[
         tuple[str, ...],
         Meta(description="Variables to record with an execution, as shell patterns."),

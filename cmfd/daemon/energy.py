@@ -21,6 +21,7 @@ import msgspec
 from cmfd.daemon.border import attempt
 from cmfd.daemon.effects import ReadEnergy
 from cmfd.daemon.energy_election import Election
+from cmfd.daemon.energy_metrics import Exposer
 from cmfd.daemon.energy_presence import Presence
 from cmfd.daemon.energy_sources import Sources
 from cmfd.daemon.stimuli import EnergyRead
@@ -108,6 +109,7 @@ class Energy:
         self._next_ns = 0
         self._flush_ns = 0
         self._election = Election(settings)
+        self._exposer = Exposer(settings, place.node)
         self._told: dict[str, Any] = {"on": settings.energy, "counts": False, "reason": "begins"}
 
     # -- for the loop's thread ---------------------------------------------------------------
@@ -176,6 +178,7 @@ class Energy:
         if self._parts is not None:
             self._parts.close()
         self._election.close()
+        self._exposer.close()
 
     def _turn(self, order: ReadEnergy) -> None:
         """Look who is here; read if that has changed, if it is time, or if somebody waits."""
@@ -259,6 +262,7 @@ class Energy:
             **parts.sources.document(),
             "totals": _totals(parts.sampler),
         }  # fmt: skip
+        self._exposer.tell(self._told, [work.run for work in works], self._here.jobs)
 
     def _due_ns(self, now_ns: int, utc_ns: int) -> int:
         """Return when to read next: where a bucket ends, too, so that few intervals cross it."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from typing import TYPE_CHECKING
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from support.programs import program
 from support.reports import HOSTILE, a_report
 
-from cmfd.energy.presence import NOBODY, Row
-from cmfd.energy.readings import Probe
-from cmfd.energy.totals import JobLabel, Totals
+import cmfd
+from cmfd.config import Settings
+from cmfd.daemon.effects import JobHere
+from cmfd.daemon.energy_metrics import Exposer
+from cmfd.daemon.scrape import Endpoint
+from cmfd.errors import ConfigError
 from cmfd.exposition import Family, Sample, text, write_textfile
 from cmfd.report import prometheus
 
@@ -21,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RUN, OTHER_RUN = b"r" * 16, b"q" * 16
-T0_NS = 1_790_000_000_000_000_000
 
 
 def check(figures: str) -> None:
@@ -70,67 +73,115 @@ def test_what_is_not_known_has_no_figure() -> None:
     assert figures_of(text(families)) == {"cmfd_c_joules": 1.5}
 
 
-def a_row(  # how rows of these tests differ
-    owner: str, uj: int, *, run: bytes = NOBODY, at: int = 0, role: str = "count", cpu: str = "cpu"
-) -> Row:
-    """Return a row of energy."""
-    return Row(
-        owner=owner, run=run, execution=NOBODY, component=cpu, domain="", source="rapl",
-        t0_ns=T0_NS + at * 60 * 10**9, dur_ns=60 * 10**9, uj=uj, static_uj=0, cpu_ns=0,
-        covered_ns=60 * 10**9, grade="B", role="count" if role == "count" else "check",
-        method="exclusive", flags=0,
-    )  # fmt: skip
+def a_sum(owner: str, uj: int, **more: str) -> dict[str, object]:
+    """Return a sum as of the status document."""
+    return {
+        "owner": owner, "run": "", "component": "cpu", "domain": "", "source": "rapl", "grade": "B",
+        "role": "count", "uj": uj, **more,
+    }  # fmt: skip
 
 
-def exposed(totals: Totals, jobs: dict[bytes, JobLabel] | None = None) -> str:
-    """Return what a daemon would say with one source that is there and one that is not."""
-    probes = [
-        Probe(source="rapl", status="available", reason="", advice="", grade="B", scope="package"),
-        Probe(source="nvml", status="absent", reason="", advice="", grade="M", scope="gpu"),
-    ]
-    return text(totals.families(jobs or {}, probes))
+TOLD = {
+    "tick_s": 0.002,
+    "sources": [
+        {"source": "rapl", "status": "available"}, {"source": "nvml", "status": "absent"},
+    ],
+    "totals": [
+        a_sum("counter", 10_000_000), a_sum("counter", 9_000_000, source="dcmi", role="check"),
+        a_sum("run", 4_000_000, run=RUN.hex()), a_sum("run", 2_000_000, run=RUN.hex(), domain="x"),
+        a_sum("run", 1_000_000, run=OTHER_RUN.hex()), a_sum("idle", 2_500_000),
+        a_sum("system", 500_000),
+    ],
+}  # fmt: skip
+"""What a daemon says of its energy: of a run that is here, and one that is over."""
 
 
-def test_a_daemon_tells_of_its_node_its_jobs_and_itself() -> None:
+def test_a_daemon_tells_of_its_node_its_jobs_and_itself(tmp_path: Path) -> None:
     """With the names that Prometheus' conventions ask for, and nothing of jobs that are over."""
-    totals = Totals("n1", "1.2")
-    totals.add([a_row("counter", 10_000_000), a_row("run", 6_000_000, run=RUN)])
-    totals.add([a_row("run", 1_000_000, run=OTHER_RUN), a_row("idle", 2_500_000)])
-    totals.add([a_row("system", 500_000), a_row("counter", 9_000_000, role="check")])
-    totals.tick(0.002)
-    totals.tick(0.004)
+    path = tmp_path / "cmfd.prom"
+    exposer = Exposer(Settings(prometheus_textfile=str(path)), "n1")
+    exposer.tell(TOLD, [RUN], [JobHere(RUN, "4711", 1000), JobHere(OTHER_RUN, "4712", 1000)])
+    exposer.tell(TOLD, [RUN], [JobHere(RUN, "4711", 1000)])
 
-    told = exposed(totals, {RUN: JobLabel("4711", "ana")})
-
+    told = path.read_text(encoding="utf-8")
     check(told)
+    run = f'run="{RUN.hex()}",job_id="4711",uid="1000"'
     assert figures_of(told) == {
         'cmfd_node_energy_joules_total{node="n1",component="cpu",source="rapl",grade="B"}': 10,
-        'cmfd_job_energy_joules_total{node="n1",job_id="4711",user="ana",component="cpu",'
-        'grade="B"}': 6,
+        f'cmfd_job_energy_joules_total{{node="n1",{run},component="cpu",grade="B"}}': 6,
         'cmfd_energy_unattributed_joules_total{node="n1",owner="idle",component="cpu"}': 2.5,
         'cmfd_energy_unattributed_joules_total{node="n1",owner="system",component="cpu"}': 0.5,
         'cmfd_source_up{node="n1",source="rapl"}': 1,
         'cmfd_source_up{node="n1",source="nvml"}': 0,
-        'cmfd_sampler_tick_seconds_sum{node="n1"}': 0.006,
+        'cmfd_sampler_tick_seconds_sum{node="n1"}': 0.004,
         'cmfd_sampler_tick_seconds_count{node="n1"}': 2,
-        'cmfd_build_info{node="n1",version="1.2"}': 1,
+        f'cmfd_build_info{{node="n1",version="{cmfd.__version__}"}}': 1,
     }
+    exposer.close()
+    assert not path.exists()
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 10**9)), max_size=30))
-def test_rows_that_are_stored_again_count_once(said: list[tuple[int, int]]) -> None:
-    """A bucket's row grows: the sum is that of the rows as they are at last, and never falls."""
-    totals = Totals("n1", "1")
-    latest: dict[int, int] = {}
-    before = 0.0
-    for at, uj in said:
-        totals.add([a_row("counter", uj, at=at)])
-        latest[at] = max(uj, latest.get(at, 0))
-        found = figures_of(exposed(totals))
-        now = sum(value for name, value in found.items() if name.startswith("cmfd_node_energy"))
-        assert now >= before
-        assert now == pytest.approx(sum(latest.values()) / 1e6)
-        before = now
+def test_a_daemon_that_nobody_asked_tells_nobody(tmp_path: Path) -> None:
+    """No file, no port: off unless it is set."""
+    exposer = Exposer(Settings(node_dir=tmp_path), "n1")
+    exposer.tell(TOLD, [RUN], [])
+    exposer.close()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_asks_on_this_machine_is_answered() -> None:
+    """Only /metrics, in the format that Prometheus names; then nobody is."""
+    endpoint = Endpoint("127.0.0.1:0", lambda: "cmfd_a_joules 1\n")
+    place = f"http://127.0.0.1:{endpoint.port}"
+    with urlopen(f"{place}/metrics") as answer:
+        assert answer.read() == b"cmfd_a_joules 1\n"
+        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    with pytest.raises(HTTPError) as refused:
+        urlopen(f"{place}/")
+    refused.value.close()
+    assert refused.value.code == 404
+
+    endpoint.close()
+
+    with pytest.raises(URLError):
+        urlopen(f"{place}/metrics")
+
+
+def test_a_socket_is_this_users_and_groups(tmp_path: Path) -> None:
+    """Who may not open it learns nothing; one that a killed daemon left is replaced."""
+    path = tmp_path / "metrics.sock"
+    path.touch()
+    endpoint = Endpoint(f"unix:{path}", lambda: "cmfd_a_joules 1\n")
+
+    assert path.stat().st_mode & 0o777 == 0o660
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    assert answer.endswith(b"\r\n\r\ncmfd_a_joules 1\n")
+    endpoint.close()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "listen", ["0.0.0.0:9177", "9177", "example.org:80", "127.0.0.1:x", "[::]:1"]
+)
+def test_no_other_machine_can_ask(listen: str) -> None:
+    """What jobs take is not for the network, unless somebody puts a proxy there on purpose."""
+    with pytest.raises(ConfigError, match="prometheus_listen"):
+        Endpoint(listen, str)
+
+
+def test_what_cannot_be_told_stops_no_daemon(tmp_path: Path) -> None:
+    """A directory that is not there, a place that is none: a warning, and counting goes on."""
+    settings = Settings(
+        prometheus_textfile=str(tmp_path / "no" / "cmfd.prom"), prometheus_listen="nowhere"
+    )
+    exposer = Exposer(settings, "n1")
+    exposer.tell(TOLD, [], [])
+    exposer.tell(TOLD, [], [])
+    exposer.close()
 
 
 def test_a_textfile_is_whole_or_not_there(tmp_path: Path) -> None:
