@@ -156,7 +156,7 @@ def all_of(site: Site) -> list[Remote]:
 
 def named(site: Site, name: str) -> Remote:
     """
-    Return the remote of a name, or the one at an address.
+    Return the remote of a name, or the one at an address; a site here goes by its directory's name.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def named(site: Site, name: str) -> Remote:
     """
     if entry := _read(site).get(name):
         return Remote(name, entry.url, entry.command)
-    if _NAME.fullmatch(name):
+    if _NAME.fullmatch(name) and not (Path(name) / "site.toml").exists():
         known = ", ".join(sorted(_read(site))) or "none so far"
         raise NotFoundError(
             f"{site.path} has no remote {name!r} (it has: {known})."

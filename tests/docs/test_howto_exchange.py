@@ -1,0 +1,32 @@
+"""What the how-to for exchange tells a user to type does what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.console import commands_of, run_in_one_shell
+
+HOWTO = Path(__file__).parents[2] / "docs" / "howto" / "exchange.md"
+TIMEOUT_S = 300
+DIGESTS = ("cmfd site digest", "cmfd site digest --site shared")
+
+
+@pytest.mark.slow
+def test_the_how_to_for_exchange_does_what_it_says(
+    tmp_path: Path, new_user: dict[str, str]
+) -> None:
+    """Every command, in order, in one shell; and the digests that it calls equal are."""
+    shown = commands_of(HOWTO)
+    assert len(shown) > 15
+
+    seen = run_in_one_shell(shown, tmp_path, new_user, TIMEOUT_S)
+
+    wrong = [
+        f"$ {have.command}\n{have.output}\n(exit code {have.exit_code})"
+        for want, have in zip(shown, seen, strict=True)
+        if have.exit_code != 0 or not want.pattern.fullmatch(have.plain)
+    ]
+    assert not wrong, "\n\n".join(wrong)
+    digests = {have.plain for have in seen if have.command in DIGESTS}
+    assert len(digests) == 1
