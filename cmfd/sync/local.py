@@ -9,14 +9,14 @@ import secrets
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
-from cmfd.errors import NotFoundError, PackError, StoreError
+from cmfd.errors import NotFoundError, PackError, SchemaTooNewError, StoreError
 from cmfd.merge import inbox
 from cmfd.merge.batch import merge_site
 from cmfd.merge.layout import INCOMING, PARTIAL_SUFFIX
 from cmfd.query.index import open_index
 from cmfd.store.connection import connect, named
 from cmfd.store.migrations import check
-from cmfd.store.pack import FORMAT, is_pack_name, sha256_of, sync_directory
+from cmfd.store.pack import FORMAT, damage, is_pack_name, open_pack, sync_directory
 from cmfd.store.shared import follow, make_directory
 from cmfd.sync.peer import (
     BLOCK_BYTES,
@@ -151,7 +151,7 @@ class SitePeer:
         Raises
         ------
         PackError
-            What came is not what the digest says; it is thrown away.
+            What came is not what the digest says, or no sound pack; it is thrown away.
         StoreError
             It cannot be written here; what came is kept for the next try.
         """
@@ -186,9 +186,11 @@ class SitePeer:
 
     def _accept(self, path: Path, file: BinaryIO, digest: str) -> None:
         os.fsync(file.fileno())
-        if sha256_of(path) != digest:
+        try:
+            _check(path, digest)
+        except (PackError, SchemaTooNewError) as error:
             path.unlink()
-            raise PackError(f"what came as pack {digest} is another file; it was thrown away")
+            raise PackError(f"pack {digest}: {error}; it was thrown away") from error
         make_directory(self.site.inbox)
         follow(path)
         path.rename(self.site.inbox / f"{digest}.db")
@@ -235,6 +237,15 @@ class SitePeer:
 
 def _sql(name: str) -> str:
     return named("site/exchange")[name]
+
+
+def _check(path: Path, digest: str) -> None:
+    """Raise if a file from elsewhere is no whole and sound pack of a known format."""
+    with closing(open_pack(path, digest)) as db:
+        # A node's own packs are spared this. A tree whose branches are all the same page has, to
+        # who reads it, more rows than can ever be read.
+        if found := damage(db):
+            raise PackError(f"foreign: it is no sound SQLite database: {found}")
 
 
 def _is_place(db: sqlite3.Connection, place: Place) -> bool:
