@@ -14,6 +14,7 @@ from support.oracle import rows_of, union
 from support.packs import random_content, write_pack
 
 from cmfd.merge.batch import merge_site
+from cmfd.store.connection import connect
 from cmfd.store.site import SiteStore
 
 seeds = st.integers(0, 2**32)
@@ -37,6 +38,7 @@ def test_any_order_with_repetitions_gives_the_union(seed: int, n_packs: int, n_r
                     index.absorb(pack, pack.stem)
                 digests.add(index.digest())
             assert rows_of(root / f"index{number}.db") == union(contents)
+            assert spans_are_right(root / f"index{number}.db")
         assert len(digests) == 1
 
 
@@ -61,6 +63,19 @@ def test_sites_that_forward_packs_to_each_other_end_up_equal(
                 forward(there, here)
         assert len({digest_of(site) for site in sites}) == 1
         assert rows_of(sites[0] / "index.db") == union(contents)
+
+
+def spans_are_right(index: Path) -> bool:
+    """Say whether what questions about energy go by is what the rows say."""
+    with closing(connect(index, readonly=True)) as db:
+        said = db.execute("SELECT * FROM energy_span ORDER BY meter_id, run_id").fetchall()
+        return (
+            said
+            == db.execute(
+                "SELECT meter_id, run_id, min(t0_ns), max(t0_ns + dur_ns) FROM energy"
+                " GROUP BY meter_id, run_id ORDER BY meter_id, run_id"
+            ).fetchall()
+        )
 
 
 def forward(there: Path, here: Path) -> None:

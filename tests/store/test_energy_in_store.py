@@ -249,3 +249,26 @@ def test_who_reads_energy_remembers_with_what_it_stored(node: Node) -> None:
     node.store.add_energy(Measured((mine(uj=1),)), b"here")
     node.store.commit()
     assert (node.store.energy_memory(), node.joules()) == (b"here", [("run", 1)])
+
+
+def test_a_person_reads_energy_with_plain_names(node: Node) -> None:
+    """In the node store itself: joules, seconds, ids in hexadecimal, and what is not sent yet."""
+    node.measure(mine(uj=4_500_000), a_row(owner="idle", uj=2_000_000))
+    node.ledger("/a")
+    with closing(connect(node.path, readonly=True)) as db:
+        rows = db.execute(
+            "SELECT owner, run, energy_j, dur_s, has_unpublished FROM energy_rows ORDER BY owner"
+        ).fetchall()
+        assert rows == [("idle", None, 2.0, 60.0, 0), ("run", RUN.hex(), 4.5, 60.0, 1)]
+        assert db.execute("SELECT source, status FROM energy_probes").fetchall() == [
+            ("rapl", "available")
+        ]
+
+
+def test_energy_counts_for_whose_run_it_is(node: Node) -> None:
+    """A user who has the daemon keep very much of it is full, as with metrics."""
+    journal = Journal().events(*BEGIN)
+    node.store.append(journal.slices())
+    node.measure(*(mine(bucket=minute) for minute in range(100)), a_row(owner="idle"))
+    assert set(node.store.bytes_by_uid()) == {journal.uid}
+    assert node.store.bytes_by_uid()[journal.uid] >= 100 * 100

@@ -162,3 +162,43 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%fZ', i.ended_ns / 1e9, 'unixepoch') AS ended,
     (SELECT count(DISTINCT c.block) FROM committed AS c WHERE c.instance = i.instance) AS n_blocks
 FROM instance AS i;
+
+-- Energy as it was measured and shared out, one row a stretch of time: of what counts, that of runs,
+-- idle time and the system adds up to the counter's.
+CREATE VIEW energy_rows AS
+SELECT
+    strftime('%Y-%m-%dT%H:%M:%fZ', x.t0_ns / 1e9, 'unixepoch') AS began,
+    x.dur_ns / 1e9 AS dur_s,
+    x.owner,
+    iif(x.run = zeroblob(16), NULL, lower(hex(x.run))) AS run,
+    iif(x.execution = zeroblob(16), NULL, lower(hex(x.execution))) AS execution,
+    x.component,
+    x.domain,
+    x.source,
+    x.role,
+    x.uj / 1e6 AS energy_j,
+    x.static_uj / 1e6 AS static_j,
+    x.cpu_ns / 1e9 AS cpu_s,
+    x.covered_ns / 1e9 AS covered_s,
+    x.grade,
+    x.method,
+    x.flags,
+    x.seq > (
+        SELECT s.sealed_seq FROM standing AS s WHERE s.run = x.run
+        UNION ALL
+        SELECT ifnull(min(l.sealed_seq), 0) FROM ledger AS l WHERE x.run = zeroblob(16)
+    ) AS has_unpublished
+FROM energy AS x;
+
+-- Which sources of energy readings there are, and why others cannot be used.
+CREATE VIEW energy_probes AS
+SELECT
+    p.source,
+    p.status,
+    p.reason,
+    p.advice,
+    p.grade,
+    p.scope,
+    p.chosen,
+    strftime('%Y-%m-%dT%H:%M:%fZ', p.at_ns / 1e9, 'unixepoch') AS at
+FROM energy_probe AS p;
