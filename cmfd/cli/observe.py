@@ -4,7 +4,8 @@ What a command reads and writes without a word: seen from outside, as `cmfd run 
 Python programs tell every file that they open or rename (`cmfd/hook`). Of all other programs, and
 of libraries within Python that open files by themselves, the files are seen that a process of the
 command has open at the moments when one looks: a sample. Both are sorted out when the command has
-ended: what was written and is there is an output, what was only read is an input.
+ended: what was written and is there is an output, what was only read is an input. What is settled
+before that, of a command that takes longer, is told at once: whoever watches may be killed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from cmfd.hook import cmfd_auto_io as hook
 from cmfd.model import Direction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 AUDIT, SAMPLE = "audit", "sample"
 """How a file was seen: Python said so; it was open at some moment."""
@@ -44,6 +45,9 @@ MOST = 1000
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.01, 0.5
 _SHARE = 50
 """Looking takes at most one part in so many of the time."""
+
+_SETTLED_S = 2.0
+"""How often to tell of files; and how long ago they must have been written for that."""
 
 _CLOCKS_NS = 2_000_000_000
 """How much the clock of a file system may be behind."""
@@ -128,13 +132,15 @@ class Observer:
         self._read: dict[str, tuple[Place, str]] = {}
         self._written: dict[str, tuple[int, str]] = {}
         self._known: set[tuple[int, str, str]] = set()
+        self._told: set[tuple[Direction, str]] = set()
+        self._n_taken = 0
         descriptor, self._log = tempfile.mkstemp(prefix="cmfd-io-")
         os.close(descriptor)
         self._rules = replace(rules, own=(*rules.own, self._log))
         self._began_ns = time.time_ns()
         self._streams = set(_files_of(map(str, (1, 2)), os.getpid()))
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._sample, name="cmfd-sample", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def environ(self, given: dict[str, str]) -> dict[str, str]:
         """Return the command's environment."""
@@ -146,19 +152,36 @@ class Observer:
             hook.SKIP_VARIABLE: "" if self._rules.include else ":".join(self._rules.skipped),
         }
 
-    def watch(self) -> None:
-        """Look from now on, on a thread of its own."""
+    def watch(self, declared: Iterable[str], tell: Callable[[Seen], None]) -> None:
+        """
+        Look from now on, on a thread of its own.
+
+        Parameters
+        ----------
+        declared : iterable of str
+            As for `found`.
+        tell : function
+            Is told of each file and direction once, when it is settled. It need not be in what
+            `found` returns: it may be gone by then, or another.
+        """
+        self._thread = threading.Thread(
+            target=self._sample, args=(list(declared), tell), name="cmfd-sample", daemon=True
+        )
         self._thread.start()
 
     # -- looking -----------------------------------------------------------------------------
 
-    def _sample(self) -> None:
+    def _sample(self, declared: list[str], tell: Callable[[Seen], None]) -> None:
         """Look often at first, for commands that are short, and seldom later."""
         wait_s = _FIRST_WAIT_S
+        told_s = time.monotonic()
         while not self._over.wait(wait_s):
             began_s = time.monotonic()
             with suppress(OSError):
                 self._look()
+                if began_s > told_s + _SETTLED_S:
+                    self._tell(declared, tell)
+                    told_s = began_s
             took_s = time.monotonic() - began_s
             wait_s = max(min(2 * wait_s, _LONGEST_WAIT_S), _SHARE * took_s)
 
@@ -194,6 +217,19 @@ class Observer:
             place = Place(self._rules.named(path), path, size_bytes, mtime_ns)
             self._read[path] = (place, how)
 
+    def _tell(self, declared: list[str], tell: Callable[[Seen], None]) -> None:
+        """Tell of what was read only, and of what was written some time ago."""
+        self._take_log()
+        found, _ = self._sorted(declared)
+        settled_ns = time.time_ns() - int(_SETTLED_S * 1e9)
+        for one in found:
+            key = (one.direction, one.place.absolute)
+            is_output = one.direction is Direction.OUTPUT
+            is_settled = not is_output or one.place.mtime_ns < settled_ns
+            if is_settled and key not in self._told and len(self._told) < MOST:
+                self._told.add(key)
+                tell(one)
+
     # -- sorting out -------------------------------------------------------------------------
 
     def found(self, declared: Iterable[str]) -> tuple[list[Seen], int]:
@@ -211,9 +247,14 @@ class Observer:
             At most `MOST` of each direction; how many more there were.
         """
         self._over.set()
-        if self._thread.ident is not None:
+        if self._thread is not None:
             self._thread.join()
         self._take_log()
+        with suppress(OSError):
+            os.unlink(self._log)  # noqa: PTH108 - as above
+        return self._sorted(declared)
+
+    def _sorted(self, declared: Iterable[str]) -> tuple[list[Seen], int]:
         known = [os.path.abspath(path) for path in declared]  # noqa: PTH100 - as the user has it
         below = tuple(f"{path}/" for path in known)
         paths = {
@@ -249,11 +290,14 @@ class Observer:
     def _take_log(self) -> None:
         """Take what Python programs told; the last line may be half."""
         try:
-            data = Path(self._log).read_bytes()
-            Path(self._log).unlink()
+            with open(self._log, "rb") as file:  # noqa: PTH123 - as above
+                file.seek(self._n_taken)
+                data = file.read()
         except OSError:
             return
-        for line in data.split(hook.END)[:-1]:
+        *lines, rest = data.split(hook.END)
+        self._n_taken += len(data) - len(rest)
+        for line in lines:
             with suppress(ValueError):
                 self._take_line(*line.split(b"\0"))
 

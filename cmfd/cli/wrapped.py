@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd import identity
 from cmfd.client import start
-from cmfd.client.artifacts import Said, observe
+from cmfd.client.artifacts import Said, begin_observed, identify_observed
 from cmfd.client.execution import Execution
 from cmfd.client.launch import daemon_runs, ensure_daemon
 from cmfd.client.ranks import rank_from
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cmfd.cli.child import Ended
-    from cmfd.cli.observe import Observer
+    from cmfd.cli.observe import Observer, Seen
+    from cmfd.client.artifacts import Place
+    from cmfd.model import Direction
 
 _DAEMON_STARTS_S = 5.0
 """How long a daemon that was just started may take to listen."""
@@ -88,6 +90,7 @@ class Wrapped:
         self.plan: start.Plan | None = None
         self._execution: Execution | None = None
         self._observer: Observer | None = None
+        self._told: dict[tuple[Direction, str], tuple[int, Place]] = {}
         self._preparing = threading.Thread(target=self._prepare, name="cmfd-prepare", daemon=True)
 
     @harmless()
@@ -163,7 +166,8 @@ class Wrapped:
             return
         self._preparing.start()
         if self._observer is not None:
-            self._observer.watch()
+            declared = [Said.of(text).path for text in (*self.order.inputs, *self.order.outputs)]
+            self._observer.watch(declared, self._tell_observed)
         if self.rank.rank == 0:
             execution, run = self._execution, self.plan.run.run
             self.session.background.submit(lambda: start.tell_of_job(execution, run))
@@ -222,13 +226,24 @@ class Wrapped:
             self._execution.output(said.path, said.kind, datasets=said.datasets)
 
     @harmless()
+    def _tell_observed(self, one: Seen) -> None:
+        """Record a file while the command runs: what it is, is told when that has ended."""
+        if self._execution is not None:
+            token = begin_observed(self._execution, *one)
+            self._told[one.direction, one.place.absolute] = (token, one.place)
+
+    @harmless()
     def _record_observed(self, outputs: Sequence[Said]) -> None:
         if self._observer is None or self._execution is None:
             return
         declared = [said.path for said in (*map(Said.of, self.order.inputs), *outputs)]
         seen, n_left = self._observer.found(declared)
         for one in seen:
-            observe(self._execution, one.direction, one.place, one.how)
+            told = self._told.pop((one.direction, one.place.absolute), None)
+            token = told[0] if told else begin_observed(self._execution, *one)
+            identify_observed(self._execution, token, one.place)
+        for token, place in self._told.values():  # it is gone, or was written after it was read
+            identify_observed(self._execution, token, place)
         if n_left:
             warn_once(
                 "observed",

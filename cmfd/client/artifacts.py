@@ -114,10 +114,14 @@ def _is_id(text: str) -> bool:
         return False
 
 
-def observe(execution: Execution, direction: Direction, place: Place, how: str) -> None:
-    """Record a file that nobody named, and how it was seen."""
+def begin_observed(execution: Execution, direction: Direction, place: Place, how: str) -> int:
+    """Record that such a file was used; return the token by which its identity will be told."""
     kind = ArtifactKind.DATASET.value
-    token = _begin(execution, direction, place, kind, {OBSERVED: how})
+    return _begin(execution, direction, place, kind, {OBSERVED: how})
+
+
+def identify_observed(execution: Execution, token: int, place: Place) -> None:
+    """Tell the identity of such a file, as it was at some moment."""
     execution.session.hashing.submit(lambda: _end(execution, token, _identity(execution, place)))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.wrapper import eventually
 
 from cmfd.cli import observe
 from cmfd.cli.observe import AUDIT, Observer, Rules
@@ -249,3 +250,52 @@ def test_what_was_opened_and_left_alone_is_no_output(
     lines = [("w", -1, -1, old), ("b", -1, -1, update), ("w", -1, -1, tmp_path / "no" / "where")]
     found, _ = watched(tmp_path, *lines).found([])
     assert [(one.direction, one.place.named) for one in found] == [(Direction.INPUT, "update")]
+
+
+LONG = """
+import os, sys, time
+read = open("in.txt").read()
+open("out.txt", "w").write(read)
+watcher = os.getppid()
+while os.getppid() == watcher:
+    time.sleep(0.02)
+"""
+
+
+@pytest.mark.slow
+def test_what_was_seen_survives_a_kill_of_the_watcher(lone_node: Node) -> None:
+    """What a program had read and written by then, although nobody sorts it out any more."""
+    (lone_node.cwd / "in.txt").write_text("a")
+    (lone_node.cwd / "program.py").write_text(LONG)
+    watcher = lone_node.start("run", "-q", "--auto-io", "--", sys.executable, "program.py")
+    journals = lone_node.node_dir / "journals"
+    eventually(
+        lambda: any(b"out.txt" in one.read_bytes() for one in journals.rglob("*.cmfj")),
+        "the word of what was written",
+    )
+    watcher.kill()
+    watcher.wait()
+    assert lone_node.cmfd("merge", str(lone_node.node_dir)).returncode == 0
+    assert artifacts(lone_node) == {"in.txt": "input audit", "out.txt": "output audit"}
+
+
+@pytest.mark.slow
+def test_what_is_told_early_is_told_once(lone_node: Node) -> None:
+    """A command that takes longer has each file once, and what came of it in the end."""
+    (lone_node.cwd / "in.txt").write_text("a")
+    found = seen(
+        lone_node,
+        """
+import os, time
+read = open("in.txt").read()
+open("out.txt", "w").write(read)
+time.sleep(5)
+open("out.txt", "a").write("more")
+""",
+    )
+    assert found == {"in.txt": "input audit", "out.txt": "output audit"}
+    assert len(lone_node.last()["artifacts"]) == 2
+    digests = {one["path"]: one["digest"] for one in lone_node.last()["artifacts"]}
+    assert digests["out.txt"] == hash_path(lone_node.cwd / "out.txt").digest
+    tree = lone_node.cmfd("lineage", "up", "out.txt").stdout.decode()
+    assert tree.count("observed: ") == 2
