@@ -75,8 +75,16 @@ def run_shown(cluster: Cluster, shown: Shown) -> list[str]:
         while not (done := run(account, node, shown)).is_right and time.monotonic() < deadline_s:
             time.sleep(0.5)
         if not done.is_right:
-            wrong.append(f"{shown.prompt} {shown.command}\n{done.output}({done.exit_code})")
+            said = f"{shown.prompt} {shown.command}\n{done.output}({done.exit_code})"
+            wrong.append("\n".join((said, *complaints(cluster))))
     return wrong
+
+
+def complaints(cluster: Cluster) -> list[str]:
+    """Return what SLURM's daemons on the nodes took for errors: users are not told."""
+    logs = sorted((cluster.root / "log").glob("slurmd-*.log"))
+    lines = [line for log in logs for line in log.read_text(errors="replace").splitlines()]
+    return [line for line in lines if "error" in line]
 
 
 @pytest.mark.slow
