@@ -67,7 +67,7 @@ def card_of(
         carbon=carbon,
         average_w=found.energy_j / line.wall_s if found and line.wall_s else None,
         gco2e_per_core_h=operational / core_h if operational is not None and core_h else None,
-        units=uses.units(detail.executions, joules, detail.metrics, detail.params),
+        units=uses.units(detail.executions, joules, detail.metrics, detail.params, carbon),
         check=_check(_facts(detail), found),
         power=power_of(list(energy.rows(db, energy.Which([line.run_id]))), reckoner.book),
         notes=[],

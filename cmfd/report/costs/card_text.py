@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cmfd.carbon.model import Carbon
-    from cmfd.report.costs.model import Check, Energy, JobCard
+    from cmfd.report.costs.model import Check, Energy, JobCard, Unit
 
 LABEL = 10
 """Width of what stands at the left."""
@@ -127,6 +127,13 @@ def _carbon(carbon: Carbon) -> list[str]:
     return [*known, *provenance_lines(carbon), *missing_lines(carbon)]
 
 
+def _scores(unit: Unit) -> list[str]:
+    scores = {"step": unit.sci_gco2e_per_step, "sample": unit.sci_gco2e_per_sample}
+    return [
+        f"SCI {score:.3g} gCO2e per {what}" for what, score in scores.items() if score is not None
+    ]
+
+
 def _derived(card: JobCard) -> list[str]:
     figures = []
     if card.average_w is not None:
@@ -138,6 +145,7 @@ def _derived(card: JobCard) -> list[str]:
         parts = [units.energy(one.energy_j)]
         parts += [f"{one.j_per_step:.3g} J per step"] if one.j_per_step is not None else []
         parts += [f"{one.j_per_sample:.3g} J per sample"] if one.j_per_sample is not None else []
+        parts += _scores(one)
         lines.append(f"{one.stage}: {', '.join(parts)}")
     return lines
 

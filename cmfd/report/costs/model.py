@@ -113,6 +113,12 @@ class Unit(Result, frozen=True, kw_only=True):
     n_samples: float | None
     """Sum of the metric ``samples``, else the parameter of that name; None without either."""
     j_per_sample: float | None
+    sci_gco2e_per_step: float | None = None
+    sci_gco2e_per_sample: float | None = None
+    """
+    Scores after SCI, ``((E * I) + M) per R`` (ISO/IEC 21031:2024), with its share of the run's
+    emissions by energy; None while any part of these is not known.
+    """
 
 
 class Note(Result, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from cmfd.report.costs.sums import Sum
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from cmfd.carbon.model import Carbon
     from cmfd.query.energy import EnergySum
     from cmfd.query.results import Execution, Metric, Param, Process
 
@@ -149,6 +150,7 @@ def units(
     joules: Mapping[str, float],
     metrics: Sequence[Metric],
     params: Sequence[Param],
+    carbon: Carbon | None,
 ) -> list[Unit]:
     """
     Return what executions took for a step, and for a sample, as far as they say how many.
@@ -161,8 +163,11 @@ def units(
         Energy by execution; those without are left out.
     metrics, params : sequence
         Of the run.
+    carbon : Carbon, optional
+        Of all of the run's energy.
     """
     found = []
+    per_j = carbon.per_unit_gco2e(carbon.energy_j) if carbon and carbon.energy_j else None
     for execution in executions:
         energy_j = joules.get(execution.execution)
         if not energy_j:
@@ -178,9 +183,15 @@ def units(
                 j_per_step=energy_j / n_steps if n_steps else None,
                 n_samples=n_samples,
                 j_per_sample=energy_j / n_samples if n_samples else None,
+                sci_gco2e_per_step=_per(energy_j, per_j, n_steps),
+                sci_gco2e_per_sample=_per(energy_j, per_j, n_samples),
             )
         )
     return found
+
+
+def _per(energy_j: float, per_j: float | None, n_units: float | None) -> float | None:
+    return energy_j * per_j / n_units if per_j is not None and n_units else None
 
 
 def n_steps_of(metrics: Iterable[Metric]) -> int | None:

@@ -45,7 +45,7 @@ def card(one: JobCard, number: int) -> Part:
         ),
         is_card=True,
         chips=_chips(one),
-        tiles=[_runtime(one), *energy_tiles(one.energy), *carbon_tiles(one.carbon), _used(one)],
+        tiles=[_runtime(one), *energy_tiles(one.energy), *carbon_tiles(one.carbon), *_used(one)],
         notes=one.notes,
         plots=[plot for plot in plots if plot is not None],
         tables=[_facts(one), _units(one), factors_table(one.carbon), missing_table(one.carbon)],
@@ -73,14 +73,15 @@ def _runtime(one: JobCard) -> Tile:
     return Tile("Wall time", _seconds(one.wall_s), more)
 
 
-def _used(one: JobCard) -> Tile:
-    return Tile(
-        "Efficiency, CPU", units.share(one.cpu_efficiency),
-        [
-            f"memory {units.share(one.memory_efficiency)}",
-            *([f"busiest rank {one.imbalance:.2f} times the mean"] if one.imbalance else []),
-        ],
-    )  # fmt: skip
+def _used(one: JobCard) -> list[Tile]:
+    more = []
+    if one.memory_efficiency is not None:
+        more.append(f"memory {units.share(one.memory_efficiency)}")
+    if one.imbalance:
+        more.append(f"busiest rank {one.imbalance:.2f} times the mean")
+    if one.cpu_efficiency is None and one.memory_efficiency is None:
+        return []
+    return [Tile("Efficiency, CPU", units.share(one.cpu_efficiency), more)]
 
 
 def _facts(one: JobCard) -> Table:
@@ -109,14 +110,14 @@ def _facts(one: JobCard) -> Table:
 
 
 def _units(one: JobCard) -> Table:
-    figures = ("energy", "steps", "J per step", "samples", "J per sample")
+    figures = ("energy", "steps", "J per step", "samples", "J per sample", "gCO2e per sample (SCI)")
     return Table(
         [Column("stage"), *(Column(name, right=True) for name in figures)],
         [
             (
                 each.stage, units.energy(each.energy_j), units.number(each.n_steps),
                 units.number(each.j_per_step), units.number(each.n_samples),
-                units.number(each.j_per_sample),
+                units.number(each.j_per_sample), units.number(each.sci_gco2e_per_sample),
             )
             for each in one.units
         ],
