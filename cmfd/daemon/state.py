@@ -236,7 +236,7 @@ class NodeState:
         self.reception.closed = True
         self.instances.stopping = True
         self.intake.hurry(now_ns)
-        self.energy.ask(now_ns)
+        self.energy.finish(now_ns)
         self.runs.stop()
         return [Announce("STOPPING=1")]
 

@@ -104,14 +104,20 @@ class Moved:
 
     def __init__(self) -> None:
         self.uj = 0
-        self.covered_ns = 0
         self.flags = 0
+        self._covered_ns: dict[str, int] = {}
 
     def add(self, delta: Delta) -> None:
         """Take one domain's."""
         self.uj += delta.uj
-        self.covered_ns = max(self.covered_ns, delta.covered_ns)
+        known_ns = self._covered_ns.get(delta.domain, 0)
+        self._covered_ns[delta.domain] = known_ns + delta.covered_ns
         self.flags |= delta.flags
+
+    @property
+    def covered_ns(self) -> int:
+        """For how long something is known."""
+        return max(self._covered_ns.values())
 
 
 class Sampler:
@@ -155,6 +161,7 @@ class Sampler:
         self._last: Sample | None = None
         self._parts_uj = 0
         self._resumed = memory
+        self._held: list[Measured] = []  # read before it was known who uses the node
         self.totals = self._buckets.totals
 
     # -- what happens ----------------------------------------------------------------------
@@ -192,6 +199,7 @@ class Sampler:
                 self._buckets.miss(channel.slot, memory.utc_ns, gap_ns)
             return
         self._parts_uj = memory.parts_uj
+        self._held = sample.readings
         of = {(one.source, one.reading.domain): one for one in sample.readings}
         for source, reading in memory.readings:
             self._bases[source, reading.domain] = reading
@@ -202,7 +210,8 @@ class Sampler:
     def _advance(self, sample: Sample) -> None:
         """Let the meters move, and split what they moved."""
         moved: dict[Channel, Moved] = {}
-        for one in sample.readings:
+        held, self._held = self._held, []
+        for one in (*held, *sample.readings):
             channel = self._channel(one, sample.boot_ns, sample.utc_ns)
             if one.reading.status in {"ok", "reset"}:
                 self._bases[one.source, one.reading.domain] = one.reading

@@ -1,0 +1,207 @@
+"""Daemons that count a node's energy: one of them, from where the last one stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from support.daemons import Daemon, wait_until
+from support.sysfs import CrayCounters
+
+from cmfd.config import Settings
+from cmfd.daemon.energy_election import Election
+from cmfd.energy.sampler import Memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Any
+
+Rows = list[sqlite3.Row]
+
+
+@pytest.fixture
+def counters(short_dir: Path) -> CrayCounters:
+    """Make a node's counters, which move when the test says so."""
+    return CrayCounters(short_dir / "sys")
+
+
+@pytest.fixture
+def make(daemons: Callable[..., Daemon], short_dir: Path) -> Callable[..., Daemon]:
+    """Make daemons that read those counters ten times a second."""
+
+    def make(**settings: Any) -> Daemon:
+        chosen = {
+            "energy_sysfs": str(short_dir / "sys"), "energy_interval_s": "0.1",
+            "energy_bucket_s": "0.5", **settings,
+        }  # fmt: skip
+        return daemons(**chosen)
+
+    return make
+
+
+def rows(daemon: Daemon) -> Rows:
+    """Return what a daemon has stored."""
+    with closing(sqlite3.connect(daemon.node_dir / "node.db")) as db:
+        db.row_factory = sqlite3.Row
+        return db.execute("SELECT * FROM energy WHERE role = 'count'").fetchall()
+
+
+def uj(found: Rows, *owners: str, component: str | None = None) -> int:
+    """Add up."""
+    return sum(
+        row["uj"]
+        for row in found
+        if row["owner"] in owners and component in (None, row["component"])
+    )
+
+
+def memory(daemon: Daemon) -> Memory:
+    """Return what it left for the next daemon."""
+    with closing(sqlite3.connect(daemon.node_dir / "node.db")) as db:
+        (document,) = db.execute("SELECT data FROM energy_memory").fetchone()
+    return msgspec.msgpack.decode(document, type=Memory)
+
+
+def counts(status: dict[str, Any]) -> bool:
+    """Whether it counts, and has read once."""
+    return bool(status["energy"]["counts"] and status["energy"].get("tick_s"))
+
+
+def test_what_the_counters_move_is_stored_to_the_microjoule(
+    make: Callable[..., Daemon], counters: CrayCounters
+) -> None:
+    """Nobody is here, so all of it is idle; status tells which source it is from."""
+    daemon = make().start()
+    daemon.wait_for(counts, "it counts")
+    counters.advance(energy=50, cpu_energy=20, memory_energy=5)
+    daemon.wait_for(lambda said: _total(said, "counter") == 50_000_000, "it is seen")
+    said = daemon.status()["energy"]
+    assert daemon.stop() == 0
+
+    found = rows(daemon)
+    parts = {name: uj(found, "counter", component=name) for name in ("cpu", "dram", "other")}
+    assert parts == {"cpu": 20_000_000, "dram": 5_000_000, "other": 25_000_000}
+    assert uj(found, "idle") == uj(found, "counter")
+    chosen = {
+        one["source"]: (one["status"], one["grade"]) for one in said["sources"] if one["counts"]
+    }
+    assert chosen == {"pm_counters": ("available", "A")}
+    with closing(sqlite3.connect(daemon.node_dir / "node.db")) as db:
+        probes = dict(db.execute("SELECT source, status FROM energy_probe"))
+        (n_nodes,) = db.execute("SELECT count(*) FROM node_hardware").fetchone()
+    assert (probes["pm_counters"], probes["rapl"], n_nodes) == ("available", "absent", 1)
+
+
+def _total(said: dict[str, Any], owner: str) -> int:
+    totals = said["energy"].get("totals", ())
+    return sum(one["uj"] for one in totals if one["owner"] == owner and one["role"] == "count")
+
+
+def test_a_daemon_that_is_killed_loses_no_energy(
+    make: Callable[..., Daemon], counters: CrayCounters
+) -> None:
+    """The next one goes on from the counters as they were stored last."""
+    first = make().start()
+    first.wait_for(counts, "it counts")
+    counters.advance(energy=10)
+    wait_until(lambda: uj(rows(first), "counter") == 10_000_000, "it is stored")
+    counters.advance(energy=7)
+    first.kill()
+    counters.advance(energy=1)
+    second = make().start()
+    second.wait_for(counts, "it counts")
+    wait_until(lambda: uj(rows(second), "counter") == 18_000_000, "all of it is stored")
+    assert second.stop() == 0
+    assert uj(rows(second), "run", "idle", "system") == 18_000_000
+    assert dict(memory(second).readings)["pm_counters"].at_boot_ns
+
+
+def test_of_two_daemons_one_counts(
+    make: Callable[..., Daemon], counters: CrayCounters, short_dir: Path
+) -> None:
+    """The other says who does; when that one has ended, it counts."""
+    first = make().start()
+    first.wait_for(counts, "it counts")
+    second = make(node_dir=short_dir / "other").start()
+    second.wait_for(lambda said: "counts this node" in said["energy"]["reason"], "it stands by")
+    assert first.process is not None
+    assert f"process {first.process.pid} of user" in second.status()["energy"]["reason"]
+    counters.advance(energy=5)
+    first.wait_for(lambda said: _total(said, "counter") == 5_000_000, "it is seen")
+    assert not second.status()["energy"]["counts"]
+    assert first.stop() == 0
+    second.wait_for(counts, "the other counts")
+    counters.advance(energy=3)
+    second.wait_for(lambda said: _total(said, "counter") == 3_000_000, "it is seen")
+    assert second.stop() == 0
+    assert uj(rows(first), "counter") + uj(rows(second), "counter") == 8_000_000
+
+
+def test_the_service_of_a_node_asks_nobody(tmp_path: Path) -> None:
+    """A user who holds the name keeps no operator from counting, only his equals."""
+    settings = Settings(energy_sysfs=tmp_path)
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as squatter:
+        squatter.bind(f"\0cmfd-energy:{tmp_path}")
+        squatter.listen()
+        election = Election(settings)
+        assert not election.is_won()
+        assert str(os.getpid()) in election.reason
+        assert Election(msgspec.structs.replace(settings, system=True)).is_won()
+    assert election.is_won()
+    election.close()
+
+
+def test_a_program_that_is_run_is_given_what_it_took(
+    make: Callable[..., Daemon], counters: CrayCounters, short_dir: Path
+) -> None:
+    """It, and its execution, by the processor time of their processes."""
+    daemon = make(energy_idle_w="1").start()
+    daemon.wait_for(counts, "it counts")
+    before_j = counters.joules["energy"]
+    script = "import time\nprint('.', flush=True)\ninput()\nwhile time.process_time() < 0.3: pass\n"
+    script += "print('.', flush=True)\ninput()"
+    site = str(short_dir / "site")
+    command = ["-m", "cmfd", "run", "--quiet", f"--site={site}", "--", sys.executable, "-c", script]
+    with subprocess.Popen(
+        [sys.executable, *command], env=daemon.environ(), text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+
+        def is_given_some(said: dict[str, Any]) -> bool:
+            counters.advance(energy=1)
+            return _total(said, "run") > 0
+
+        daemon.wait_for(is_given_some, "it is known")
+        process.stdin.write("\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        counters.advance(energy=100)
+        process.communicate("\n")
+    assert process.returncode == 0
+    assert daemon.stop() == 0
+
+    found = rows(daemon)
+    mine = [row for row in found if row["owner"] == "run"]
+    assert {row["method"] for row in mine if any(row["execution"])} == {"rank_pids"}
+    moved_uj = (counters.joules["energy"] - before_j) * 1_000_000
+    assert uj(found, "run", "idle", "system") == uj(found, "counter") == moved_uj
+    words = [sys.executable, "-m", "cmfd", "merge", "--quiet", f"--site={site}"]
+    subprocess.run(words, check=True, env=daemon.environ())
+    with closing(sqlite3.connect(f"{site}/index.db")) as db:
+        query = "SELECT owner, sum(uj) FROM energy_rows WHERE role = 'count' GROUP BY 1"
+        assert json.dumps(dict(db.execute(query))) == json.dumps(
+            {name: sum(r["uj"] for r in found if r["owner"] == name) for name in
+             ("counter", "idle", "run", "system") if any(r["owner"] == name for r in found)}
+        )  # fmt: skip
