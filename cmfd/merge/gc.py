@@ -98,6 +98,7 @@ def _unneeded(site: Site, keep_days: float) -> Iterator[tuple[Path, str]]:
         (site.quarantine, f"{PARTIAL_PREFIX}*"),
         (site.path, f"{PREFIX}*"),
         (site.path, ".site.toml-*"),
+        *((directory, ".*-*") for directory in _of_factors(site)),
     ):
         for path in sorted(directory.glob(pattern)):
             if _age_s(path) > DAY_S:
@@ -113,6 +114,11 @@ def _unneeded(site: Site, keep_days: float) -> Iterator[tuple[Path, str]]:
             yield path, "a good copy of it is merged"
         elif _age_s(_reason_of(pack, path)) > keep_days * DAY_S:
             yield path, f"in quarantine for more than {keep_days:g} days"
+
+
+def _of_factors(site: Site) -> list[Path]:
+    """Return where intensity series and factor sets are kept: see `cmfd.carbon.kept`."""
+    return [site.path / "factors", *sorted(site.path.glob("factors/*/"))]
 
 
 def _reason_of(pack: Path, otherwise: Path) -> Path:

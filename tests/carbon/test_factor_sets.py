@@ -14,6 +14,7 @@ from cmfd.carbon import kept
 from cmfd.carbon.book import CarbonBook
 from cmfd.carbon.factors import parse
 from cmfd.errors import ConfigError, FactorsError, NotFoundError
+from cmfd.merge.gc import gc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,3 +179,17 @@ def test_a_group_that_writes_the_site_reads_and_adds_factors(site: FactorSite) -
     assert directory.stat().st_mode & 0o7777 == 0o2770
     for path in (directory / "current", directory / "sets" / f"{book.factor_set_id}.toml"):
         assert path.stat().st_mode & 0o777 == 0o660
+
+
+def test_what_a_crash_left_half_written_is_found_by_gc(site: FactorSite) -> None:
+    """Once it is old; what is kept is not."""
+    book = site.factors()
+    directory = site.path / "factors"
+    left = [directory / ".current-0f", directory / "sets" / f".{book.factor_set_id}.toml-0f"]
+    for path in (*left, directory / "sets" / ".new.toml-0f"):
+        path.write_text("")
+    for path in (*left, directory / "current"):
+        os.utime(path, (0, 0))
+
+    assert {one.path for one in gc(site.path, remove=True).leftovers} == set(left)
+    assert kept.set_of(site.path, "current").id == book.factor_set_id
