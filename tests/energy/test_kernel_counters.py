@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.sysfs import (
     AMD_RANGE_UJ,
     INTEL_RANGE_UJ,
@@ -21,6 +23,7 @@ from support.sysfs import (
 from cmfd.config import Settings
 from cmfd.energy.counters import Meters
 from cmfd.energy.readings import Flag, Roots, Source
+from cmfd.energy.sources import sensors
 from cmfd.energy.sources.hwmon import GraceHwmon, Hwmon
 from cmfd.energy.sources.pm_counters import PmCounters
 from cmfd.energy.sources.rapl import Rapl
@@ -183,6 +186,85 @@ def test_a_node_without_counters_says_so(roots: Roots) -> None:
         source.open()
         assert source.read() == []
         source.close()
+
+
+def test_the_dies_of_a_package_are_counted_each(sys: Path, roots: Roots) -> None:
+    tree = Powercap(sys)
+    for die in range(2):
+        tree.zone(f"intel-rapl:{die}", f"package-0-die-{die}", INTEL_RANGE_UJ, die)
+        tree.zone(f"intel-rapl:{die}:0", "dram", INTEL_RANGE_UJ, 10 + die)
+    source = Rapl(roots, Settings())
+    source.open()
+    assert {name: value for name, (_, value) in values(source).items()} == {
+        "package-0-die-0": 0,
+        "package-0-die-0/dram": 10,
+        "package-0-die-1": 1,
+        "package-0-die-1/dram": 11,
+    }
+    source.close()
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["draw", "draw", "draw", "deny", "allow", "remove", "reset"]),
+        st.integers(0, 1000),  # W
+        st.integers(1, 60),  # s
+    ),
+    max_size=15,
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(EVENTS, st.integers(0, AMD_RANGE_UJ - 1))
+def test_whatever_happens_to_a_counter_what_was_drawn_is_counted_once(
+    events: list[tuple[str, int, int]], start_uj: int
+) -> None:
+    """
+    But for what a reset or a removal took with it.
+
+    A reset can look like a turn of the counter; then no more is counted than the processor could
+    have drawn in that time.
+    """
+    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        now_s = 0
+        patch.setattr(sensors, "boottime_ns", lambda: now_s * 1_000_000_000)
+        tree, files, meters = Powercap(Path(directory)), KernelFiles(), Meters()
+        tree.zone("intel-rapl:0", "package-0", AMD_RANGE_UJ, start_uj)
+        counter = tree.counter("intel-rapl:0")
+        source = Rapl(Roots(sys=Path(directory)), Settings(), files)
+        source.open()
+        meters.advance(source.read())
+        counted = drawn = pending = doubtful_uj = since_s = 0
+        ambiguous = False
+        for event, power_w, after_s in events:
+            uj = power_w * after_s * 1_000_000
+            now_s += after_s
+            drawn += uj
+            pending += uj
+            since_s += after_s
+            if event in ("remove", "reset"):
+                tree.reset("intel-rapl:0", 0)
+                pending = 0
+                doubtful_uj += 1_000_000_000 * (since_s + 2)
+            else:
+                tree.advance("intel-rapl:0", uj)
+            files.denied = {counter} if event == "deny" else set()
+            if event in ("deny", "remove"):
+                source.close()
+                source.open()
+            if event == "remove":
+                counter.unlink()
+            for delta in meters.advance(source.read()):
+                counted += delta.uj
+                ambiguous |= bool(delta.flags & Flag.WRAP_AMBIGUOUS)
+                pending = since_s = 0
+            if event == "remove":
+                say(counter, 0)
+                meters.advance(source.read())
+        source.close()
+        assert counted <= drawn + doubtful_uj
+        if not (doubtful_uj or ambiguous):
+            assert counted + pending == drawn
 
 
 # Cray
