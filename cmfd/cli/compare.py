@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 @example("cmfd compare @-2 last")
 @click.command("compare")
 @options.several_runs
-@click.option("--all", "every", is_flag=True, help="Show equal parameters, too.")
+@click.option("--all", "every", is_flag=True, help="Show equal parameters and artifacts, too.")
 @options.site
 @options.as_json
 def command(site: Path, runs: tuple[str, ...], *, every: bool, as_json: bool) -> None:
     """
-    Put runs side by side: the parameters that differ, and first, last and best of each metric.
+    Put runs side by side: what differs of parameters and data, and first, last, best of metrics.
 
     Each of RUNS is the id of a run or its beginning, a job id, `last`, or `@-2` for the last but
-    one. JSON has all parameters and says of each whether it differs.
+    one. JSON has all parameters and artifacts and says of each whether it differs.
     """
     with open_index(site) as db:
         found = compare(db, [runs_.find(db, run) for run in runs])

@@ -21,8 +21,8 @@ from cmfd.errors import CmfdError
 
 COMMANDS = (
     "run", "merge", "runs", "show", "metrics", "params", "compare", "search", "best",
-    "lineage", "impact", "artifacts", "repro", "diff", "seen", "report", "carbon", "status",
-    "doctor",
+    "lineage", "impact", "artifacts", "tag", "untag", "repro", "diff", "seen", "report",
+    "carbon", "status", "doctor",
     "init", "clone", "remote", "fetch", "pull", "push", "log", "bundle", "verify",
     "daemon", "site", "slurm", "dvc", "completion", "serve-stdio",
 )  # fmt: skip

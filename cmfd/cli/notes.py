@@ -48,7 +48,7 @@ def mark(site: Path, what: str, *, kind: str | None, reason: str, quiet: bool) -
     _say(site, what, NoteKind(kind), reason, quiet=quiet)
 
 
-@example("cmfd artifacts tag model.bin production")
+@example("cmfd tag last baseline", "cmfd artifacts tag model.bin production")
 @click.command("tag")
 @_WHAT
 @click.argument("tag")
@@ -59,7 +59,7 @@ def tag(site: Path, what: str, tag: str, *, quiet: bool) -> None:
     _say(site, what, NoteKind.TAG, tag, quiet=quiet)
 
 
-@example("cmfd artifacts untag model.bin production")
+@example("cmfd untag last baseline", "cmfd artifacts untag model.bin production")
 @click.command("untag")
 @_WHAT
 @click.argument("tag")

@@ -1,11 +1,11 @@
-"""Runs side by side: the parameters in which they differ, and their metrics."""
+"""Runs side by side: the parameters and data in which they differ, and their metrics."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from cmfd.query import metrics, runs
-from cmfd.query.results import Metric, Result, Run
+from cmfd.query.results import Artifact, Metric, Result, Run
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,6 +30,18 @@ class ParamRow(Result, frozen=True, kw_only=True):
     differs: bool
 
 
+class ArtifactRow(Result, frozen=True, kw_only=True):
+    """What each of the runs read or wrote under one name."""
+
+    pipeline: str
+    stage: str
+    direction: str
+    path: str
+    digests: list[list[str]]
+    """For each run all contents that it had there: none, one, or several."""
+    differs: bool
+
+
 class MetricRow(Result, frozen=True, kw_only=True):
     """A metric in each of the runs."""
 
@@ -45,14 +57,16 @@ class Comparison(Result, frozen=True, kw_only=True):
 
     runs: list[Run]
     params: list[ParamRow]
+    artifacts: list[ArtifactRow]
     metrics: list[MetricRow]
 
 
 def compare(db: sqlite3.Connection, run_ids: Sequence[int]) -> Comparison:
-    """Put runs side by side, by pipeline, stage and name."""
+    """Put runs side by side, by pipeline, stage and name; artifacts by direction and path."""
     return Comparison(
         runs=[runs.run_of(db, run_id) for run_id in run_ids],
         params=_params([_values(runs.params(db, run_id)) for run_id in run_ids]),
+        artifacts=_artifacts([_digests(runs.artifacts(db, run_id)) for run_id in run_ids]),
         metrics=_metrics([_latest(metrics.summaries(db, run_id)) for run_id in run_ids]),
     )
 
@@ -90,6 +104,28 @@ def _params(each: Sequence[dict[_Key, list[Typed]]]) -> list[ParamRow]:
 
 def _said(values: Iterable[Typed]) -> frozenset[tuple[str, str]]:
     return frozenset(_identity(value) for value in values)
+
+
+def _digests(artifacts: Iterable[Artifact]) -> dict[tuple[str, str, str, str], list[str]]:
+    """Gather what a run read and wrote by where it did."""
+    found: dict[tuple[str, str, str, str], set[str]] = {}
+    for one in artifacts:
+        key = (one.pipeline, one.stage, one.direction, one.path)
+        found.setdefault(key, set()).add(one.digest)
+    return {key: sorted(digests) for key, digests in found.items()}
+
+
+def _artifacts(each: Sequence[dict[tuple[str, str, str, str], list[str]]]) -> list[ArtifactRow]:
+    rows = []
+    for key in sorted({key for found in each for key in found}):
+        digests = [found.get(key, []) for found in each]
+        rows.append(
+            ArtifactRow(
+                pipeline=key[0], stage=key[1], direction=key[2], path=key[3], digests=digests,
+                differs=any(one != digests[0] for one in digests),
+            )
+        )  # fmt: skip
+    return rows
 
 
 def _latest(found: Iterable[Metric]) -> dict[_Key, Metric]:

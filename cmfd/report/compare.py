@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cmfd.report import units
+from cmfd.report.lineage import short_digest
 from cmfd.report.phrases import outcome
 from cmfd.report.text import Column, Table
 
@@ -24,11 +25,16 @@ def comparison_tables(found: Comparison, *, every: bool) -> list[Table]:
     found : Comparison
         Runs side by side.
     every : bool
-        Show parameters in which the runs agree, too.
+        Show parameters and artifacts in which the runs agree, too.
     """
     short = units.short_ids(list(dict.fromkeys(run.run for run in found.runs)))
     names = [short[run.run] for run in found.runs]
-    return [_runs(found, names), _params(found, names, every=every), _metrics(found, names)]
+    return [
+        _runs(found, names),
+        _params(found, names, every=every),
+        _artifacts(found, names, every=every),
+        _metrics(found, names),
+    ]
 
 
 def _runs(found: Comparison, names: list[str]) -> Table:
@@ -52,6 +58,21 @@ def _params(found: Comparison, names: list[str], *, every: bool) -> Table:
     n_equal = sum(not row.differs for row in found.params)
     title = "parameters" if every else f"parameters that differ ({n_equal} are equal)"
     return Table([Column("stage"), Column("parameter"), *map(Column, names)], rows, title)
+
+
+def _artifacts(found: Comparison, names: list[str], *, every: bool) -> Table:
+    rows = [
+        (
+            f"{row.pipeline}.{row.stage}", row.direction, row.path,
+            *(" | ".join(map(short_digest, digests)) or units.NOTHING for digests in row.digests),
+        )
+        for row in found.artifacts
+        if every or row.differs
+    ]  # fmt: skip
+    n_equal = sum(not row.differs for row in found.artifacts)
+    title = "artifacts" if every else f"artifacts that differ ({n_equal} are equal)"
+    columns = [Column("stage"), Column(""), Column("path"), *map(Column, names)]
+    return Table(columns, rows, title)
 
 
 def _values(values: Iterable[Typed]) -> str:

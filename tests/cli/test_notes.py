@@ -171,3 +171,36 @@ def test_what_nobody_knows_is_not_marked(chain: ASite, invoke: Invoke) -> None:
     invoke("artifacts", "mark", "a0", "--reason", "x", code=2)
     invoke("artifacts", "mark", "a0", "--tainted", code=2)
     assert len(list(chain.path.glob("packs/*/*.db"))) == n_packs
+
+
+def test_a_run_is_tagged_where_one_looks_for_it(three_runs: ASite, invoke: Invoke) -> None:
+    """`cmfd tag last ...`, and a search finds it until it is untagged."""
+    del three_runs
+    invoke("tag", RUN[1], "baseline")
+    assert executions(invoke, "search", 'tag = "baseline"') == [1]
+    assert "baseline" in invoke("show", RUN[1]).stdout
+    invoke("untag", RUN[1], "baseline")
+    assert executions(invoke, "search", 'tag = "baseline"') == []
+
+
+def test_a_comparison_shows_the_data_that_differ(chain: ASite, invoke: Invoke) -> None:
+    """By where it was read or written; what both have alike is only counted."""
+    rows = content([Made(frozenset({0}), frozenset({7}), None)])
+    for table in ("run", "execution"):
+        rows[table] = [(an_id(table[:4], 9), *row[1:]) for row in rows[table]]
+    run, execution = an_id("run", 9), an_id("exec", 9)
+    rows["execution"] = [(execution, *row[1:3], run, *row[4:]) for row in rows["execution"]]
+    rows["run"] = [(run, *row[1:]) for row in rows["run"]]
+    rows["event"] = [(execution, *row[1:]) for row in rows["event"]]
+    rows = {name: rows[name] for name in ("run", "execution", "event", "artifact")}
+    chain.take(rows)
+    found = from_json(invoke("compare", RUN[0], run.hex(), "--json"))["artifacts"]
+    assert [(one["direction"], one["path"], one["differs"]) for one in found] == [
+        ("input", "a0", False), ("output", "a1", True), ("output", "a7", True),
+    ]  # fmt: skip
+    assert found[1]["digests"] == [[digest(1)], []]
+    text = invoke("compare", RUN[0], run.hex()).stdout
+    assert "artifacts that differ (1 are equal)" in text
+    assert "a7" in text
+    assert "a0" not in text
+    assert "a0" in invoke("compare", RUN[0], run.hex(), "--all").stdout
