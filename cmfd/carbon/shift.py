@@ -8,10 +8,11 @@ would meet a time that no series covers, nothing is said: annual means do not ch
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections import defaultdict
-from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from cmfd.carbon.reckon import UJ_PER_KWH
 from cmfd.query.results import Result
@@ -53,36 +54,56 @@ class Window(NamedTuple):
         return range(first, self.after_ns + 1, self.step_ns)
 
 
+class _Profile(NamedTuple):
+    """Energy of a node over time, in columns."""
+
+    t0_ns: npt.NDArray[np.int64]
+    dur_ns: npt.NDArray[np.int64]
+    kwh: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, energy: Mapping[tuple[int, int], int]) -> _Profile:
+        """Make it of microjoules by begin and length; what took nothing is left out."""
+        found = [(*when, uj) for when, uj in energy.items() if uj]
+        t0_ns, dur_ns, uj = zip(*found, strict=True) if found else ((), (), ())
+        return cls(
+            np.array(t0_ns, np.int64), np.array(dur_ns, np.int64),
+            np.array(uj, np.float64) / UJ_PER_KWH,
+        )  # fmt: skip
+
+
 class _Curve:
-    """Emissions and their coverage, integrated over time: a shift is a difference of two values."""
+    """Emissions integrated over time: a mean over any time is a difference of two values."""
 
     def __init__(self, stretches: Sequence[Stretch]) -> None:
-        self._began = [one.began_ns for one in stretches]
-        self._rates = [_rate(one) for one in stretches]
-        lengths = [one.ended_ns - one.began_ns for one in stretches]
-        grams = (ns * (rate or 0.0) for ns, rate in zip(lengths, self._rates, strict=True))
-        unknown = (ns * (rate is None) for ns, rate in zip(lengths, self._rates, strict=True))
-        self._grams = [0.0, *accumulate(grams)]
-        self._unknown_ns = [0, *accumulate(unknown)]
+        rates = [_rate(one) for one in stretches]
+        lengths_ns = [one.ended_ns - one.began_ns for one in stretches]
+        self._began_ns = np.array([one.began_ns for one in stretches], np.int64)
+        self._rates = np.array([rate or 0.0 for rate in rates])
+        self._integral = np.concatenate(([0.0], np.cumsum(self._rates * lengths_ns)))
+        self._n_unknown = np.concatenate(([0], np.cumsum([rate is None for rate in rates])))
 
-    def mean(self, t0_ns: int, dur_ns: int) -> float | None:
-        """Return the mean rate over a time; None if any of it is unknown."""
-        if not dur_ns:
-            return self._rates[self._at(t0_ns)]
-        grams, unknown_ns = self._upto(t0_ns + dur_ns)
-        grams_before, unknown_before_ns = self._upto(t0_ns)
-        return None if unknown_ns > unknown_before_ns else (grams - grams_before) / dur_ns
+    def grams(self, profile: _Profile, shift_ns: int) -> float | None:
+        """Return the emissions of a shifted profile; None if any of it meets an unknown time."""
+        t0_ns = profile.t0_ns + shift_ns
+        # What has no length is at an instant: it has the rate of that.
+        end_ns = t0_ns + np.maximum(profile.dur_ns, 1)
+        first, last = self._at(t0_ns), self._at(end_ns - 1)
+        if np.any(self._n_unknown[last + 1] > self._n_unknown[first]):
+            return None
+        whole = self._upto(end_ns, last) - self._upto(t0_ns, first)
+        return math.fsum(profile.kwh * whole / (end_ns - t0_ns))
 
-    def _at(self, at_ns: int) -> int:
-        return bisect_right(self._began, at_ns) - 1
+    def _at(self, at_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+        return np.searchsorted(self._began_ns, at_ns, side="right") - 1
 
-    def _upto(self, at_ns: int) -> tuple[float, int]:
-        number = self._at(at_ns)
-        inside_ns, rate = at_ns - self._began[number], self._rates[number]
-        return (
-            self._grams[number] + inside_ns * (rate or 0.0),
-            self._unknown_ns[number] + inside_ns * (rate is None),
+    def _upto(
+        self, at_ns: npt.NDArray[np.int64], number: npt.NDArray[np.intp]
+    ) -> npt.NDArray[np.float64]:
+        found: npt.NDArray[np.float64] = (
+            self._integral[number] + (at_ns - self._began_ns[number]) * self._rates[number]
         )
+        return found
 
 
 def _rate(stretch: Stretch) -> float | None:
@@ -114,39 +135,33 @@ def starts(
     list of Start
         Ascending; that which it had is among them. Empty without any energy.
     """
-    profiles: dict[str, dict[tuple[int, int], int]] = defaultdict(lambda: defaultdict(int))
+    energy: dict[str, dict[tuple[int, int], int]] = defaultdict(lambda: defaultdict(int))
     for row in rows:
-        profiles[row.node][row.t0_ns, row.dur_ns] += row.uj
-    curves = {node: _curve(book, node, profile, window) for node, profile in profiles.items()}
-    if not profiles:
+        energy[row.node][row.t0_ns, row.dur_ns] += row.uj
+    if not energy:
         return []
+    nodes = [
+        (_Profile.of(parts), _curve(book, node, parts, window)) for node, parts in energy.items()
+    ]
     return [
-        Start(
-            began_ns=began_ns + shift_ns,
-            operational_gco2e=_grams(profiles, curves, shift_ns),
-        )
+        Start(began_ns=began_ns + shift_ns, operational_gco2e=_sum(nodes, shift_ns))
         for shift_ns in window.shifts_ns()
     ]
 
 
 def _curve(
-    book: CarbonBook, node: str, profile: Mapping[tuple[int, int], int], window: Window
+    book: CarbonBook, node: str, energy: Mapping[tuple[int, int], int], window: Window
 ) -> _Curve:
-    first_ns = min(t0_ns for t0_ns, _ in profile) - window.before_ns
-    end_ns = max(t0_ns + dur_ns for t0_ns, dur_ns in profile) + window.after_ns
+    first_ns = min(t0_ns for t0_ns, _ in energy) - window.before_ns
+    end_ns = max(t0_ns + dur_ns for t0_ns, dur_ns in energy) + window.after_ns
     return _Curve(book.intensity(first_ns, end_ns + 1, node=node))
 
 
-def _grams(
-    profiles: Mapping[str, Mapping[tuple[int, int], int]],
-    curves: Mapping[str, _Curve],
-    shift_ns: int,
-) -> float | None:
+def _sum(nodes: Sequence[tuple[_Profile, _Curve]], shift_ns: int) -> float | None:
     found = []
-    for node, profile in profiles.items():
-        for (t0_ns, dur_ns), uj in profile.items():
-            rate = curves[node].mean(t0_ns + shift_ns, dur_ns) if uj else 0.0
-            if rate is None:
-                return None
-            found.append(uj / UJ_PER_KWH * rate)
+    for profile, curve in nodes:
+        grams = curve.grams(profile, shift_ns)
+        if grams is None:
+            return None
+        found.append(grams)
     return math.fsum(found)
