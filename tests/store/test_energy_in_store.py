@@ -272,3 +272,45 @@ def test_energy_counts_for_whose_run_it_is(node: Node) -> None:
     node.measure(*(mine(bucket=minute) for minute in range(100)), a_row(owner="idle"))
     assert set(node.store.bytes_by_uid()) == {journal.uid}
     assert node.store.bytes_by_uid()[journal.uid] >= 100 * 100
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "dur_ns",
+        "at_ns",
+        "uj",
+        "static_uj",
+        "cpu_ns",
+        "covered_ns",
+        "grade",
+        "method",
+        "flags",
+        "origin",
+    ],
+)
+def test_rows_that_differ_in_anything_have_one_winner(tmp_path: Path, column: str) -> None:
+    """Whichever comes first: at a site, and in a node store."""
+    one = mine(uj=100, static_uj=5, covered_ns=7)
+    value = getattr(one, column)
+    greater: dict[str, Any] = {"grade": "C", "method": "z", "origin": b"\xff" * 16}
+    other = one._replace(**{column: greater.get(column) or value + 1})
+    digests, kept = set(), set()
+    packs = [
+        write_pack(tmp_path, {"energy": [tuple(row)]}, sealed_ns=number)
+        for number, row in enumerate((one, other))
+    ]
+    for number, order in enumerate(([0, 1], [1, 0])):
+        with (
+            closing(SiteStore(tmp_path / f"{number}.db")) as index,
+            closing(NodeStore(tmp_path / f"node{number}.db")) as store,
+        ):
+            for which in order:
+                index.absorb(packs[which], packs[which].stem)
+                store.add_energy(Measured(((one, other)[which],)))
+            store.commit()
+            digests.add(index.digest())
+        with closing(connect(tmp_path / f"node{number}.db")) as db:
+            kept.add(db.execute(f"SELECT {column} FROM energy").fetchall()[0])
+    assert len(digests) == 1
+    assert kept == {(getattr(other, column),)}

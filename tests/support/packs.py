@@ -227,23 +227,24 @@ def _note(rng: random.Random) -> tuple[str, Row]:
 
 def _energy(rng: random.Random) -> tuple[str, Row]:
     nobody = bytes(16)
-    owner = rng.choice(("run", "run", "idle", "system", "counter"))
-    run = _id(rng, "run") if owner == "run" else nobody
-    execution = rng.choice((nobody, _id(rng, "exec"))) if owner == "run" else nobody
-    role = rng.choice(("count", "check"))
-    component = rng.choice(("cpu", "gpu") if role == "count" else ("cpu", "node"))
-    dur_ns, uj = rng.randrange(3), rng.randrange(3)
+    owner = rng.choice(("run", "run", "idle", "counter"))
+    run, execution = nobody, nobody
+    if owner == "run":
+        run, execution = an_id("run", rng.randrange(2)), rng.choice((nobody, an_id("exec", 0)))
+    component, role = rng.choice((("cpu", "count"), ("cpu", "count"), ("node", "check")))
+    dur_ns, uj = rng.randrange(1, 3), rng.randrange(3)
+    # Few keys, and few values of each column, so that rows of one key differ in the last ones only.
     return "energy", (
-        rng.randrange(2), rng.choice(("n1", "n2")), _id(rng, "boot"), owner, run, execution,
-        component, rng.choice(("", "GPU-1")), rng.choice(("rapl", "nvml")), role, dur_ns,
-        rng.randrange(2), uj, rng.randrange(uj + 1), rng.randrange(2), rng.randrange(dur_ns + 1),
-        rng.choice("ABM"), _word(rng), rng.randrange(2), an_id("proc", rng.randrange(2)),
+        0, rng.choice(("n1", "n1", "n2")), an_id("boot", 0), owner, run, execution, component, "",
+        "rapl", role, dur_ns, rng.randrange(2), uj, rng.randrange(uj + 1), rng.randrange(2),
+        rng.randrange(dur_ns), rng.choice("AB"), rng.choice(("", "a")), rng.randrange(2),
+        an_id("proc", rng.randrange(2)),
     )  # fmt: skip
 
 
 def _energy_probe(rng: random.Random) -> tuple[str, Row]:
     return "energy_probe", (
-        _id(rng, "boot"), rng.choice(("n1", "n2")), rng.choice(("rapl", "nvml")), *_said(rng),
+        an_id("boot", 0), "n1", rng.choice(("rapl", "nvml")), *_said(rng),
         rng.choice(("available", "denied")), _word(rng), _word(rng), rng.choice("BM"), "package",
         rng.choice(("[]", '["cpu"]')), "[]", rng.randrange(2),
     )  # fmt: skip
@@ -251,7 +252,7 @@ def _energy_probe(rng: random.Random) -> tuple[str, Row]:
 
 def _node_hardware(rng: random.Random) -> tuple[str, Row]:
     return "node_hardware", (
-        _id(rng, "boot"), rng.choice(("n1", "n2")), *_said(rng), _word(rng), _word(rng), 1,
+        an_id("boot", 0), rng.choice(("n1", "n2")), *_said(rng), _word(rng), _word(rng), 1,
         rng.randrange(2), 2, rng.randrange(2), "[]",
     )  # fmt: skip
 
@@ -259,7 +260,7 @@ def _node_hardware(rng: random.Random) -> tuple[str, Row]:
 _ROWS = (
     _run, _run_end, _delivery, _execution, _execution_end, _process, _process_state, _param, _fact,
     _artifact, _event, _environment, _execution_environment, _series, _chunk,
-    _link, _slice_members, _note, _energy, _energy, _energy, _energy_probe, _node_hardware,
+    _link, _slice_members, _note, *[_energy] * 6, _energy_probe, _node_hardware,
 )  # fmt: skip
 
 
