@@ -95,6 +95,12 @@ class CarbonBook:
         """
         return CarbonBook(self._site, kept.set_of(self._site, name))
 
+    def problems(self) -> list[str]:
+        """Return why sources that the factor set names have nothing, one sentence each."""
+        places = range(len(self._factors.places)) if self._factors else ()
+        reasons = (reason for number in places for reason in self._sources_of(number).reasons)
+        return list(dict.fromkeys(reasons))
+
     def of(
         self,
         rows: Iterable[EnergyRow],

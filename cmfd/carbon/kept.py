@@ -201,12 +201,9 @@ def set_of(site_dir: Path, name: str) -> KeptSet:
     NotFoundError
         None goes by it, or several do.
     """
-    known = sets(site_dir)
-    fitting = [
-        one for one in known
-        if (one.is_current if name == "current" else _goes_by(one.id, one.factors.name, name))
-    ]  # fmt: skip
-    return _the_one(fitting, name, "factor set", "cmfd carbon factors list")
+    wanted = (current_id(site_dir) or name) if name == "current" else name
+    fitting = [one for one in sets(site_dir) if _goes_by(one.id, one.factors.name, wanted)]
+    return _the_one(fitting, wanted, "factor set", "cmfd carbon factors list")
 
 
 def series_of(site_dir: Path, name: str) -> KeptSeries:

@@ -104,6 +104,30 @@ def test_factors_are_added_chosen_and_shown(invoke: Invoke, tmp_path: Path) -> N
     assert "newer" in invoke("carbon", "factors", "list").stdout
 
 
+def test_sources_that_have_nothing_are_told_when_they_are_named(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    """A zone that is misspelt, or a country that is none, is found before a report lacks it."""
+    more = 'zone = "GB"\ncountry = "ZZZ"'
+    text = FACTORS.replace('zone = "GB"', more).replace('["series"]', '["series", "country"]')
+    (tmp_path / "factors.toml").write_text(text)
+
+    told = invoke("carbon", "factors", "add", "factors.toml").stderr
+    assert "no intensity series of zone GB" in told
+    assert "country ZZZ" in told or "cmfd[carbon]" in told  # without codecarbon's data
+    invoke("carbon", "intensity", "import", "gb.csv")
+    added = from_json(invoke("carbon", "factors", "add", "factors.toml", "--json"))
+    assert not [one for one in added["problems"] if "GB" in one]
+
+
+def test_a_set_in_use_that_is_gone_is_named(invoke: Invoke, site: FactorSite) -> None:
+    """Somebody removed its file: nothing is reckoned with another one instead."""
+    book = site.factors()
+    (site.path / "factors" / "sets" / f"{book.factor_set_id}.toml").unlink()
+
+    assert book.factor_set_id in invoke("carbon", "factors", "show", code=4).stderr
+
+
 def with_energy(site: FactorSite) -> None:
     """Give the site two runs, of ten minutes each, and two hours of intensities."""
     metered = Metered()

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cmfd.carbon import kept
+from cmfd.carbon.book import CarbonBook
 from cmfd.carbon.told import set_told
 from cmfd.cli import options
 from cmfd.cli.help import example
@@ -32,17 +33,22 @@ def add(site: Path, file: Path, *, then_use: bool, as_json: bool, quiet: bool) -
     """
     Take a factor set in from a TOML FILE; it is kept for good, under the SHA-256 of the file.
 
-    A changed file is another factor set: figures say with which they were reckoned.
+    A changed file is another factor set: figures say with which they were reckoned. Sources that
+    it names and that have nothing are told; they may come later.
     """
     found, is_new = kept.add_factors(site, file)
     if then_use:
         found = kept.use(site, found.id)
+    problems = CarbonBook(site, found).problems()
     if as_json:
-        print_json({"site": str(site), "is_new": is_new, "added": set_told(found)})
+        added = set_told(found)
+        print_json({"site": str(site), "is_new": is_new, "added": added, "problems": problems})
     elif not quiet:
         how = "added" if is_new else "was here already"
         used = "in use" if found.is_current else "not in use: cmfd carbon factors use"
         click.echo(f"Factor set {_named(found)}: {how}, {used}")
+        for problem in problems:
+            click.echo(problem, err=True)
 
 
 @example("cmfd carbon factors list")
