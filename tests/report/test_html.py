@@ -10,7 +10,7 @@ import pytest
 from support.reports import HOSTILE, a_report
 
 from cmfd.report import html
-from cmfd.report.costs.model import Histogram, Report
+from cmfd.report.costs.model import Histogram, Note, Report
 
 
 class Page(HTMLParser):
@@ -97,6 +97,18 @@ def test_what_users_name_is_text_and_never_markup() -> None:
     assert all("onmouseover" not in one for _, one in found.tags)
     assert HOSTILE.replace("\x1b", "\\x1b") in found.text
     assert "\x1b" not in found.text
+
+
+def test_commands_in_advice_are_code_and_columns_without_a_word_are_left_out() -> None:
+    """What stands in backticks can be copied; what is in it is text all the same."""
+    report = a_report()
+    note = Note(kind="source", text="`cmfd doctor --energy` says `<b>why</b>`.")
+    top = [msgspec.structs.replace(one, operational_gco2e=None) for one in report.top]
+    found = Page(html.render(msgspec.structs.replace(report, notes=[note], top=top)))
+
+    assert len(found.all("code")) == 2
+    assert "<b>why</b>" in found.text
+    assert len(found.all("b")) == 1  # the kind of the note
 
 
 def test_metrics_and_nodes_of_any_name_are_drawn() -> None:

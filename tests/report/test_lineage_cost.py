@@ -143,6 +143,14 @@ def test_people_get_a_table_and_programs_get_all_lines(site: ASite) -> None:
     assert sum(float(line["energy_j"]) for line in lines) == 1_011_110
 
 
+def test_a_browser_gets_a_page(site: ASite) -> None:
+    """The same figures, with the energy of each stage drawn."""
+    page = report(site, TUNED, "--amortise", "--format", "html").stdout
+
+    for word in ("<svg", "digits.tune", "278 Wh", "failed trials", "Energy by stage", "1 failed"):
+        assert word in page, word
+
+
 def test_what_nobody_wrote_here_costs_nothing_and_says_so(site: ASite) -> None:
     """The raw data came from elsewhere."""
     done = report(site, RAW)
@@ -176,7 +184,7 @@ def test_another_start_of_the_same_job_is_a_failed_trial(tmp_path: Path) -> None
 
 def test_it_is_of_one_artifact_and_not_narrowed(site: ASite) -> None:
     """An ancestry of one user's runs only would be no cost of anything."""
-    for arguments in (["--user", "ann"], ["--format", "html"]):
+    for arguments in (["--user", "ann"], ["--format", "prometheus"]):
         done = report(site, MODEL, *arguments)
         assert done.exit_code == ConfigError.exit_code
         assert "--ancestry" in done.stderr

@@ -37,8 +37,8 @@ def report_ancestry(
     if not artifact or others:
         what = f"not with --{others[0].replace('_', '-')}" if others else "and none is named"
         raise ConfigError(f"--ancestry is of one --artifact, {what}; nothing was reported.")
-    if form not in ("text", "json", "csv"):
-        raise ConfigError(f"--ancestry has no format {form}: text, json or csv.")
+    if form == "prometheus":
+        raise ConfigError("--ancestry has no format prometheus: text, json, csv or html.")
     with open_index(site) as db:
         found = lineage_cost(
             db, open_site(site), artifact_of(db, artifact), amortise=amortise, factors=factors
@@ -47,6 +47,10 @@ def report_ancestry(
         print_json(found)
     elif form == "csv":
         click.echo(lineage_csv(found), nl=False)
+    elif form == "html":
+        from cmfd.report import html  # noqa: PLC0415 - imports a library of plots
+
+        click.echo(html.render_lineage(found), nl=False)
     else:
         for part in lineage_pages(found):
             if isinstance(part, str):

@@ -21,7 +21,7 @@ def totals(group: Group | None) -> list[Tile]:
         *energy_tiles(group.energy),
         *carbon_tiles(group.carbon),
         Tile(
-            "Core time", f"{group.core_s / 3600:,.1f} h",
+            "Core time", units.duration(group.core_s * 1e9),
             [f"{units.duration(group.wall_s * 1e9)} wall time"],
         ),
         Tile(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cmfd.report.costs.model import Component, Histogram, Pareto, Power
 
-NARROW, WIDE = 400.0, 600.0
+NARROW, WIDE = 340.0, 600.0
 _ROWS_MOST = 24
 """Of a table beside a plot over time; more moments are put together."""
 
@@ -108,9 +108,12 @@ def _behind(axes: Axes, power: Power) -> None:
     values = [float("nan") if one is None else one for one in power.intensity_gco2e_per_kwh]
     edges = [*power.began_ns, power.began_ns[-1] + int(power.bucket_s * 1e9)]
     times: list[Any] = [datetime.fromtimestamp(at / 1e9, timezone.utc) for at in edges]
+    from matplotlib.patheffects import withStroke  # noqa: PLC0415 - an extra
+
     other.plot(
         times, [*values, values[-1]], drawstyle="steps-post", color=svg.INTENSITY, linestyle="--",
-        linewidth=1.6, label="grid intensity (right)",
+        linewidth=1.8, label="grid intensity (right)",
+        path_effects=[withStroke(linewidth=4, foreground=svg.SURFACE)],
     )  # fmt: skip
     known = [one for one in power.intensity_gco2e_per_kwh if one is not None]
     other.set_ylim(bottom=0, top=max(known) * 1.15 or 1)
@@ -177,7 +180,7 @@ def components_plot(components: Sequence[Component], name: str) -> Plot | None:
         f"{units.energy(one.high_j)}"
         for one in some
     )
-    per, unit = _energy_scale(max(one.high_j for one in some))
+    per, unit = energy_scale(max(one.high_j for one in some))
     with drawing(Size(NARROW, 60 + 38 * len(some))) as figure:
         axes = figure.subplots()
         plain(axes, grid="x")
@@ -200,7 +203,7 @@ def components_plot(components: Sequence[Component], name: str) -> Plot | None:
     return Plot(name, "Energy by component", text, alt, table, note=note)
 
 
-def _energy_scale(most_j: float) -> tuple[float, str]:
+def energy_scale(most_j: float) -> tuple[float, str]:
     """Return joules a unit, and the unit, for an axis up to this."""
     for per, unit in ((3.6e9, "MWh"), (3.6e6, "kWh"), (3600.0, "Wh")):
         if most_j >= per:
@@ -215,11 +218,11 @@ def histogram_plot(histogram: Histogram, name: str) -> Plot | None:
     Parameters
     ----------
     histogram : Histogram
-        Of wall times.
+        Of wall times; one bar alone says nothing, and is not drawn.
     name : str
         As for `power_plot`.
     """
-    if not any(histogram.counts):
+    if len(histogram.counts) < 2 or not any(histogram.counts):
         return None
     labels = [
         f"{span(low)} to {span(high)}"
@@ -239,7 +242,7 @@ def histogram_plot(histogram: Histogram, name: str) -> Plot | None:
         plain(axes, grid="y")
         places = range(len(labels))
         axes.bar([at + 0.5 for at in places], histogram.counts, width=0.92, facecolor=svg.ACCENT)
-        skip = -(-len(histogram.edges_s) // 7)
+        skip = -(-len(histogram.edges_s) // 6)
         shown = range(0, len(histogram.edges_s), skip)
         axes.set_xticks(list(shown), [span(histogram.edges_s[at]) for at in shown])
         axes.locator_params(axis="y", integer=True)
@@ -279,7 +282,7 @@ def pareto_plot(pareto: Pareto, name: str) -> Plot | None:
         f"Energy against {printable(pareto.metric)} of {units.count(len(pareto.points), 'run')}; "
         f"{better} is better. {len(front)} are on the front: none reached as much with as little."
     )
-    per, unit = _energy_scale(max(one.energy_j for one in pareto.points))
+    per, unit = energy_scale(max(one.energy_j for one in pareto.points))
     with drawing(Size(WIDE, 300)) as figure:
         axes = figure.subplots()
         plain(axes, grid="y")

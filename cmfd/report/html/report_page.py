@@ -54,16 +54,16 @@ def render(report: Report) -> str:
         _groups(report),
         Part(title="The most energy", tables=[_top(report.top)]),
         _pareto(report),
-        _lost(report),
+        Part(title="") if is_card else _lost(report),
         _rest(report),
         Part(title="Runtime", tables=_runtimes(report)),
         Part(title="Counters against shares", tables=[_days(report.reconciliation)]),
-        Part(title="Where factors are from", tables=_factors(report)),
+        Part(title="Where factors are from", tables=() if is_card else _factors(report)),
     ]  # fmt: skip
     return to_html(
         Page(
             title=title,
-            lines=_lines(report),
+            lines=() if is_card else _lines(report),
             tiles=() if is_card else totals(report.total),
             notes=report.notes,
             parts=[part for part in parts if part],
@@ -90,9 +90,9 @@ def _day(at_ns: int | None) -> str:
 
 
 def _footer(report: Report) -> list[str]:
-    lines = [GRADES]
-    if report.factors is not None:
-        known = f"{report.factors.name or 'built in'} {report.factors.id[:12]}".strip()
+    lines = [GRADES] if report.total is not None and report.total.energy is not None else []
+    if report.factors is not None and report.factors.id:
+        known = f"{report.factors.name} {report.factors.id[:12]}".strip()
         lines.append(
             f"Emissions with the factor set {known}; location-based unless said otherwise."
         )
@@ -137,7 +137,7 @@ def _groups(report: Report) -> Part:
 def _figures(group: Group) -> tuple[str, ...]:
     energy, carbon, spread = group.energy, group.carbon, group.run_energy_j
     return (
-        f"{group.n_runs:,}", units.duration(group.wall_s * 1e9), f"{group.core_s / 3600:,.1f} h",
+        f"{group.n_runs:,}", units.duration(group.wall_s * 1e9), units.duration(group.core_s * 1e9),
         units.energy(energy.energy_j if energy else None), energy.grade if energy else "",
         units.share(energy.measured_share if energy else None),
         units.mass(carbon.operational_gco2e if carbon else None),
@@ -155,7 +155,7 @@ def _top(top: Sequence[Top]) -> Table:
         [
             (
                 short[one.run], one.job, one.user, ", ".join(one.stages), one.state,
-                units.duration(one.wall_s * 1e9), f"{one.core_s / 3600:,.1f} h",
+                units.duration(one.wall_s * 1e9), units.duration(one.core_s * 1e9),
                 units.energy(one.energy_j), one.grade or "", units.mass(one.operational_gco2e),
                 units.share(one.share),
             )
@@ -184,7 +184,7 @@ def _lost(report: Report) -> Part:
                               ("runs", "core time", "energy", "CO₂e"))],
         [
             (
-                one.outcome.replace("_", " "), str(one.n_runs), f"{one.core_s / 3600:,.1f} h",
+                one.outcome.replace("_", " "), str(one.n_runs), units.duration(one.core_s * 1e9),
                 units.energy(one.energy_j), units.mass(one.operational_gco2e),
             )
             for one in lost

@@ -15,6 +15,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd.errors import ConfigError
+from cmfd.report.html.page import MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,10 +74,7 @@ def drawing(size: Size) -> Iterator[Figure]:
         import matplotlib as mpl  # noqa: PLC0415 - slow to import, and an extra
         from matplotlib.figure import Figure  # noqa: PLC0415 - as above
     except ImportError:
-        raise ConfigError(
-            "A report in HTML needs Matplotlib and Jinja: pip install 'cmfd[report]'. "
-            "Text, JSON and CSV do not."
-        ) from None
+        raise ConfigError(MISSING) from None
     with mpl.rc_context(_SETTINGS):  # type: ignore[arg-type] # Matplotlib lists all keys as types
         yield Figure(
             figsize=(size.width / _POINTS_PER_INCH, size.height / _POINTS_PER_INCH),
