@@ -79,6 +79,7 @@ class Meter:
         self._max_power_w = max_power_w
         self._max_gap_ns = max_gap_ns
         self._base: Reading | None = None
+        self._last_boot_ns = -1
         self._seen = Flag(0)
         self._rest = 0
 
@@ -98,10 +99,9 @@ class Meter:
         if reading.status == "stale":
             self._seen |= Flag.STALE
             return None
-        base = self._base
-        if base is not None and reading.at_boot_ns <= base.at_boot_ns:
+        if reading.at_boot_ns <= self._last_boot_ns:
             return None
-        self._base = reading
+        base, self._base, self._last_boot_ns = self._base, reading, reading.at_boot_ns
         flags, self._seen = self._seen, Flag(0)
         return None if base is None else self._between(base, reading, flags)
 

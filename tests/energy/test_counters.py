@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmfd.energy.counters import Delta, Meter, Meters
@@ -31,6 +31,7 @@ def test_the_first_reading_is_where_counting_begins() -> None:
     assert (delta.uj, delta.covered_ns, delta.flags) == (2_000_000, 2 * SECOND, Flag(0))
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 60), st.floats(0, 1)), min_size=1, max_size=40),
     st.integers(0, RANGE - 1),
@@ -89,8 +90,10 @@ def test_a_counter_that_was_gone_begins_anew() -> None:
 def test_a_reading_that_is_not_later_is_no_reading() -> None:
     (delta,) = deltas(reading(5, 4), reading(99, 4), reading(98, 3), reading(7, 5))
     assert delta.uj == 2
+    assert deltas(reading(5, 4), reading(0, 5, status="gone"), reading(6, 3), reading(7, 4)) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 59 * SECOND), st.integers(0, 3_000_000_000)), min_size=2))
 def test_integrated_power_loses_no_part_of_a_microjoule(steps: list[tuple[int, int]]) -> None:
     meter, at_ns, total, twice = Meter(1000), 0, 0, 0
@@ -113,6 +116,7 @@ def test_power_is_not_assumed_over_a_long_silence() -> None:
     assert deltas(first, reading(0, 5, kind="power", status="denied"), last) == []
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_deltas_never_overlap_and_never_run_backwards(data: st.DataObject) -> None:
     """Whatever comes: any status, any value, any order of times."""

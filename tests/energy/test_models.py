@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.sysfs import load, processors
 
@@ -172,6 +172,7 @@ def test_a_constant_is_the_same_at_any_load(roots: Roots) -> None:
     assert moved_j(source, roots, 5000, 7) == 2100
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 10**10), min_size=1, max_size=20), st.floats(0.1, 20_000))
 def test_how_often_a_model_is_read_changes_nothing(waits_ns: list[int], power_w: float) -> None:
     """The sum of what it says is what its last reading less its first says."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.sysfs import CrayCounters, Powercap, load, processors
 
@@ -104,6 +104,7 @@ def test_gpus_go_by_a_source_that_knows_their_uuids() -> None:
     }
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.builds(
