@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ class Background:
         self._ready = threading.Semaphore(0)
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._n_done = 0
 
     def submit(self, task: Callable[[], object]) -> None:
         """Run `task` when those before it are done; its errors become warnings."""
@@ -39,13 +41,37 @@ class Background:
                 self._thread = thread
         self._put(task)
 
-    def wait(self, timeout_s: float) -> bool:
-        """Wait until all tasks so far are done; tell whether they are."""
+    def wait(
+        self, timeout_s: float, *, most_s: float = 0.0, progress: Callable[[], int] | None = None
+    ) -> bool:
+        """
+        Wait until all tasks so far are done.
+
+        Parameters
+        ----------
+        timeout_s : float
+            How long.
+        most_s : float
+            How long if meanwhile, each `timeout_s`, tasks were done or `progress` has gone on.
+        progress : function, optional
+            Tells how far a task has come.
+
+        Returns
+        -------
+        bool
+            Whether they are done.
+        """
         if self._thread is None:
             return True
         done = threading.Event()
         self._put(done.set)
-        return done.wait(timeout_s)
+        until_s = time.monotonic() + most_s
+        before = self._n_done, progress() if progress else 0
+        while not done.wait(timeout_s):
+            last, before = before, (self._n_done, progress() if progress else 0)
+            if last == before or time.monotonic() >= until_s:
+                return False
+        return True
 
     def _put(self, task: Callable[[], object]) -> None:
         self._tasks.append(task)
@@ -59,3 +85,4 @@ class Background:
                 task()
             except Exception as error:  # noqa: BLE001 - law 1: the job goes on
                 tell("background work", error)
+            self._n_done += 1

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _READING_S = 30.0  # how often a running process reports its CPU time and memory
 _LEAVE_S = 2.0  # the journal is as safe; a busy daemon takes it from the file
 _CONNECT_S = 0.2
-_HASH_S = 30.0
+_HASH_S, _HASH_MOST_S = 30.0, 300.0  # for the next file or part of one; for all of them
 _DESCRIBE_S = 3.0  # the environment, for a process that ends before it is known
 _OVERTIME_S = 1.0  # to write down what is known by then
 _MAX_GROUPS = 256
@@ -267,11 +267,12 @@ class Session:
 
         Afterwards a program may change its files without changing what was recorded of them.
         """
-        if not self.hashing.wait(_HASH_S):
+        if not self.hashing.wait(_HASH_S, most_s=_HASH_MOST_S, progress=_n_bytes_hashed):
             warn_once(
                 "hashing",
-                f"cmfd: files were still being hashed after {_HASH_S:.0f} s; their paths, sizes "
-                "and times are recorded, their digests are not",
+                f"cmfd: files were still being hashed after {_HASH_MOST_S:.0f} s, or "
+                f"{_HASH_S:.0f} s without coming on; their paths, sizes and times are recorded, "
+                "their digests are not",
             )
         if self._sender is not None:
             self._sender.wake()
@@ -398,3 +399,9 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def _n_bytes_hashed() -> int:
+    """Return how far hashing has come; nothing where nobody hashed."""
+    files = sys.modules.get("cmfd.content.files")
+    return files.progress.n_bytes if files else 0

@@ -27,6 +27,15 @@ CHUNK_BYTES = 1 << 22
 _IGNORED_DIRECTORIES = frozenset((".git", ".hg", ".dvc"))
 
 
+class Progress:
+    """How much this process has read of content, so that who waits for it sees it come on."""
+
+    n_bytes = 0
+
+
+progress = Progress()
+
+
 class Hash(NamedTuple):
     """What was found at a path."""
 
@@ -202,6 +211,7 @@ def _digest(descriptor: int, md5: Any, sha256: Any, size_bytes: int) -> int:
 
     def advance() -> bytes:
         chunk = os.read(descriptor, CHUNK_BYTES)
+        progress.n_bytes += len(chunk)
         sha256.update(chunk)
         return chunk
 
