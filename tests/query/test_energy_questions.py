@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from support.energy import BUCKET_NS, E_NS, Metered, a_row
+from support.mergers import digest_of
 from support.packs import an_id
 from support.sites import ASite, a_run
 
+from cmfd.merge.reindex import reindex
+from cmfd.merge.verify import verify
 from cmfd.query import energy
 from cmfd.query.energy import Which
 from cmfd.query.index import open_index
@@ -120,3 +123,17 @@ def test_grades_and_methods_are_summed_up_apart(tmp_path: Path) -> None:
     )  # fmt: skip
     assert sorted(row.uj for row in by_execution) == [1, 2, 4, 8, 16, 32]
     assert sum(row.uj for row in steps) == 63
+
+
+def test_an_index_made_anew_has_all_energy(tmp_path: Path) -> None:
+    """`cmfd site reindex` and `verify --deep` know of it."""
+    metered = Metered().spend(0, {1: 7, "idle": 3, "system": 1}, n_buckets=3)
+    site = ASite(tmp_path / "site").take(*metered.contents())
+    before = digest_of(site.path)
+    assert verify(site.path, deep=True).problems == []
+    assert reindex(site.path) == []
+    assert digest_of(site.path) == before
+    with open_index(site.path) as db:
+        assert [balance.missing_uj for balance in energy.balances(db)] == [0]
+    ASite(tmp_path / "site").take({"energy": [tuple(a_row(owner="idle", uj=1, bucket=99))]})
+    assert digest_of(site.path) != before

@@ -7,12 +7,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.energy import a_row
 from support.oracle import rows_of
 from support.packs import an_id, small_run, write_pack
 
 from cmfd.errors import StoreError
 from cmfd.merge.batch import merge_site
 from cmfd.merge.layout import init_site
+from cmfd.query.energy import rows
 from cmfd.query.index import open_index
 from cmfd.query.runs import recent
 from cmfd.store.migrations import SCHEMAS, version_of
@@ -47,9 +49,9 @@ def test_a_pack_of_every_past_format_merges_with_new_ones(tmp_path: Path, versio
                 assert index.absorb_group([(p, p.stem) for p in group]) == [True] * len(group)
             digests.add(index.digest())
     assert len(digests) == 1
-    rows = rows_of(tmp_path / "together.db")
-    assert {row[5] for row in rows["run"]} == {"4711", "1"}
-    assert {row[1] for row in rows["delivery"]} >= {"n1"}
+    found = rows_of(tmp_path / "together.db")
+    assert {row[5] for row in found["run"]} == {"4711", "1"}
+    assert {row[1] for row in found["delivery"]} >= {"n1"}
 
 
 @pytest.mark.parametrize("version", PAST_PACKS)
@@ -69,8 +71,9 @@ def test_an_index_of_every_past_schema_goes_on(tmp_path: Path, version: int) -> 
     from_fixture(f"site-{version}.sql", site.index)
     with pytest.raises(StoreError, match="cmfd merge"), open_index(site.path):
         pass
-    new = write_pack(tmp_path / "packs", small_run(1))
+    new = write_pack(tmp_path / "packs", small_run(1) | {"energy": [tuple(a_row(uj=7))]})
     assert merge_site(site.path, [new]).absorbed == 1
     with open_index(site.path) as db:
+        assert [row.uj for row in rows(db)] == [7]
         assert version_of(db) == len(SCHEMAS["site"])
         assert {run.job for run in recent(db)} == {"4711", "1"}
