@@ -455,7 +455,7 @@ class Task:
                 if not left:
                     raise
         said = headers(order) + first_records(order, rank, size, local_rank)
-        if rank == 0:
+        if rank == 0 or not order.is_launch:
             said += params(order) + touches(order, "input")
         if is_first:
             said += facts(order)

@@ -104,6 +104,19 @@ def test_what_no_launch_started_has_outputs_of_its_own(step: Step) -> None:
     assert [path for _, _, path, _, _ in events(step)] == ["early", "late"]
 
 
+def test_ranks_that_nobody_says_belong_together_are_recorded_each(step: Step) -> None:
+    """Of a bare mpirun: each is an execution of its own, with what it was given."""
+    (step.cwd / "data").write_text("1")
+    ranks = {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"}
+    step.environ.update({"SLURM_STEP_ID": "", "SLURM_STEP_TASKS_PER_NODE": "", **ranks})
+    assert start(step, 0, "true", options=("-i", "data", "--param", "a=1")).wait() == 0
+
+    (read,) = events(step)
+    assert read[:3] == ("input", "dataset", "data")
+    with open_index(step.site) as db:
+        assert db.execute("SELECT key, value FROM params").fetchall() == [("a", 1)]
+
+
 def test_what_a_failed_step_wrote_does_not_make_it_complete(step: Step) -> None:
     """Who tells of the outputs says how the program ended, too."""
     step.environ["SLURM_STEP_TASKS_PER_NODE"] = "1"
