@@ -159,6 +159,10 @@ class Place(_Part, frozen=True, kw_only=True):
                 raise ValueError(f'order names "{kind}", which needs {keys.get(kind, kind)}')
         if len(set(self.order)) < len(self.order):
             raise ValueError("order names a source twice")
+        if self.basis == "marginal" and {"regional", "country"} & set(self.order):
+            raise ValueError(
+                "regional and country have averages, which are no marginal intensities"
+            )
         if any(one[1] > two[0] for one, two in pairwise(sorted(p.span_ns for p in self.pue))):
             raise ValueError("two of pue are for the same time")
         for began_ns in (contract.span_ns[0] for contract in self.contracts):

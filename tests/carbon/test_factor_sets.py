@@ -37,6 +37,7 @@ PUE = '{ value = 1.25, source = "metered" }'
         ('["series"]', '["regional"]', "needs country and region"),
         ('["series"]', '["constant"]', "needs constant"),
         ('zone = "GB"\n', "", "needs zone"),
+        ('["series"]', '["series", "country"]\ncountry = "GBR"\nbasis = "marginal"', "averages"),
         ("1.25", "0.9", "value"),
         ("1.25", "nan", "number"),
         ("1100.0", "inf", "number"),
