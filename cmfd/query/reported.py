@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cmfd.query.selection import ANONYMOUS
 from cmfd.store.connection import named
 
 if TYPE_CHECKING:
     import sqlite3
+
+    from cmfd.query.selection import Selection
 
 
 class RunLine(NamedTuple):
@@ -16,8 +20,11 @@ class RunLine(NamedTuple):
     run_id: int
     run: str
     user: str
-    uid: int | None
     job: str
+    """These three only where runs are told one by one; else empty."""
+    uid: int | None
+    is_anonymous: int
+    """Another user's, shown without a name."""
     state: str
     """The batch system's word; else the run's status."""
     began_ns: int
@@ -42,6 +49,47 @@ class PartLine(NamedTuple):
     """In another one that is put together with it."""
 
 
+class Meter(NamedTuple):
+    """What was read on a node."""
+
+    node: str
+    component: str
+    domain: str
+    source: str
+
+
+class Given(NamedTuple):
+    """What a run was given of one meter."""
+
+    run_id: int
+    meter_id: int
+    is_mixed: int
+    """One of several rows of this run and meter."""
+    execution_id: int
+    """0: of none, or of any."""
+    grade: str
+    method: str
+    uj: int
+    static_uj: int
+    dur_ns: int
+    covered_ns: int
+    first_ns: int
+    end_ns: int
+
+
+class Left(NamedTuple):
+    """What no run was given."""
+
+    component: str
+    source: str
+    owner: str
+    """``idle`` or ``system``."""
+    grade: str
+    uj: int
+    static_uj: int
+    method: str = ""
+
+
 def run_lines(db: sqlite3.Connection, by: str) -> list[RunLine]:
     """
     Return the runs that `cmfd.query.selection.choose` chose, the latest first.
@@ -53,7 +101,7 @@ def run_lines(db: sqlite3.Connection, by: str) -> list[RunLine]:
     by : str
         What they are put together by.
     """
-    return list(map(RunLine._make, _rows(db, "runs", by=by)))
+    return list(map(RunLine._make, _rows(db, "runs", by=by, anonymous=ANONYMOUS)))
 
 
 def part_lines(db: sqlite3.Connection, by: str) -> list[PartLine]:
@@ -67,6 +115,56 @@ def hosts(db: sqlite3.Connection) -> dict[int, list[str]]:
     for run_id, node in _rows(db, "hosts"):
         found.setdefault(run_id, []).append(node)
     return found
+
+
+def meters(db: sqlite3.Connection) -> dict[int, Meter]:
+    """Return the meters whose energy is counted, by their numbers here."""
+    return {row[0]: Meter._make(row[1:]) for row in _rows(db, "meters")}
+
+
+def given(db: sqlite3.Connection, *, by_parts: bool, step_ns: int | None) -> list[Given]:
+    """
+    Return what the chosen runs were given.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        A site's index.
+    by_parts : bool
+        Apart for each execution.
+    step_ns : int, optional
+        Apart for each such step of time, from 1970 on.
+    """
+    apart: dict[str, object] = {
+        "by_parts": by_parts, "step_ns": step_ns or _EVER_NS, "run_ids": None
+    }  # fmt: skip
+    if by_parts or step_ns:
+        return [_given(row) for row in _rows(db, "given_apart", **apart)]
+    rows = _rows(db, "given").fetchall()
+    mixed = {(row[0], row[1]) for row in rows if row[2]}
+    found = [_given(row) for row in rows if not row[2]]
+    if mixed:
+        apart["run_ids"] = json.dumps(sorted({run_id for run_id, _ in mixed}))
+        rows = _rows(db, "given_apart", **apart).fetchall()
+        found += [_given(row) for row in rows if (row[0], row[1]) in mixed]
+    return found
+
+
+def _given(row: tuple[Any, ...]) -> Given:
+    return Given._make((*row[:4], _GRADES[row[4]], _METHODS.get(row[5], ""), *row[6:]))
+
+
+_GRADES = {ord(grade): grade for grade in "ABCDEM"}
+_METHODS = {
+    ord(name[0]): name for name in ("exclusive", "shared_static_dynamic", "alloc_only", "rank_pids")
+}
+_EVER_NS = 4_000_000_000_000_000_000
+
+
+def unattributed(db: sqlite3.Connection, selection: Selection) -> list[Left]:
+    """Return what no run was given in a selection's time, on its node."""
+    bounds = {key: getattr(selection, key) for key in ("node", "since_ns", "until_ns")}
+    return [Left(*row) for row in _rows(db, "unattributed", **bounds)]
 
 
 def _rows(db: sqlite3.Connection, query: str, **parameters: object) -> sqlite3.Cursor:

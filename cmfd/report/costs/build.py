@@ -10,7 +10,6 @@ from cmfd.carbon.book import CarbonBook
 from cmfd.query.jobs import wastes
 from cmfd.query.reported import run_lines
 from cmfd.query.runtime import runtimes
-from cmfd.query.selection import ANONYMOUS
 from cmfd.report.costs.asked import choose_visible
 from cmfd.report.costs.card import card_of
 from cmfd.report.costs.groups import Reckoner, histogram
@@ -75,7 +74,7 @@ def build(db: sqlite3.Connection, site: Site, asked: Asked) -> Report:
 
 def _runtimes(db: sqlite3.Connection, asked: Asked) -> list[Runtime]:
     """Return what runs took, without a word on single ones of other users."""
-    own = {line.run for line in run_lines(db, "run") if line.user != ANONYMOUS}
+    own = {line.run for line in run_lines(db, "run") if not line.is_anonymous}
     return [
         msgspec.structs.replace(row, stragglers=[one for one in row.stragglers if one.run in own])
         for row in runtimes(db, asked.by, is_of_parts=asked.selection.is_of_parts)

@@ -50,7 +50,7 @@ def card_of(
     found = uses.sum_of(rows, line.wall_s).energy(reckoner.policy)
     joules = _joules(db, rows)
     held = _held(detail, line, runtime)
-    pile = reckoner.heap.piles[line.run, line.job, line.user]
+    pile = reckoner.heap.piles[reckoner.heap.key(line.run_id, 0, "")]
     carbon = reckoner.carbon(pile, None) if found else None
     operational = carbon.operational_gco2e if carbon else None
     core_h = (held["core_s"] or 0) / 3600

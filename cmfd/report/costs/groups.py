@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cmfd.query.runs import run_of
-from cmfd.query.selection import ANONYMOUS
 from cmfd.report.costs.model import Group, Histogram, Lost, Spread, Top
 from cmfd.report.costs.piles import outcome_of
 
@@ -82,7 +81,7 @@ class Reckoner:
         return Group(
             names=names,
             n_runs=len(pile.runs),
-            n_users=len({(run.uid, run.user) for run in pile.runs.values()}),
+            n_users=len({run.uid for run in pile.runs.values()}),
             states=dict(sorted(pile.states.items())),
             wall_s=sum(piece.wall_s for piece in pile.pieces),
             core_s=sum(piece.wall_s * piece.cores for piece in pile.pieces),
@@ -144,26 +143,30 @@ class Reckoner:
             for row in heap.rows:
                 weights[row.run_id] += row.uj
         whole = sum(weights.values())
-        named = (run_id for run_id in weights if heap.runs[run_id].user != ANONYMOUS)
+        named = (run_id for run_id in weights if not heap.runs[run_id].is_anonymous)
         most = heapq.nlargest(MOST_TOP, named, key=lambda run_id: weights[run_id])
         sums = heap.energy_of_runs(most)
-        return [
-            Top(
-                run=heap.runs[run_id].run,
-                job=heap.runs[run_id].job,
-                user=heap.runs[run_id].user,
-                stages=run_of(db, run_id).stages,
-                state=heap.runs[run_id].state,
-                wall_s=wall_s[run_id],
-                core_s=core_s[run_id],
-                energy_j=energy.energy_j if energy else None,
-                grade=energy.grade if energy else None,
-                operational_gco2e=self.operational(heap.stretches_of(run_id)) if energy else None,
-                share=weights[run_id] / whole if whole else 0.0,
+        found = []
+        for run_id in most:
+            run, energy = run_of(db, run_id), sums[run_id].energy(self.policy)
+            found.append(
+                Top(
+                    run=run.run,
+                    job=run.job,
+                    user=run.user,
+                    stages=run.stages,
+                    state=heap.runs[run_id].state,
+                    wall_s=wall_s[run_id],
+                    core_s=core_s[run_id],
+                    energy_j=energy.energy_j if energy else None,
+                    grade=energy.grade if energy else None,
+                    operational_gco2e=(
+                        self.operational(heap.stretches_of(run_id)) if energy else None
+                    ),
+                    share=weights[run_id] / whole if whole else 0.0,
+                )
             )
-            for run_id in most
-            for energy in (sums[run_id].energy(self.policy),)
-        ]
+        return found
 
 
 def _size(group: Group) -> tuple[float, float, float]:

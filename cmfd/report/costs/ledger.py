@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
-from cmfd.query.energy import Which, balances, sums
+from cmfd.query import reported
+from cmfd.query.energy import balances
 from cmfd.report.costs.model import NodeDay
 from cmfd.report.costs.sums import Sum
 
@@ -28,10 +29,8 @@ class Unattributed(NamedTuple):
 def unattributed(db: sqlite3.Connection, selection: Selection) -> Unattributed:
     """Add up what no run was given, in a selection's time and on its node."""
     found = Unattributed(Sum(), Sum())
-    which = Which(None, _nodes(selection), selection.since_ns, selection.until_ns)
-    for row in sums(db, which, everything=True):
-        if row.owner in ("idle", "system"):
-            getattr(found, row.owner).add(row)
+    for row in reported.unattributed(db, selection):
+        getattr(found, row.owner).add(row)
     return found
 
 

@@ -6,17 +6,16 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from cmfd.carbon.model import Hold
-from cmfd.query.energy import Which, hardware, sums
+from cmfd.query.energy import hardware
 from cmfd.query.jobs import OUTCOMES
-from cmfd.query.reported import hosts, part_lines, run_lines
+from cmfd.query.reported import given, hosts, meters, part_lines, run_lines
 from cmfd.report.costs.sums import Sum
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator
 
-    from cmfd.query.energy import EnergySum
-    from cmfd.query.reported import RunLine
+    from cmfd.query.reported import Given, RunLine
     from cmfd.query.selection import Selection
 
     Key = tuple[str, ...]
@@ -74,12 +73,6 @@ class Pile:
         self.states[piece.state] += 1
         self.pieces.append(piece)
 
-    def give(self, row: EnergySum, stretch: Stretch) -> None:
-        """Add energy that a run on it was given."""
-        self.sum.add(row)
-        self.uj_of_unit[stretch.unit] += row.uj
-        self.stretches.append(stretch)
-
 
 class Heap:
     """
@@ -112,16 +105,23 @@ class Heap:
         self.exclusive: set[int] = set()
         self.all = Pile()
         self.piles: dict[Key, Pile] = defaultdict(Pile)
-        which = Which(list(self.runs), None if self.node is None else [self.node])
-        rows = sums(db, which, by_execution=self.has_parts, step_ns=step_ns)
-        self.rows = [row for row in rows if not self.is_of_parts or row.execution_id in self.parts]
+        self.meters = {
+            number: one for number, one in meters(db).items() if self.node in (None, one.node)
+        }
+        self.has_steps = step_ns is not None
+        self.rows = [
+            row
+            for row in given(db, by_parts=self.has_parts, step_ns=step_ns)
+            if row.meter_id in self.meters
+            and (not self.is_of_parts or row.execution_id in self.parts)
+        ]
         self._note_nodes(db)
         self._put_all()
         self._give_all()
 
     def _note_nodes(self, db: sqlite3.Connection) -> None:
         for row in self.rows:
-            self.nodes[row.run_id].add(row.node)
+            self.nodes[row.run_id].add(self.meters[row.meter_id].node)
             if row.method == "exclusive":
                 self.exclusive.add(row.run_id)
         if self.by == "node" or self.node is not None:
@@ -164,25 +164,47 @@ class Heap:
                 yield _piece(run, part.execution_id, part.status, part.wall_s)
 
     def _give_all(self) -> None:
-        times: dict[tuple[Key, int, str, str, str], list[float]] = defaultdict(lambda: [0, 0])
+        apart: dict[tuple[int, int], list[Given]] = defaultdict(list)
         for row in self.rows:
-            stretch = self._stretch(row)
-            key = self.key(row.run_id, row.execution_id, row.node)
-            self.all.give(row, stretch)
-            self.piles[key].give(row, stretch)
-            read = times[key, row.run_id, row.node, row.component, row.domain]
-            read[0] += row.covered_ns
-            read[1] += row.dur_ns
-        for (key, run_id, _, component, _), (covered_ns, dur_ns) in times.items():
-            # Of a whole run it is known for how long there should have been readings.
-            wall_s = None if self.has_parts else self.runs[run_id].wall_s
-            need_ns = max(dur_ns, (wall_s or 0) * NANO)
-            self.all.sum.cover(component, covered_ns, need_ns)
-            self.piles[key].sum.cover(component, covered_ns, need_ns)
+            meter = self.meters[row.meter_id]
+            pile = self.piles[self.key(row.run_id, row.execution_id, meter.node)]
+            pile.sum.put(
+                (meter.component, row.grade, row.method, meter.source), row.uj, row.static_uj
+            )
+            pile.uj_of_unit[row.execution_id if self.has_parts else row.run_id] += row.uj
+            if self.has_steps:
+                pile.stretches.append(self._stretch(row))
+            if row.is_mixed:
+                apart[row.run_id, row.meter_id].append(row)
+            else:
+                self._cover(pile, [row])
+        for rows in apart.values():
+            if self.has_parts:
+                for row in rows:
+                    self._cover(self._pile_of(row), [row])
+            else:
+                self._cover(self._pile_of(rows[0]), rows)
+        for pile in self.piles.values():
+            self.all.sum.merge(pile.sum)
+            self.all.stretches += pile.stretches
+            for unit, uj in pile.uj_of_unit.items():
+                self.all.uj_of_unit[unit] += uj
 
-    def _stretch(self, row: EnergySum) -> Stretch:
+    def _pile_of(self, row: Given) -> Pile:
+        node = self.meters[row.meter_id].node
+        return self.piles[self.key(row.run_id, row.execution_id, node)]
+
+    def _cover(self, pile: Pile, rows: list[Given]) -> None:
+        """Say for how much of its time, of a whole run of the run's, a meter was read."""
+        wall_s = None if self.has_parts else self.runs[rows[0].run_id].wall_s
+        need_ns = max(sum(row.dur_ns for row in rows), (wall_s or 0) * NANO)
+        covered_ns = sum(row.covered_ns for row in rows)
+        pile.sum.cover(self.meters[rows[0].meter_id].component, covered_ns, need_ns)
+
+    def _stretch(self, row: Given) -> Stretch:
         unit = row.execution_id if self.has_parts else row.run_id
-        return Stretch(unit, row.node, row.grade, row.first_ns, row.end_ns - row.first_ns, row.uj)
+        node = self.meters[row.meter_id].node
+        return Stretch(unit, node, row.grade, row.first_ns, row.end_ns - row.first_ns, row.uj)
 
     def stretches_of(self, run_id: int) -> list[Stretch]:
         """Return the energy of a run by time, as far as it is in the report."""
@@ -193,7 +215,9 @@ class Heap:
         found = {run_id: Sum() for run_id in run_ids}
         for row in self.rows:
             if row.run_id in found:
-                found[row.run_id].add(row)
+                meter = self.meters[row.meter_id]
+                key = (meter.component, row.grade, row.method, meter.source)
+                found[row.run_id].put(key, row.uj, row.static_uj)
         return found
 
     def holds(self, pile: Pile, node: str | None = None) -> list[Hold] | None:

@@ -10,6 +10,7 @@ from cmfd.report.costs.policy import GRADES, MEASURED
 
 if TYPE_CHECKING:
     from cmfd.query.energy import EnergySum
+    from cmfd.query.reported import Left
     from cmfd.report.costs.policy import Policy
 
 COMPONENTS = ("cpu", "dram", "gpu", "other")
@@ -34,18 +35,30 @@ class Sum:
         self._parts: dict[tuple[str, str, str, str], list[int]] = defaultdict(lambda: [0, 0])
         self._times: dict[str, list[float]] = defaultdict(lambda: [0, 0])
 
-    def add(self, row: EnergySum) -> None:
+    def add(self, row: EnergySum | Left) -> None:
         """Add energy of a component."""
-        self.uj += row.uj
-        part = self._parts[row.component, row.grade, row.method, row.source]
-        part[0] += row.uj
-        part[1] += row.static_uj
+        key = (row.component, row.grade, row.method, row.source)
+        self.put(key, row.uj, row.static_uj)
+
+    def put(self, key: tuple[str, str, str, str], uj: int, static_uj: int) -> None:
+        """Add energy of a component, grade, method and source."""
+        self.uj += uj
+        part = self._parts[key]
+        part[0] += uj
+        part[1] += static_uj
 
     def cover(self, component: str, covered_ns: float, need_ns: float) -> None:
         """Say for how much of a time a component was read."""
         times = self._times[component]
         times[0] += covered_ns
         times[1] += need_ns
+
+    def merge(self, other: Sum) -> None:
+        """Add all of another sum."""
+        for key, (uj, static_uj) in other._parts.items():
+            self.put(key, uj, static_uj)
+        for component, (covered_ns, need_ns) in other._times.items():
+            self.cover(component, covered_ns, need_ns)
 
     def energy(self, policy: Policy) -> Energy | None:
         """Return all of it; None where nothing was added."""

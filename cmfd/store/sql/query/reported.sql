@@ -3,10 +3,12 @@
 -- that the batch system has not told of, as far as it said itself.
 SELECT
     c.id AS run_id,
-    lower(hex(c.run)) AS run,
-    c.user,
+    -- Every text costs its part of a second where there are very many runs.
+    CASE WHEN :by = 'run' THEN lower(hex(c.run)) ELSE '' END AS run,
+    CASE WHEN :by = 'run' THEN c.user ELSE '' END AS user,
+    CASE WHEN :by = 'run' THEN c.job ELSE '' END AS job,
     c.uid,
-    c.job,
+    c.user = :anonymous AS is_anonymous,
     coalesce(
         CAST(j.value AS TEXT), z.status, (SELECT v.status FROM runs AS v WHERE v.run_id = c.id)
     ) AS state,
@@ -69,3 +71,43 @@ SELECT DISTINCT c.id, p.host
 FROM chosen_run AS c JOIN execution AS e ON e.run_id = c.id JOIN process AS p ON p.execution_id = e.id
 UNION
 SELECT c.id, d.node FROM chosen_run AS c JOIN delivery AS d ON d.run_id = c.id;
+
+-- name: given
+-- Energy of chosen runs by meter and execution (0: of none, or where executions do not matter), in the
+-- order of the table, so that nothing is sorted; and without texts, which very many rows would pay
+-- for. Where grades or methods are mixed, the third column says so, and `given_apart` has them.
+SELECT
+    e.run_id, e.meter_id, min(e.grade) <> max(e.grade) OR min(e.method) <> max(e.method),
+    0, unicode(max(e.grade)), unicode(max(e.method)),
+    CAST(total(e.uj) AS INTEGER), CAST(total(e.static_uj) AS INTEGER),
+    CAST(total(e.dur_ns) AS INTEGER), CAST(total(e.covered_ns) AS INTEGER),
+    min(e.t0_ns), max(e.t0_ns + e.dur_ns)
+FROM chosen_run AS c CROSS JOIN energy AS e ON e.run_id = c.id
+WHERE e.owner = 'run'
+GROUP BY e.run_id, e.meter_id, e.owner;
+
+-- name: given_apart
+SELECT
+    e.run_id, e.meter_id, 1,
+    iif(:by_parts, e.execution_id, 0), unicode(e.grade), unicode(e.method),
+    CAST(total(e.uj) AS INTEGER), CAST(total(e.static_uj) AS INTEGER),
+    CAST(total(e.dur_ns) AS INTEGER), CAST(total(e.covered_ns) AS INTEGER),
+    min(e.t0_ns), max(e.t0_ns + e.dur_ns)
+FROM chosen_run AS c CROSS JOIN energy AS e ON e.run_id = c.id
+WHERE e.owner = 'run' AND (:run_ids IS NULL OR c.id IN (SELECT value FROM json_each(:run_ids)))
+GROUP BY e.run_id, e.meter_id, 4, e.grade, e.method, e.t0_ns / :step_ns;
+
+-- name: meters
+SELECT id, node, component, domain, source FROM meter WHERE role = 'count';
+
+-- name: unattributed
+-- What no run was given.
+SELECT
+    m.component, m.source, e.owner, e.grade,
+    CAST(total(e.uj) AS INTEGER) AS uj, CAST(total(e.static_uj) AS INTEGER) AS static_uj
+FROM meter AS m CROSS JOIN energy AS e ON e.run_id = 0 AND e.meter_id = m.id
+WHERE m.role = 'count' AND e.owner IN ('idle', 'system')
+  AND (:node IS NULL OR m.node = :node)
+  AND (:since_ns IS NULL OR e.t0_ns >= :since_ns)
+  AND (:until_ns IS NULL OR e.t0_ns < :until_ns)
+GROUP BY m.component, m.source, e.owner, e.grade;
