@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,24 +14,37 @@ from cmfd.merge.batch import merge_site
 from cmfd.sync.exchange import push
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cmfd.sync.view import Choice
 
 
 @example(
     "cmfd push",
     "cmfd push --site ~/.cmfd hub",
+    "cmfd push --sign ~/.ssh/id_ed25519",
 )
 @click.command("push")
 @exchange.remote
+@click.option(
+    "--sign",
+    "key",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="KEY",
+    help="Sign what is sent and has no signature yet with this ssh key.",
+)
 @exchange.choice
 @exchange.everything
 @options.site
 @options.as_json
 @options.quiet
 def command(  # noqa: PLR0913 - options
-    *, site: Path, remote: str, chosen: Choice, everything: bool, as_json: bool, quiet: bool
+    *,
+    site: Path,
+    remote: str,
+    chosen: Choice,
+    key: Path | None,
+    everything: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """
     Send what a site has and REMOTE lacks, and have it merged there.
@@ -48,6 +62,7 @@ def command(  # noqa: PLR0913 - options
                 peer,
                 everything=everything,
                 wanted=chosen.wanted(),
+                key=key,
                 on_progress=progress,
             )
     exchange.tell(done, "pushed to", as_json=as_json, quiet=quiet)

@@ -41,6 +41,7 @@ class _Label(msgspec.Struct):
     """What `site.toml` holds, as far as it is read."""
 
     id: str
+    signed_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,13 @@ class Site:
         The directory.
     id : str
         A UUID made when it was initialised.
+    signed_only : bool
+        Whether it takes packs from other sites only if somebody whom it knows signed them.
     """
 
     path: Path
     id: str
+    signed_only: bool = False
 
     @property
     def index(self) -> Path:
@@ -130,13 +134,14 @@ def open_site(path: Path) -> Site:
     """
     label = path / "site.toml"
     try:
-        return Site(path.absolute(), msgspec.toml.decode(label.read_bytes(), type=_Label).id)
+        said = msgspec.toml.decode(label.read_bytes(), type=_Label)
     except FileNotFoundError as error:
         raise NotFoundError(f"{path} is no site. Make it one: cmfd site init {path}") from error
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(
             f'cannot use {label}: {error!r}; nothing was changed. It must hold: id = "..."'
         ) from error
+    return Site(path.absolute(), said.id, said.signed_only)
 
 
 def write_once(path: Path, text: str) -> None:

@@ -8,19 +8,22 @@ from cmfd.report import units
 from cmfd.report.text import Column, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cmfd.query.packs import PackLine
 
 _SHORT = 12
 
 
-def packs_table(found: Sequence[PackLine]) -> Table:
-    """Return packs as a table."""
+def packs_table(
+    found: Sequence[PackLine], signers: Mapping[str, tuple[str, str] | None] | None = None
+) -> Table:
+    """Return packs as a table; with who signed each, by digest: a name, if known, and a key."""
     return Table(
         [
             Column("pack"), Column("run"), Column("job"), Column("user"), Column("from"),
             Column("made"), Column("merged"), Column("size", right=True), Column(""),
+            Column("signed by"),
         ],
         [
             (
@@ -28,7 +31,19 @@ def packs_table(found: Sequence[PackLine]) -> Table:
                 "/".join(filter(None, (one.cluster, one.node))),
                 units.when(one.sealed_ns), units.when(one.merged_ns),
                 units.size(one.size_bytes), "" if one.is_final else "checkpoint",
+                _signed_by(signers, one.digest),
             )
             for one in found
         ],
     )  # fmt: skip
+
+
+def _signed_by(signers: Mapping[str, tuple[str, str] | None] | None, digest: str) -> str:
+    """Return who signed a pack; nothing where that is not asked."""
+    if signers is None:
+        return ""
+    signer = signers[digest]
+    if signer is None:
+        return "nobody"
+    name, key = signer
+    return name or f"unknown: {key}"

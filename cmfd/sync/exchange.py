@@ -21,6 +21,7 @@ from cmfd.sync.peer import MOST_DIGESTS, PROTOCOL_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from cmfd.merge.layout import Site
     from cmfd.sync.peer import Entry, Part, Peer, Place, Taken, Wanted
@@ -155,12 +156,16 @@ def push(  # noqa: PLR0913 - two sites, what of them, and who is told
     *,
     everything: bool = False,
     wanted: Wanted | None = None,
+    key: Path | None = None,
     on_progress: Progress | None = None,
 ) -> Exchanged:
     """
     Send what this site has merged and another lacks, and have it merged there.
 
-    Parameters are those of `fetch`.
+    Parameters are those of `fetch`, and
+
+    key : Path, optional
+        An ssh key that signs what is sent and has no signature yet.
 
     Returns
     -------
@@ -174,11 +179,12 @@ def push(  # noqa: PLR0913 - two sites, what of them, and who is told
     """
     reached = _progress(site, remote, peer)
     done, last = Exchanged(remote.url), None
+    source = SitePeer(site, key)
     if wanted is not None:
-        done = _send_part(SitePeer(site), peer, wanted, done, on_progress)
+        done = _send_part(source, peer, wanted, done, on_progress)
     else:
         begin = None if everything else reached.pushed
-        done, last = _send(SitePeer(site), peer, begin, done, on_progress)
+        done, last = _send(source, peer, begin, done, on_progress)
     if done.n_packs:
         done.taken = peer.merge()
         done.left_out += sorted(done.taken.refused.items())
@@ -275,7 +281,12 @@ def _send_entries(  # noqa: PLR0913 - from where, to where, what, and who is tol
 def _send_one(source: Peer, target: Peer, entry: Entry, done: Exchanged) -> None:
     digest = entry.place.digest
     try:
-        target.write(digest, entry.size_bytes, lambda offset: source.read(digest, offset))
+        target.write(
+            digest,
+            entry.size_bytes,
+            lambda offset: source.read(digest, offset),
+            signature=source.vouch(entry),
+        )
     except (NotFoundError, PackError) as error:  # of this pack alone
         done.left_out.append((digest, str(error)))
         return

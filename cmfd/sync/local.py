@@ -9,6 +9,8 @@ import secrets
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
+import msgspec
+
 from cmfd.errors import NotFoundError, PackError, SchemaTooNewError, StoreError
 from cmfd.merge import inbox
 from cmfd.merge.batch import merge_site
@@ -18,6 +20,7 @@ from cmfd.store.connection import connect, named
 from cmfd.store.migrations import check
 from cmfd.store.pack import FORMAT, damage, is_pack_name, open_pack, sync_directory
 from cmfd.store.shared import follow, make_directory
+from cmfd.sync import signatures
 from cmfd.sync.peer import (
     BLOCK_BYTES,
     MOST_PACK_BYTES,
@@ -49,10 +52,13 @@ class SitePeer:
     ----------
     site : Site
         The site.
+    key : Path, optional
+        An ssh key that signs what is sent from here.
     """
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, key: Path | None = None) -> None:
         self.site = site
+        self._key = key
 
     def about(self) -> About:
         """Say who it is."""
@@ -85,7 +91,8 @@ class SitePeer:
             if not rows:
                 return
             for number, digest, merged_ns, size_bytes in rows:
-                yield Entry(Place(number, digest, merged_ns), size_bytes)
+                place = Place(number, digest, merged_ns)
+                yield Entry(place, size_bytes, signatures.of(self.site, digest))
 
     def lacks(self, digests: Sequence[str]) -> list[str]:
         """Return which of these packs it neither has nor waits to merge."""
@@ -110,7 +117,26 @@ class SitePeer:
         if not self.site.index.exists():
             return Part([], 0, 0, 0)
         with open_index(self.site.path) as db:
-            return part_of(db, wanted)
+            part = part_of(db, wanted)
+        signed = [
+            msgspec.structs.replace(one, signature=signatures.of(self.site, one.place.digest))
+            for one in part.entries
+        ]
+        return msgspec.structs.replace(part, entries=signed)
+
+    def vouch(self, entry: Entry) -> str:
+        """
+        Return the signature that a pack of it is sent with.
+
+        Raises
+        ------
+        ConfigError
+            The key cannot be used.
+        """
+        if self._key is not None and not entry.signature:
+            signatures.sign(self.site, [entry.place.digest], self._key)
+            return signatures.of(self.site, entry.place.digest)
+        return entry.signature
 
     def read(self, digest: str, offset: int) -> Blocks:
         """
@@ -135,7 +161,9 @@ class SitePeer:
         except OSError as error:
             raise StoreError(f"cannot read pack {digest} of {self.site.path}: {error}") from error
 
-    def write(self, digest: str, size_bytes: int, blocks: FromOffset) -> None:
+    def write(
+        self, digest: str, size_bytes: int, blocks: FromOffset, *, signature: str = ""
+    ) -> None:
         """
         Take a pack into the inbox; what came of an earlier try that was cut is not asked for again.
 
@@ -147,6 +175,8 @@ class SitePeer:
             How large it says it is.
         blocks : callable
             Gives its bytes from an offset.
+        signature : str
+            Of who vouches for it.
 
         Raises
         ------
@@ -157,7 +187,10 @@ class SitePeer:
         """
         if not is_pack_name(f"{digest}.db") or not 0 < size_bytes <= MOST_PACK_BYTES:
             raise PackError(f"{digest[:80]!r} of {size_bytes} bytes is no pack; it was not taken")
+        signatures.check(self.site, digest, signature)
         try:
+            if signature and signatures.signer(self.site, digest, signature):
+                signatures.keep(self.site, digest, signature)
             self._write(digest, size_bytes, blocks)
         except OSError as error:
             raise StoreError(

@@ -53,10 +53,11 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A pack of a site: its place and its size."""
+    """A pack of a site: its place, its size, and its signature, if it has one."""
 
     place: Place
     size_bytes: int
+    signature: str = ""
 
 
 class About(msgspec.Struct, frozen=True):
@@ -166,6 +167,9 @@ class Peer(Protocol):
             It cannot be understood which.
         """
 
+    def vouch(self, entry: Entry) -> str:
+        """Return the signature that a pack of it is sent with."""
+
     def read(self, digest: str, offset: int) -> Blocks:
         """
         Yield the bytes of a pack from an offset; who wants no more of them closes it.
@@ -176,14 +180,17 @@ class Peer(Protocol):
             It has none of that name, or no longer.
         """
 
-    def write(self, digest: str, size_bytes: int, blocks: FromOffset) -> None:
+    def write(
+        self, digest: str, size_bytes: int, blocks: FromOffset, *, signature: str = ""
+    ) -> None:
         """
         Take a pack into the inbox; what came of an earlier try that was cut is not asked for again.
 
         Raises
         ------
         PackError
-            What came is not what the digest says; it is thrown away.
+            What came is not what the digest says, or is not signed as it must be; it is thrown
+            away.
         """
 
     def merge(self) -> Taken:

@@ -167,11 +167,7 @@ def named(site: Site, name: str) -> Remote:
     if entry := _read(site).get(name):
         return Remote(name, entry.url, entry.command)
     if _NAME.fullmatch(name) and not (Path(name) / "site.toml").exists():
-        known = ", ".join(sorted(_read(site))) or "none so far"
-        raise NotFoundError(
-            f"{site.path} has no remote {name!r} (it has: {known})."
-            f" Add it: cmfd remote add {name} URL"
-        )
+        raise _unknown(site, name)
     parse(name)
     return Remote("", name)
 
@@ -207,8 +203,8 @@ def remove(site: Site, name: str) -> None:
         There is none of that name.
     """
     entries = _read(site)
-    named(site, name)
-    del entries[name]
+    if entries.pop(name, None) is None:
+        raise _unknown(site, name)
     _write(site, entries)
     _progress_file(site, name).unlink(missing_ok=True)
 
@@ -224,9 +220,18 @@ def set_url(site: Site, name: str, url: str) -> None:
     ConfigError
         The address cannot be used; nothing was changed.
     """
-    old = named(site, name)
+    entries = _read(site)
+    if name not in entries:
+        raise _unknown(site, name)
     parse(url)
-    _write(site, {**_read(site), old.name: _Entry(url, old.command)})
+    _write(site, {**entries, name: _Entry(url, entries[name].command)})
+
+
+def _unknown(site: Site, name: str) -> NotFoundError:
+    known = ", ".join(sorted(_read(site))) or "none so far"
+    return NotFoundError(
+        f"{site.path} has no remote {name!r} (it has: {known}). Add it: cmfd remote add {name} URL"
+    )
 
 
 def progress(site: Site, remote: Remote) -> Progress:

@@ -74,6 +74,7 @@ class Offer(_Message, frozen=True):
 
     digest: str
     size_bytes: int
+    signature: str = ""
 
 
 class AskMerge(_Message, frozen=True):
@@ -247,8 +248,13 @@ def _answer(peer: Peer, pipe: Pipe, message: _Message) -> object:
             return list(islice(peer.since(place), min(max(limit, 1), _PAGE)))
         case AskLacks(digests) if len(digests) <= MOST_DIGESTS:
             return peer.lacks(digests)
-        case Offer(digest, size_bytes):
-            peer.write(digest, size_bytes, lambda offset: _blocks_after(pipe, offset))
+        case Offer(digest, size_bytes, signature):
+            peer.write(
+                digest,
+                size_bytes,
+                lambda offset: _blocks_after(pipe, offset),
+                signature=signature,
+            )
             return None
         case AskMerge():
             return peer.merge()
@@ -325,14 +331,20 @@ class StdioPeer:
             entries += page
         return msgspec.structs.replace(self._hear(Part), entries=entries)
 
+    def vouch(self, entry: Entry) -> str:
+        """Return the signature that a pack of it is sent with."""
+        return entry.signature
+
     def read(self, digest: str, offset: int) -> Blocks:
         """Yield the bytes of a pack from an offset."""
         self._pipe.say(AskPack(digest, offset))
         yield from _blocks(self._pipe)
 
-    def write(self, digest: str, size_bytes: int, blocks: FromOffset) -> None:
+    def write(
+        self, digest: str, size_bytes: int, blocks: FromOffset, *, signature: str = ""
+    ) -> None:
         """Have it take a pack; what came of an earlier try that was cut is not sent again."""
-        self._pipe.say(Offer(digest, size_bytes))
+        self._pipe.say(Offer(digest, size_bytes, signature))
         offset = self._hear(int)
         try:
             for block in blocks(offset):

@@ -65,7 +65,8 @@ def test_remotes_by_command(make_site: MakeSite, cmfd: Cmfd) -> None:
     cmfd("remote", "set-url", "hub", "elsewhere:cmfd", "--site", a.path)
     assert cmfd("remote", "list", "--site", a.path) == "hub  elsewhere:cmfd\n"
     cmfd("remote", "remove", "hub", "--site", a.path)
-    assert "no remote" in cmfd("push", "hub", "--site", a.path, code=4)
+    assert "no remote" in cmfd("remote", "remove", "hub", "--site", a.path, code=4)
+    assert "no remote" in cmfd("push", "nowhere", "--site", a.path, code=4)
     assert "no remote" in cmfd("push", "--site", a.path, code=4)
 
 
@@ -89,6 +90,24 @@ def test_a_part_by_command(make_site: MakeSite, cmfd: Cmfd) -> None:
     assert pulled["part"] == {"runs": 3, "ancestors": 0, "left_out": 0}
     assert "say of what" in cmfd("pull", hub.path, "--depth", "1", "--site", mine.path, code=2)
     assert "--depth" in cmfd("pull", hub.path, "--depth", "few", "--site", mine.path, code=2)
+
+
+def test_who_signed_is_shown(make_site: MakeSite, cmfd: Cmfd, tmp_path: Path) -> None:
+    """By the log, for people and as JSON."""
+    key = tmp_path / "key"
+    subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)), check=True)
+    a, hub = make_site("a", 1), make_site("hub", 2)
+    cmfd("push", hub.path, "--sign", key, "--site", a.path)
+    (hub.path / "allowed_signers").write_text(f"ann@lab {(tmp_path / 'key.pub').read_text()}")
+    told = cmfd("log", "--show-signature", "--site", hub.path)
+    assert "ann@lab" in told
+    assert "nobody" in told
+    signers = [
+        one["signer"] for one in cmfd("log", "--show-signature", "--site", hub.path, "--json")
+    ]
+    assert signers[0]["name"] == "ann@lab"
+    assert signers[0]["key"].startswith("ED25519 SHA256:")
+    assert signers[1] is None
 
 
 def test_a_bundle_by_command(make_site: MakeSite, cmfd: Cmfd, tmp_path: Path) -> None:

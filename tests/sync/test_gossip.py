@@ -50,9 +50,12 @@ class Cut(SitePeer):
         """Yield what gets through."""
         return self._through(super().read(digest, offset))
 
-    def write(self, digest: str, size_bytes: int, blocks: FromOffset) -> None:
+    def write(
+        self, digest: str, size_bytes: int, blocks: FromOffset, *, signature: str = ""
+    ) -> None:
         """Take what gets through."""
-        super().write(digest, size_bytes, lambda offset: self._through(blocks(offset)))
+        cut = lambda offset: self._through(blocks(offset))  # noqa: E731
+        super().write(digest, size_bytes, cut, signature=signature)
 
     def _through(self, blocks: Blocks) -> Blocks:
         for block in blocks:

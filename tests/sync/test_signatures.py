@@ -1,0 +1,118 @@
+"""Who vouches for a pack; real ssh keys."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from support.exchange import MakeSite, add, digest, to
+from support.programs import program
+
+from cmfd.errors import ConfigError
+from cmfd.merge.layout import Site, open_site
+from cmfd.sync import signatures
+from cmfd.sync.exchange import pull, push
+from cmfd.sync.local import SitePeer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Key(NamedTuple):
+    """A private key, and the line of its public one."""
+
+    path: Path
+    public: str
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> tuple[Key, Key]:
+    """Make the keys of two people."""
+    program("ssh-keygen", "openssh-client")
+    made = []
+    for name in ("ann", "eve"):
+        path = tmp_path / name
+        words = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path))
+        subprocess.run(words, check=True)
+        made.append(Key(path, path.with_suffix(".pub").read_text()))
+    return made[0], made[1]
+
+
+def guarded(site: Site, *known: Key) -> Site:
+    """Have a site take only what these people signed."""
+    (site.path / "site.toml").write_text(f'id = "{site.id}"\nsigned_only = true\n')
+    lines = [f"{key.path.name}@example.org {key.public}" for key in known]
+    (site.path / "allowed_signers").write_text("".join(lines))
+    return open_site(site.path)
+
+
+def test_a_site_takes_only_what_somebody_signed_whom_it_knows(
+    make_site: MakeSite, keys: tuple[Key, Key]
+) -> None:
+    """Unsigned, or signed by another, a pack stays where it is, with the reason."""
+    ann, eve = keys
+    a, b = make_site("a", 1), make_site("b", 2)
+    hub = guarded(make_site("hub"), ann)
+    for site, key, reason in ((a, None, "not signed"), (b, eve.path, "does not know")):
+        done = push(site, to(hub), SitePeer(hub), key=key)
+        assert done.n_packs == 0
+        assert reason in done.left_out[0][1]
+    assert push(a, to(hub), SitePeer(hub), key=ann.path).n_packs == 1
+    assert digest(a) == digest(hub)
+
+
+def test_a_signature_travels_with_its_pack(make_site: MakeSite, keys: tuple[Key, Key]) -> None:
+    """From site to site, without the key; it says who signed."""
+    ann, _ = keys
+    a, hub, c = make_site("a", 1), make_site("hub"), make_site("c")
+    c = guarded(c, ann)
+    push(a, to(hub), SitePeer(hub), key=ann.path)
+    pull(c, to(hub), SitePeer(hub))
+    assert digest(c) == digest(a)
+    (pack,) = c.merged_packs()
+    signer = signatures.signer(c, pack.stem, signatures.of(c, pack.stem))
+    assert signer is not None
+    assert signer.name == "ann@example.org"
+    unknown = signatures.signer(hub, pack.stem, signatures.of(hub, pack.stem))
+    assert unknown == signatures.Signer("", signer.key)
+
+
+def test_a_signature_is_of_one_pack_only(make_site: MakeSite, keys: tuple[Key, Key]) -> None:
+    """That of another pack, and what is none, counts for nothing."""
+    ann, _ = keys
+    a = make_site("a", 1, 2)
+    hub = guarded(make_site("hub"), ann)
+    first, second = (pack.stem for pack in a.merged_packs())
+    signatures.sign(a, [first], ann.path)
+    signature = signatures.of(a, first)
+    for wrong in (signature, "", "no signature", signature[:-40], "x" * (1 << 20)):
+        assert signatures.signer(hub, second, wrong) is None
+    signatures.keep(a, second, signature)
+    done = push(a, to(hub), SitePeer(hub))
+    assert done.n_packs == 1
+    assert [one for one, _ in done.left_out] == [second]
+
+
+def test_what_is_no_key_is_told(make_site: MakeSite, tmp_path: Path) -> None:
+    """And nothing is sent."""
+    program("ssh-keygen", "openssh-client")
+    a, hub = make_site("a", 1), make_site("hub")
+    (tmp_path / "key").write_text("no key")
+    (tmp_path / "key").chmod(0o600)
+    with pytest.raises(ConfigError, match="cannot sign"):
+        push(a, to(hub), SitePeer(hub), key=tmp_path / "key")
+    assert list(hub.merged_packs()) == []
+
+
+def test_late_packs_are_signed_when_they_are_pushed(
+    make_site: MakeSite, keys: tuple[Key, Key]
+) -> None:
+    """Only those that are sent."""
+    ann, _ = keys
+    a, hub = make_site("a", 1), make_site("hub")
+    push(a, to(hub), SitePeer(hub))
+    add(a, 2)
+    push(a, to(hub), SitePeer(hub), key=ann.path)
+    signed = [pack.stem for pack in a.merged_packs() if signatures.of(a, pack.stem)]
+    assert len(signed) == 1
