@@ -204,6 +204,7 @@ class Allocations:
         self._asked: set[str] = set()
         self._questions: SimpleQueue[str] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._warned = False
         self.cpus: int | None = None
 
     def of(self, jobs: Iterable[str]) -> Allocation:
@@ -248,7 +249,9 @@ class Allocations:
                     self.cpus = ask_cpus(self._node)
                 self._given[job] = ask_given(job, self._node)
             except SlurmError as error:
-                log.warning("what job %s was given is not known: %s", job, error)
+                if not self._warned:  # once says all: jobs come and go
+                    log.warning("what job %s was given is not known: %s", job, error)
+                self._warned = True
             self._changed()
 
     def keep(self, jobs: set[str]) -> None:

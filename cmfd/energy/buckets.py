@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 METHODS = ("", "exclusive", "shared_static_dynamic", "rank_pids", "alloc_only")
 """How energy was attributed, surest first."""
+_NUMBERS = {method: number for number, method in enumerate(METHODS)}
 
 
 @dataclass(eq=False, slots=True)
@@ -70,7 +71,7 @@ class Entry:
         row.uj += share.uj
         row.static_uj += share.static_uj
         row.cpu_ns += cpu_ns
-        row.method = max(row.method, METHODS.index(method))
+        row.method = max(row.method, _NUMBERS[method])
         row.flags |= flags
         self._buckets.count(whose, self._slot, share.uj)
 

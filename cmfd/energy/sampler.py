@@ -112,7 +112,7 @@ class Moved:
         self.uj += delta.uj
         known_ns = self._covered_ns.get(delta.domain, 0)
         self._covered_ns[delta.domain] = known_ns + delta.covered_ns
-        self.flags |= delta.flags
+        self.flags |= int(delta.flags)
 
     @property
     def covered_ns(self) -> int:
@@ -229,7 +229,7 @@ class Sampler:
         """Leave of the node's energy what is no other component's; a debt waits for the next."""
         rest_uj = what.uj - self._parts_uj
         if rest_uj < 0:
-            what.flags |= Flag.NEGATIVE_OTHER
+            what.flags |= int(Flag.NEGATIVE_OTHER)
         what.uj, self._parts_uj = max(0, rest_uj), max(0, -rest_uj)
 
     def _channel(self, one: Measured, boot_ns: int, utc_ns: int) -> Channel:
@@ -270,7 +270,7 @@ class Sampler:
         dur_ns: int,
     ) -> None:  # fmt: skip
         static_uj = channel.idle.energy_uj(dur_ns)
-        flags = what.flags | (Flag.IDLE_UNKNOWN if static_uj is None else 0)
+        flags = what.flags | (int(Flag.IDLE_UNKNOWN) if static_uj is None else 0)
         weights = weights_of(stretches, channel.component, channel.domain)
         whose = split(what.uj, static_uj or 0, weights)
         shared = "alloc_only" if weights.by_alloc else "shared_static_dynamic"
