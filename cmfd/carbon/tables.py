@@ -167,7 +167,7 @@ def data_directory() -> Path:
     """
     spec = find_spec("codecarbon")
     if spec is None or not spec.submodule_search_locations:
-        raise FactorsError("codecarbon's data is not installed: pip install 'cmfd[carbon]'")
+        raise FactorsError("codecarbon's data is not installed: pip install 'cmfd[energy]'")
     return Path(spec.submodule_search_locations[0]) / "data"
 
 

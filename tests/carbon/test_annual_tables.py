@@ -124,10 +124,10 @@ def test_without_codecarbon_it_says_what_to_install() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
 
-    assert "pip install 'cmfd[carbon]'" in done.stdout
+    assert "pip install 'cmfd[energy]'" in done.stdout
 
 
-@pytest.mark.skipif(find_spec("codecarbon") is None, reason="needs the data of cmfd[carbon]")
+@pytest.mark.skipif(find_spec("codecarbon") is None, reason="needs the data of cmfd[energy]")
 def test_the_real_files_are_read_without_importing_the_package() -> None:
     """Countries, and each kind of region, are of a size that can be."""
     program = """if True:

@@ -114,7 +114,7 @@ def test_sources_that_have_nothing_are_told_when_they_are_named(
 
     told = invoke("carbon", "factors", "add", "factors.toml").stderr
     assert "no intensity series of zone GB" in told
-    assert "country ZZZ" in told or "cmfd[carbon]" in told  # without codecarbon's data
+    assert "country ZZZ" in told or "cmfd[energy]" in told  # without codecarbon's data
     invoke("carbon", "intensity", "import", "gb.csv")
     added = from_json(invoke("carbon", "factors", "add", "factors.toml", "--json"))
     assert not [one for one in added["problems"] if "GB" in one]
