@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 
 import msgspec
 import pytest
-from support.reports import HOSTILE, a_report
+from support.reports import HOSTILE, a_report, energy
 
 from cmfd.report import html
-from cmfd.report.costs.model import Histogram, Note, Report
+from cmfd.report.costs.model import Histogram, Note, Power, Report
 
 
 class Page(HTMLParser):
@@ -159,3 +159,37 @@ def test_one_report_gives_one_page() -> None:
     report = a_report()
 
     assert html.render(report) == html.render(report)
+
+
+def test_a_job_of_which_hardly_anything_is_known_has_a_card() -> None:
+    """No times, no nodes, no energy, zeroes where there were figures: nothing is made up."""
+    full = a_report(cards=1).cards[0]
+    known = {"run", "job", "user", "status", "stages", "nodes", "restart"}
+    nothing: dict[str, object] = {str: "", list: []}  # type: ignore[dict-item]
+    bare = msgspec.structs.replace(
+        full,
+        **{
+            name: nothing.get(type(getattr(full, name)))  # type: ignore[call-overload]
+            for name in full.__struct_fields__
+            if name not in known
+        },
+    )
+    still = msgspec.structs.replace(
+        full,
+        energy=energy(0.0),
+        power=Power(
+            began_ns=[0, 10**9], bucket_s=1.0, components_w={"cpu": [0.0, 0.0]},
+            intensity_gco2e_per_kwh=[0.0, None],
+        ),
+        ranks=[
+            msgspec.structs.replace(one, busy_s=0.0, ended_ns=one.began_ns) for one in full.ranks
+        ],
+        uses=[msgspec.structs.replace(one, cpu_efficiency=0.0) for one in full.uses],
+    )  # fmt: skip
+    report = msgspec.structs.replace(_nothing(), cards=[bare, still])
+
+    found = Page(html.render(report))
+
+    assert len(found.all("article")) == 2
+    assert "None" not in found.text
+    assert "nan" not in found.text
