@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cmfd.query.selection import ANONYMOUS
 from cmfd.store.connection import named
@@ -63,18 +63,19 @@ class Given(NamedTuple):
 
     run_id: int
     meter_id: int
-    is_mixed: int
-    """One of several rows of this run and meter."""
-    execution_id: int
-    """0: of none, or of any."""
     grade: str
     method: str
     uj: int
     static_uj: int
     dur_ns: int
     covered_ns: int
-    first_ns: int
-    end_ns: int
+    is_alone: bool = True
+    """No other row is of this run and meter."""
+    execution_id: int = 0
+    """0: of none, or of any."""
+    first_ns: int = 0
+    end_ns: int = 0
+    """From when to when; 0 where it was not asked for by steps or executions."""
 
 
 class Left(NamedTuple):
@@ -139,25 +140,42 @@ def given(db: sqlite3.Connection, *, by_parts: bool, step_ns: int | None) -> lis
         "by_parts": by_parts, "step_ns": step_ns or _EVER_NS, "run_ids": None
     }  # fmt: skip
     if by_parts or step_ns:
-        return [_given(row) for row in _rows(db, "given_apart", **apart)]
-    rows = _rows(db, "given").fetchall()
-    mixed = {(row[0], row[1]) for row in rows if row[2]}
-    found = [_given(row) for row in rows if not row[2]]
+        return list(map(_apart, _rows(db, "given_apart", **apart)))
+    found: list[Given] = []
+    mixed: set[tuple[int, int]] = set()
+    for run_id, meter_id, least, most, *sums in _rows(db, "given"):
+        if least == most:
+            found.append(Given(run_id, meter_id, *_KNOWN[least], *sums))
+        else:
+            mixed.add((run_id, meter_id))
     if mixed:
         apart["run_ids"] = json.dumps(sorted({run_id for run_id, _ in mixed}))
         rows = _rows(db, "given_apart", **apart).fetchall()
-        found += [_given(row) for row in rows if (row[0], row[1]) in mixed]
+        found += [_apart(row) for row in rows if row[:2] in mixed]
     return found
 
 
-def _given(row: tuple[Any, ...]) -> Given:
-    return Given._make((*row[:4], _GRADES[row[4]], _METHODS.get(row[5], ""), *row[6:]))
+def _apart(row: tuple[int, ...]) -> Given:
+    run_id, meter_id, known, execution_id, uj, static_uj, dur_ns, covered_ns, first, end = row
+    grade, method = _KNOWN[known]
+    return Given(
+        run_id, meter_id, grade, method, uj, static_uj, dur_ns, covered_ns,
+        is_alone=False, execution_id=execution_id, first_ns=first, end_ns=end,
+    )  # fmt: skip
 
 
-_GRADES = {ord(grade): grade for grade in "ABCDEM"}
+class _Known(dict[int, tuple[str, str]]):
+    """Grades and methods by the number that queries return for them."""
+
+    def __missing__(self, number: int) -> tuple[str, str]:
+        self[number] = found = chr(number >> 7), _METHODS.get(chr(number & 127), "")
+        return found
+
+
 _METHODS = {
-    ord(name[0]): name for name in ("exclusive", "shared_static_dynamic", "alloc_only", "rank_pids")
+    name[0]: name for name in ("exclusive", "shared_static_dynamic", "alloc_only", "rank_pids")
 }
+_KNOWN = _Known()
 _EVER_NS = 4_000_000_000_000_000_000
 
 

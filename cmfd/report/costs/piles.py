@@ -174,32 +174,27 @@ class Heap:
             pile.uj_of_unit[row.execution_id if self.has_parts else row.run_id] += row.uj
             if self.has_steps:
                 pile.stretches.append(self._stretch(row))
-            if row.is_mixed:
+            if row.is_alone or self.has_parts:
+                self._cover(pile, meter.component, row.run_id, row.covered_ns, row.dur_ns)
+            else:
                 apart[row.run_id, row.meter_id].append(row)
-            else:
-                self._cover(pile, [row])
-        for rows in apart.values():
-            if self.has_parts:
-                for row in rows:
-                    self._cover(self._pile_of(row), [row])
-            else:
-                self._cover(self._pile_of(rows[0]), rows)
+        for (run_id, meter_id), rows in apart.items():
+            meter = self.meters[meter_id]
+            pile = self.piles[self.key(run_id, 0, meter.node)]
+            covered_ns, dur_ns = (
+                sum(row.covered_ns for row in rows), sum(row.dur_ns for row in rows)
+            )  # fmt: skip
+            self._cover(pile, meter.component, run_id, covered_ns, dur_ns)
         for pile in self.piles.values():
             self.all.sum.merge(pile.sum)
             self.all.stretches += pile.stretches
             for unit, uj in pile.uj_of_unit.items():
                 self.all.uj_of_unit[unit] += uj
 
-    def _pile_of(self, row: Given) -> Pile:
-        node = self.meters[row.meter_id].node
-        return self.piles[self.key(row.run_id, row.execution_id, node)]
-
-    def _cover(self, pile: Pile, rows: list[Given]) -> None:
+    def _cover(self, pile: Pile, component: str, run_id: int, covered_ns: int, dur_ns: int) -> None:
         """Say for how much of its time, of a whole run of the run's, a meter was read."""
-        wall_s = None if self.has_parts else self.runs[rows[0].run_id].wall_s
-        need_ns = max(sum(row.dur_ns for row in rows), (wall_s or 0) * NANO)
-        covered_ns = sum(row.covered_ns for row in rows)
-        pile.sum.cover(self.meters[rows[0].meter_id].component, covered_ns, need_ns)
+        wall_s = None if self.has_parts else self.runs[run_id].wall_s
+        pile.sum.cover(component, covered_ns, max(dur_ns, (wall_s or 0) * NANO))
 
     def _stretch(self, row: Given) -> Stretch:
         unit = row.execution_id if self.has_parts else row.run_id

@@ -73,23 +73,24 @@ UNION
 SELECT c.id, d.node FROM chosen_run AS c JOIN delivery AS d ON d.run_id = c.id;
 
 -- name: given
--- Energy of chosen runs by meter and execution (0: of none, or where executions do not matter), in the
--- order of the table, so that nothing is sorted; and without texts, which very many rows would pay
--- for. Where grades or methods are mixed, the third column says so, and `given_apart` has them.
+-- Energy of chosen runs by meter, in the order of the table, so that nothing is sorted; and without
+-- texts, which very many rows would pay for: a grade and method are the number of their first letters.
+-- Where several are mixed, the fourth column is another than the third, and `given_apart` has them.
 SELECT
-    e.run_id, e.meter_id, min(e.grade) <> max(e.grade) OR min(e.method) <> max(e.method),
-    0, unicode(max(e.grade)), unicode(max(e.method)),
+    e.run_id, e.meter_id,
+    min(unicode(e.grade) * 128 + ifnull(unicode(e.method), 0)),
+    max(unicode(e.grade) * 128 + ifnull(unicode(e.method), 0)),
     CAST(total(e.uj) AS INTEGER), CAST(total(e.static_uj) AS INTEGER),
-    CAST(total(e.dur_ns) AS INTEGER), CAST(total(e.covered_ns) AS INTEGER),
-    min(e.t0_ns), max(e.t0_ns + e.dur_ns)
+    CAST(total(e.dur_ns) AS INTEGER), CAST(total(e.covered_ns) AS INTEGER)
 FROM chosen_run AS c CROSS JOIN energy AS e ON e.run_id = c.id
 WHERE e.owner = 'run'
 GROUP BY e.run_id, e.meter_id, e.owner;
 
 -- name: given_apart
 SELECT
-    e.run_id, e.meter_id, 1,
-    iif(:by_parts, e.execution_id, 0), unicode(e.grade), unicode(e.method),
+    e.run_id, e.meter_id,
+    unicode(e.grade) * 128 + ifnull(unicode(e.method), 0),
+    iif(:by_parts, e.execution_id, 0),
     CAST(total(e.uj) AS INTEGER), CAST(total(e.static_uj) AS INTEGER),
     CAST(total(e.dur_ns) AS INTEGER), CAST(total(e.covered_ns) AS INTEGER),
     min(e.t0_ns), max(e.t0_ns + e.dur_ns)
