@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+IDLE_S = 1.0
+
+
 class Background:
     """
     Runs tasks one after another on a thread that starts with the first.
@@ -22,9 +25,15 @@ class Background:
     ----------
     deadline : Deadline
         By when its tasks should have come to an end; none as long as the process runs.
+
+    Parameters
+    ----------
+    idle : function, optional
+        Called on that thread when there has been nothing to do for `IDLE_S` after some task.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, idle: Callable[[], object] | None = None) -> None:
+        self._idle = idle
         self.deadline = Deadline()
         self._tasks: deque[Callable[[], object]] = deque()
         self._ready = threading.Semaphore(0)
@@ -79,7 +88,10 @@ class Background:
 
     def _run(self) -> None:
         while True:
-            self._ready.acquire()
+            if self._idle is None or not self._ready.acquire(timeout=IDLE_S):
+                if self._idle is not None:
+                    self._idle()
+                self._ready.acquire()
             task = self._tasks.popleft()
             try:
                 task()

@@ -73,7 +73,7 @@ class Session:
         self.points = Stream(form.POINTS, form.POINT.size, 0)
         self.background = Background()
         self._undescribed: dict[Execution, int] = {}
-        self.hashing = Background()
+        self.hashing = Background(_end_helpers)
         """A thread of its own: a file system that is away must not keep it waiting."""
         self.dropped = 0
         self._journal: JournalWriter | None = None
@@ -405,3 +405,9 @@ def _n_bytes_hashed() -> int:
     """Return how far hashing has come; nothing where nobody hashed."""
     files = sys.modules.get("cmfd.content.files")
     return files.progress.n_bytes if files else 0
+
+
+def _end_helpers() -> None:
+    """Let no child of cmfd's be about where a program waits for its own."""
+    if process := sys.modules.get("cmfd.content.process"):
+        process.end_helpers()

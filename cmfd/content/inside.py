@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from cmfd.content.cache import remembered, state_inside
-from cmfd.content.process import run_module
+from cmfd.content.process import ask_module
 
 if TYPE_CHECKING:
     import os
@@ -64,7 +64,7 @@ def datasets_in(
 
 def _read(path: str, names: Sequence[str]) -> list[dict[str, Any]] | str:
     try:
-        done = run_module("cmfd.content.hdf5", path, *names)
+        done = ask_module("cmfd.content.hdf5", path, *names)
     except OSError as error:
         return f"data sets cannot be read: {error}"
     if done.returncode:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import pytest
 
-from cmfd.content import cache
+from cmfd.content import cache, process
 from cmfd.content.hdf5 import hash_datasets
 from cmfd.content.inside import datasets_in
-from cmfd.content.process import run_module
+from cmfd.content.process import ask_module
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -24,9 +26,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     def run(module: str, *arguments: str) -> Any:
         seen.append(list(arguments[1:]))
-        return run_module(module, *arguments)
+        return ask_module(module, *arguments)
 
-    monkeypatch.setattr("cmfd.content.inside.run_module", run)
+    monkeypatch.setattr("cmfd.content.inside.ask_module", run)
     monkeypatch.setattr(cache, "RACY_NS", 0)
     return seen
 
@@ -77,3 +79,31 @@ def test_what_cannot_be_read_is_said_and_not_remembered(path: Path, reads: list[
     assert digests(path, ["/x"]) == known
     assert reads == [["/x"], ["/z"], ["/z"]]
     assert isinstance(datasets_in("/nowhere.h5", ["/x"], path.parent / "hashes"), str)
+
+
+def test_files_are_read_by_one_process_that_may_die(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed, it is replaced; ended, it leaves nothing to wait for."""
+    monkeypatch.setattr(cache, "RACY_NS", 0)
+    other = path.with_name("other.h5")
+    write(other, x=[9])
+    right = [one.digest for one in hash_datasets(path, ["/x"])]
+    process.end_helpers()
+    assert digests(path, ["/x"]) == right
+    (helper,) = children()
+    assert digests(other, ["/x"]) != right
+    assert children() == [helper]
+    os.kill(helper, signal.SIGKILL)
+    assert digests(path, ["/y"]) != right
+    assert children() not in ([helper], [])
+    assert "no data set" in str(datasets_in(str(path), ["/z"], None))
+    process.end_helpers()
+    assert children() == []
+
+
+def children() -> list[int]:
+    return [
+        int(pid)
+        for pid in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    ]
