@@ -12,9 +12,10 @@ from cmfd.cli.output import print_json, print_tables
 from cmfd.errors import CmfdError, NotFoundError
 from cmfd.merge import inbox
 from cmfd.merge.layout import open_site
-from cmfd.query import runs
+from cmfd.query import energy, runs
 from cmfd.query.index import open_index
 from cmfd.report import units
+from cmfd.report.energy_line import energy_lines
 from cmfd.report.runs import detail_tables, head_lines
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ def command(site: Path, run: str, *, as_json: bool) -> None:
     """
     try:
         with open_index(site) as db:
-            found = runs.detail(db, runs.find(db, run))
+            number = runs.find(db, run)
+            found = runs.detail(db, number)
+            taken = energy.sums(db, energy.Which(run_ids=(number,)))
+            probes = energy.probes(db, {one.node for one in taken})
     except NotFoundError as error:
         if n_packs := _waiting(site, lambda said: run in _names(said)):
             raise NotFoundError(f"{error} {_hint(n_packs)}") from error
@@ -49,7 +53,7 @@ def command(site: Path, run: str, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    click.echo("\n".join(head_lines(found)))
+    click.echo("\n".join([*head_lines(found), *energy_lines(taken, probes)]))
     print_tables(detail_tables(found))
 
 

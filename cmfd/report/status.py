@@ -50,6 +50,7 @@ def _daemon_lines(daemon: Mapping[str, Any]) -> Iterator[str]:
     yield f"data     {sizes[0]} received, {sizes[1]} committed in {commits}, {sizes[2]} queued"
     for name in ("commit", "ack"):
         yield from _latency(name, daemon.get(f"{name}_latency", {}))
+    yield from _energy_lines(daemon.get("energy", {}))
     for run in daemon.get("runs", ()):
         problem = f": {run['problem']}" if run.get("problem") else ""
         yield printable(f"run      {run['run']} {run['state']}{problem}")
@@ -57,6 +58,20 @@ def _daemon_lines(daemon: Mapping[str, Any]) -> Iterator[str]:
     if trouble:
         yield "trouble  " + ", ".join(f"{name} {count}" for name, count in trouble.items())
     yield from (printable(f"problem  {problem}") for problem in daemon.get("problems", ()))
+
+
+def _energy_lines(energy: Mapping[str, Any]) -> Iterator[str]:
+    if not energy.get("on"):
+        return
+    if not energy.get("counts"):
+        yield printable(f"energy   is not counted here: {energy.get('reason')}")
+        return
+    chosen = [source for source in energy.get("sources", ()) if source["counts"]]
+    named = (f"{one['source']} ({one['grade']}: {', '.join(one['counts'])})" for one in chosen)
+    yield printable(f"energy   is counted by {', '.join(named) or 'nothing: there is no source'}")
+    for source in chosen:
+        if source["advice"]:
+            yield printable(f"         {source['advice']}")
 
 
 def _latency(name: str, latency: Mapping[str, Any]) -> Iterator[str]:
