@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 NOBODY = bytes(16)
 """In place of a run or an execution."""
 
+_NOBODYS = frozenset(("idle", "system", "counter"))
+_COMPONENTS = frozenset(("cpu", "dram", "gpu", "other", "node"))
+_GRADES = frozenset("ABCDEM")
+_LATEST_NS, _LONGEST_NS, _MOST_UJ = 4 * 10**18, 10**18, 10**15
+"""As the index checks: see `sql/site/0005.sql`."""
+
 
 class EnergyRow(NamedTuple):
     """
@@ -146,7 +152,7 @@ def record(db: sqlite3.Connection, measured: Measured, seq: int) -> set[bytes]:
 
 def check(rows: Iterable[EnergyRow]) -> None:
     """
-    Look for what no site would take.
+    Look for what no site would take: a pack with such a row is refused as a whole.
 
     Raises
     ------
@@ -154,8 +160,35 @@ def check(rows: Iterable[EnergyRow]) -> None:
         There is such a thing: an error of whoever made the row.
     """
     for row in rows:
-        whose = (row.owner == "run") == (row.run != NOBODY)
-        if not (whose and (row.owner == "run" or row.execution == NOBODY)):
+        if not _is_somebodys(row):
             raise ValueError(f"whose energy is this? {row}")
-        if not 0 <= row.static_uj <= row.uj or not 0 <= row.covered_ns <= row.dur_ns:
+        if not _is_measured(row):
+            raise ValueError(f"no energy of a meter: {row}")
+        if not _is_possible(row):
             raise ValueError(f"no energy: {row}")
+
+
+def _is_somebodys(row: EnergyRow) -> bool:
+    if row.owner == "run":
+        return row.run != NOBODY
+    return row.owner in _NOBODYS and row.run == row.execution == NOBODY
+
+
+def _is_measured(row: EnergyRow) -> bool:
+    known = row.role == "check" or (row.role == "count" and row.component != "node")
+    ids = (row.boot, row.run, row.execution, row.origin)
+    return (
+        known
+        and row.component in _COMPONENTS
+        and row.grade in _GRADES
+        and all(len(identity) == len(NOBODY) for identity in ids)
+    )
+
+
+def _is_possible(row: EnergyRow) -> bool:
+    return (
+        0 <= row.t0_ns <= _LATEST_NS
+        and 0 <= row.covered_ns <= row.dur_ns <= _LONGEST_NS
+        and 0 <= row.cpu_ns <= _LONGEST_NS
+        and 0 <= row.static_uj <= row.uj <= _MOST_UJ
+    )

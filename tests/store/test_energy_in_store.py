@@ -195,34 +195,42 @@ def test_a_user_without_a_right_to_a_run_has_its_energy_apart_too(node: Node) ->
     assert execution == NOBODY
 
 
-def test_rows_that_no_site_would_take_are_not_stored(node: Node) -> None:
-    """They are a bug of who made them, who hears of it."""
-    for row in (
-        a_row(owner="idle")._replace(run=RUN),
-        mine()._replace(owner="system"),
-        mine(uj=1, static_uj=2),
-        mine(covered_ns=BUCKET_NS + 1),
-    ):
-        with pytest.raises(ValueError, match="energy"):
-            node.measure(row)
+RUN_1 = an_id("run", 1)
+IMPOSSIBLE: tuple[dict[str, Any], ...] = (
+    {"owner": "idle"},
+    {"owner": "system", "run": NOBODY, "execution": RUN_1},
+    {"owner": "nobody", "run": NOBODY},
+    {"run": NOBODY},
+    {"component": "node"},
+    {"component": "fan"},
+    {"role": "guess"},
+    {"grade": "F"},
+    {"boot": b"1"},
+    {"origin": b""},
+    {"uj": -1, "static_uj": -1},
+    {"uj": 10**16},
+    {"static_uj": 10**10},
+    {"covered_ns": 2 * BUCKET_NS},
+    {"dur_ns": 2 * 10**18},
+    {"cpu_ns": -1},
+    {"t0_ns": -1},
+)
+
+
+@pytest.mark.parametrize("columns", IMPOSSIBLE, ids=str)
+def test_what_a_site_would_refuse_is_not_stored(
+    node: Node, tmp_path: Path, columns: dict[str, Any]
+) -> None:
+    """Both know the same: else a pack would be refused with all that a run logged."""
+    row = a_row()._replace(**columns)
+    with pytest.raises(ValueError, match="energy"):
+        node.measure(row)
     assert node.joules() == []
-
-
-def test_a_site_refuses_energy_of_which_it_is_not_clear_whose_it_is(tmp_path: Path) -> None:
-    """As a whole, with all that is in the pack."""
-    run = an_id("run", 1)
-    for row in (
-        a_row(owner="idle")._replace(run=run),
-        a_row(owner="counter")._replace(execution=run),
-        a_row()._replace(run=NOBODY),
-        a_row(component="node"),
-        a_row()._replace(uj=-1),
-    ):
-        pack = write_pack(tmp_path, small_run(1) | {"energy": [tuple(row)]})
-        with closing(SiteStore(tmp_path / "index.db")) as index:
-            with pytest.raises(PackError, match="foreign"):
-                index.absorb(pack, pack.stem)
-            assert index.ledger() == set()
+    pack = write_pack(tmp_path, small_run(1) | {"energy": [tuple(row)]})
+    with closing(SiteStore(tmp_path / "index.db")) as index:
+        with pytest.raises(PackError, match="foreign"):
+            index.absorb(pack, pack.stem)
+        assert index.ledger() == set()
 
 
 def test_a_merge_takes_the_ledger_of_a_daemon_that_is_gone(node: Node, tmp_path: Path) -> None:
