@@ -8,6 +8,7 @@ middle of a stretch must begin a stretch of its own: a new `t0_ns`.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from cmfd.store.connection import named
@@ -16,6 +17,8 @@ from cmfd.store.content import upsert
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
+
+log = logging.getLogger(__name__)
 
 NOBODY = bytes(16)
 """In place of a run or an execution."""
@@ -131,7 +134,7 @@ def record(db: sqlite3.Connection, measured: Measured, seq: int) -> set[bytes]:
     db : sqlite3.Connection
         A node store.
     measured : Measured
-        Rows; of one key, what covers more stays.
+        Rows; of one key, what covers more stays. What no site would take is left out.
     seq : int
         Number of the commit.
 
@@ -142,7 +145,7 @@ def record(db: sqlite3.Connection, measured: Measured, seq: int) -> set[bytes]:
     """
     queries = named("node/queries")
     add = queries["add_energy"]
-    new = [row for row in measured.rows if db.execute(add, (*row, seq)).rowcount]
+    new = [row for row in possible(measured.rows) if db.execute(add, (*row, seq)).rowcount]
     db.executemany(upsert("energy_probe"), measured.probes)
     db.executemany(upsert("node_hardware"), measured.hardware)
     runs = {row.run for row in new if row.owner == "run"}
@@ -150,22 +153,19 @@ def record(db: sqlite3.Connection, measured: Measured, seq: int) -> set[bytes]:
     return runs
 
 
-def check(rows: Iterable[EnergyRow]) -> None:
+def possible(rows: Iterable[EnergyRow]) -> list[EnergyRow]:
     """
-    Look for what no site would take: a pack with such a row is refused as a whole.
+    Return the rows that a site takes; the others, a bug of whoever made them, are logged.
 
-    Raises
-    ------
-    ValueError
-        There is such a thing: an error of whoever made the row.
+    Stored, one of them would have a pack refused with all that its run logged.
     """
+    found = []
     for row in rows:
-        if not _is_somebodys(row):
-            raise ValueError(f"whose energy is this? {row}")
-        if not _is_measured(row):
-            raise ValueError(f"no energy of a meter: {row}")
-        if not _is_possible(row):
-            raise ValueError(f"no energy: {row}")
+        if _is_somebodys(row) and _is_measured(row) and _is_possible(row):
+            found.append(row)
+        else:
+            log.error("energy that cannot be, which is left out: %s", row)
+    return found
 
 
 def _is_somebodys(row: EnergyRow) -> bool:

@@ -326,13 +326,7 @@ class NodeStore:
             What is new.
         memory : bytes
             For `energy_memory`, in the same transaction; empty: it stays as it is.
-
-        Raises
-        ------
-        ValueError
-            A row is none that a site would take; nothing of it was stored.
         """
-        energy.check(measured.rows)
         with self._writing():
             runs = energy.record(self._db, measured, self._series.seq)
             self._records.changed.update(runs)
