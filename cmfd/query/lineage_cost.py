@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from cmfd.query.energy import EnergySum
 
-STEP_NS = 900_000_000_000
-"""Energy is added up within a quarter of an hour: no grid says its intensity for less."""
-
 ANCESTRY, FAILED, UNUSED = "ancestry", "failed", "unused"
 _CAME_TO_NOTHING = ("failed", "lost", "cancelled")
 
@@ -165,9 +162,11 @@ def _take(found: Ancestry, run_id: int, lines: Sequence[_Line], roles: dict[int,
             )  # fmt: skip
 
 
-def energy(db: sqlite3.Connection, found: Ancestry) -> Iterator[EnergySum]:
+def energy(
+    db: sqlite3.Connection, found: Ancestry, step_ns: int | None = None
+) -> Iterator[EnergySum]:
     """
-    Yield what the members took, by quarters of an hour: their own, and their share of their run's.
+    Yield what the members took: their own, and their share of their run's.
 
     Parameters
     ----------
@@ -175,6 +174,8 @@ def energy(db: sqlite3.Connection, found: Ancestry) -> Iterator[EnergySum]:
         A site's index.
     found : Ancestry
         Whose.
+    step_ns : int, optional
+        Apart for each such step of time.
 
     Yields
     ------
@@ -184,7 +185,7 @@ def energy(db: sqlite3.Connection, found: Ancestry) -> Iterator[EnergySum]:
     """
     members = {one.execution_id for one in found.members}
     which = Which(run_ids=list(found.weights))
-    for row in sums(db, which, by_execution=True, step_ns=STEP_NS):
+    for row in sums(db, which, by_execution=True, step_ns=step_ns):
         if row.execution_id in members:
             yield row
         elif not row.execution_id:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
-from support.energy import Metered
+from support.energy import E_NS, Metered
+from support.factors import FactorSite
 from support.packs import Content, an_id, small_run
 from support.sites import BEGIN_NS, SECOND_NS, ASite, from_json
 
+from cmfd.carbon.instants import instant
 from cmfd.cli.main import cli
 from cmfd.errors import ConfigError
 from cmfd.query.lineage_cost import Member
@@ -190,6 +192,52 @@ def test_it_is_of_one_artifact_and_not_narrowed(site: ASite) -> None:
         assert "--ancestry" in done.stderr
     command = ["report", "carbon", "--site", str(site.path), "--ancestry"]
     assert "--artifact" in CliRunner().invoke(cli, command).stderr
+
+
+def test_emissions_are_those_of_when_it_was_drawn(tmp_path: Path) -> None:
+    """Each minute with its own intensity, and PUE 1.25; what is shared, in part."""
+    made, metered, grams = FactorSite(tmp_path), Metered(), [100, 0, 300, 50, 10, 20, 40]
+    for number in STEPS:
+        metered.spend(number, {number: 1000 * number * 3600 * J})
+    ASite(made.path).take(*metered.contents(*(a_step(n, **step) for n, step in STEPS.items())))
+    minute_ns = 60 * SECOND_NS
+    made.series("".join(
+        f"GB,{instant(E_NS + n * minute_ns)},{instant(E_NS + (n + 1) * minute_ns)},{one},"
+        "average,lifecycle,false,NESO\n"
+        for n, one in enumerate(grams)
+    ))  # fmt: skip
+    made.factors()
+
+    found = from_json(report(ASite(made.path), TUNED, "--amortise", "--json"))
+
+    # kWh times g/kWh times PUE: data, trial, tuning; the failed trial; the unused one.
+    assert _grams(found["ancestry"]) == pytest.approx((1 * 0 + 2 * 300 + 6 * 40) * 1.25)
+    assert _grams(found["failed"]) == pytest.approx(4 * 10 * 1.25)
+    assert _grams(found["unused"]) == pytest.approx(3 * 50 * 1.25)
+    lost = from_json(report(ASite(made.path), LOST, "--amortise", "--json"))["amortised"]["bill"]
+    assert _grams(lost) == pytest.approx((0.5 * 0 + 3 * 50) * 1.25)
+    assert found["factors"]["id"]
+
+
+def _grams(bill: dict[str, Any]) -> float:
+    grams = bill["carbon"]["operational_gco2e"]
+    assert isinstance(grams, float)
+    return grams
+
+
+def test_without_a_group_an_earlier_try_is_a_sibling_and_a_later_one_is_not(tmp_path: Path) -> None:
+    """It read the same; what was tried after the model had been made did not lead to it."""
+    steps = [
+        a_step(1, "train", [DATA], [], status="failed"),
+        a_step(2, "train", [RAW], [], status="failed"),  # of other data
+        a_step(3, "train", [DATA], [MODEL]),
+        a_step(4, "train", [DATA], [LOST]),
+        a_step(5, "evaluate", [DATA], [], status="failed"),  # of another stage
+    ]
+    some = ASite(tmp_path / "site").take(*steps)
+
+    found = from_json(report(some, MODEL, "--json"))
+    assert (found["failed"]["n_executions"], found["unused"]["n_executions"]) == (1, 0)
 
 
 @pytest.mark.parametrize(

@@ -124,15 +124,17 @@ def test_executions_of_a_run_share_all_that_it_took(
 
 
 @settings(max_examples=15, deadline=None)
-@given(graphs(), energies)
-def test_amortised_costs_add_up_to_what_was_spent(graph: list[Made], uj: list[int]) -> None:
+@given(graphs(), st.just([]) | links(), energies)
+def test_amortised_costs_add_up_to_what_was_spent(
+    graph: list[Made], linked: list[Linked], uj: list[int]
+) -> None:
     """Of all final artifacts together, each execution that led to any is paid for, and once."""
     uj = uj[: len(graph)]
     numbers = {an_id("exec", i).hex(): i for i in range(len(graph))}
     artifacts = sorted({one for made in graph for one in made.inputs | made.outputs})
     borne: Counter[int] = Counter()
     led: set[int] = set()
-    with site(graph, uj) as db:
+    with site(graph, uj, linked=linked) as db:
         for one in artifacts:
             start = artifact(db, digest(one)).start
             found = cost.ancestry(db, start)

@@ -152,7 +152,7 @@ def lineage_cost(
         book = book.with_factors(factors)
     found = cost.ancestry(db, subject.start)
     shown, n_hidden = _visible(found.members, policy, everything=is_operator(site))
-    taken = _taken(db, found._replace(members=shown))
+    taken = _taken(db, found._replace(members=shown), book.step_ns)
     biller = _Biller(db, policy, book)
     groups: dict[str, list[_Taken]] = defaultdict(list)
     stages: dict[tuple[str, str], list[_Taken]] = defaultdict(list)
@@ -219,9 +219,9 @@ def _put_together(
     return found
 
 
-def _taken(db: sqlite3.Connection, found: cost.Ancestry) -> list[_Taken]:
+def _taken(db: sqlite3.Connection, found: cost.Ancestry, step_ns: int) -> list[_Taken]:
     rows: dict[int, list[EnergySum]] = defaultdict(list)
-    for row in cost.energy(db, found):
+    for row in cost.energy(db, found, step_ns):
         rows[row.execution_id].append(row)
     return [_Taken(one, rows[one.execution_id]) for one in found.members]
 
