@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
-from cmfd.cli.site import verify as command
+from copy import copy
 
-__all__ = ["command"]
+from cmfd.cli.help import example
+from cmfd.cli.site import verify as of_site
+
+command = example("cmfd verify --deep")(copy(of_site))
