@@ -63,10 +63,14 @@ _NARROWING = (
     click.option("--project", metavar="P", help="Only runs tagged with `project` = P."),
     click.option("--pipeline", metavar="P", help="Only executions of this pipeline."),
     click.option("--stage", metavar="S", help="Only executions of this stage."),
-    click.option("--node", metavar="N", help="Only runs that took part of this node; its energy."),
+    click.option("--node", metavar="N", help="Only runs on this node, and its energy."),
     click.option("--artifact", metavar="A", help="Only executions that wrote this artifact."),
-    click.option("--since", type=options.Time(), metavar="TIME", help="Only runs begun by then."),
-    click.option("--until", type=options.Time(), metavar="TIME", help="Only runs begun before."),
+    click.option(
+        "--since", type=options.Time(), metavar="TIME", help="Only runs that began then or later."
+    ),
+    click.option(
+        "--until", type=options.Time(), metavar="TIME", help="Only runs that began before."
+    ),
     click.option("--days", type=options.DAYS, metavar="N", help="Only runs of the last N days."),
 )
 

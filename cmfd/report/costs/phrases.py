@@ -58,7 +58,8 @@ def provenance_lines(carbon: Carbon) -> Iterator[str]:
 
 
 def _factor(one: Provenance) -> str:
-    value = f"{one.value:.3g}" if one.unit == "1" else f"{one.value:.3g} {one.unit}"
+    figure = f"{one.value:.3g}" if abs(one.value) < 1000 else f"{one.value:,.0f}"
+    value = figure if one.unit == "1" else f"{figure} {one.unit}"
     part = "" if one.share >= 1 else f", for {units.share(one.share)} of it"
     kind = "" if one.kind == "configured" else f", {one.kind}"
     estimated = f", {units.share(one.estimated_share)} estimated" if one.estimated_share else ""
