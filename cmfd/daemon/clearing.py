@@ -40,8 +40,10 @@ def clear(node_dir: Path) -> None:
     with suppress(OSError, sqlite3.Error, CmfdError):
         if (node_dir / "node.db").exists():
             with closing(connect(node_dir / "node.db", readonly=True)) as db:
-                if db.execute(named("node/queries")["unsealed_runs"]).fetchall():
-                    return
+                queries = named("node/queries")
+                for name in ("unsealed_runs", "unsealed_ledger"):
+                    if db.execute(queries[name]).fetchall():
+                        return
         if any(path.name != _HASHES for path in _in(node_dir / _JOURNALS)):
             return
         shutil.rmtree(node_dir / _JOURNALS / _HASHES, ignore_errors=True)

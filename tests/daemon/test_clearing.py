@@ -9,12 +9,14 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from support.energy import a_row
 from support.journals import EXECUTION, RUN, T0_NS, Journal
 
 from cmfd.config import Settings
 from cmfd.daemon import main
 from cmfd.daemon.clearing import clear
 from cmfd.daemon.lock import Lock
+from cmfd.store.energy import Measured
 from cmfd.store.node import NodeStore
 from cmfd.wire.messages import ExecutionBegin, RunBegin
 
@@ -110,3 +112,20 @@ def test_a_daemon_whose_directory_is_cleared_as_it_starts_makes_it_again(
     monkeypatch.setattr(main, "_prepare", prepare_and_clear)
     with closing(main._prepare_and_lock(Settings(node_dir=node_dir))) as lock:
         assert lock.is_mine
+
+
+def test_energy_that_a_site_waits_for_keeps_all(node_dir: Path) -> None:
+    """Where no run was published, nobody waits for what was idle."""
+    with closing(NodeStore(node_dir / "node.db")) as store:
+        store.add_energy(Measured((a_row(owner="idle"),)))
+        store.commit()
+        store.mark_ledger_sealed("/site", 0, 1)
+        store.commit()
+    clear(node_dir)
+    assert (node_dir / "node.db").exists()
+
+    with closing(NodeStore(node_dir / "node.db")) as store:
+        store.mark_ledger_sealed("/site", 1, 2)
+        store.commit()
+    clear(node_dir)
+    assert not node_dir.exists()

@@ -249,3 +249,8 @@ FROM instance AS i
 JOIN mention AS m USING (instance)
 JOIN standing AS s ON s.run = m.subject
 WHERE i.ended_ns IS NULL;
+
+-- name: unsealed_ledger
+-- Whether a site that gets the ledger does not have all of it.
+SELECT 1 FROM energy
+WHERE run = zeroblob(16) AND seq > (SELECT min(sealed_seq) FROM ledger) LIMIT 1;
