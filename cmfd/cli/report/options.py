@@ -20,6 +20,7 @@ from cmfd.report.costs.asked import Asked
 from cmfd.report.costs.build import build
 from cmfd.report.costs.formats import FORMATS, rendered
 from cmfd.report.costs.policy import is_operator
+from cmfd.report.costs.power_of_many import with_power
 from cmfd.report.text import printable
 
 if TYPE_CHECKING:
@@ -171,9 +172,13 @@ _AS_THEY_ARE = ("job", "user", "account", "project", "pipeline", "stage", "node"
 def report(about: str, by: str, **given: Any) -> None:
     """Make a report of what the options ask for, and print it."""
     choice = Choice(**given)
+    form = "json" if choice.as_json else choice.format
     with open_index(choice.site) as db:
-        made = build(db, open_site(choice.site), asked(db, about, by, choice))
-    show(made, "json" if choice.as_json else choice.format)
+        site, question = open_site(choice.site), asked(db, about, by, choice)
+        made = build(db, site, question)
+        if form == "html":
+            made = with_power(db, site, question, made)
+    show(made, form)
 
 
 def show(made: Report, form: str) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from cmfd.carbon.book import CarbonBook
     from cmfd.query.energy import EnergyRow
+    from cmfd.query.power import Drawn
 
 MOST_BUCKETS = 240
 """More cannot be told apart on a page."""
@@ -23,13 +24,13 @@ _W = 1e3
 """Microjoules a nanosecond are thousands of watts."""
 
 
-def power_of(rows: Sequence[EnergyRow], book: CarbonBook | None) -> Power | None:
+def power_of(rows: Sequence[EnergyRow | Drawn], book: CarbonBook | None) -> Power | None:
     """
     Return the power that rows of energy mean; None of nothing.
 
     Parameters
     ----------
-    rows : sequence of EnergyRow
+    rows : sequence of EnergyRow or Drawn
         The energy of each is spread evenly over its time.
     book : CarbonBook, optional
         For the intensity.
@@ -62,7 +63,7 @@ def power_of(rows: Sequence[EnergyRow], book: CarbonBook | None) -> Power | None
     )
 
 
-def _spread(row: EnergyRow, first_ns: int, width_ns: int, uj: list[float]) -> None:
+def _spread(row: EnergyRow | Drawn, first_ns: int, width_ns: int, uj: list[float]) -> None:
     """Add a row's energy to the buckets that its time is in."""
     at_ns, end_ns = row.t0_ns, row.t0_ns + row.dur_ns
     while at_ns < end_ns:
