@@ -175,6 +175,47 @@ def test_what_a_killed_process_logged_is_taken_from_its_journal(service: Service
     assert list((service.node_dir / "journals" / str(ALICE)).iterdir()) == []
 
 
+PRIVATE = """
+import cmfd, os, pathlib, sys
+os.umask(0o077)
+os.makedirs(sys.argv[1])
+path = pathlib.Path(sys.argv[1], "in.txt")
+path.write_text("a")
+run = cmfd.start("p", "s")
+"""
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["ended", "killed"])
+def test_files_that_only_their_user_may_read_are_read_by_his_own_process(
+    service: Service, *, killed: bool
+) -> None:
+    """Before it ends. Of one that is killed, what it had not read stays named, and is said so."""
+    told = note()
+    service.prolog(told)
+    private = service.base / "home"
+    private.mkdir()
+    os.chown(private, ALICE, ALICE)
+    program = PRIVATE
+    if killed:  # before it can have read that much
+        program += "os.truncate(path, 1 << 40)\n"
+    program += "run.input(path)\n"
+    if killed:
+        program += "import signal\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    done = service.run_as(ALICE, program, str(private / "own"), note=told)
+    service.epilog(told)
+    wait_delivered(service)
+
+    query = "SELECT path, digest, problem FROM event"
+    ((path, digest, problem),) = rows(service.packs("sites/alice"), query)
+    assert path == f"{private}/own/in.txt"
+    if killed:
+        assert done.returncode == -signal.SIGKILL
+        assert (digest.partition(":")[0], problem) == ("stat", "not hashed")
+    else:
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (digest, problem) == ("md5:0cc175b9c0f1b6a831c399e269772661", "")
+
+
 def test_a_killed_service_loses_nothing_of_a_job_that_ended_meanwhile(make: MakeService) -> None:
     """Nobody who logs waits for it; the next one takes the journals, and what root told."""
     service = make()
