@@ -38,7 +38,7 @@ def site(tmp_path: Path) -> ASite:
     ],
 )
 def test_power_is_that_of_all_chosen_runs(
-    site: ASite, node: str | None, n_steps: int, minutes: int, cpu_w: list[int], gpu_w: list[int]
+    site: ASite, *, node: str | None, n_steps: int, minutes: int, cpu_w: list[int], gpu_w: list[int]
 ) -> None:
     """Of no idle time, of the node that was asked for, in as many steps as can be told apart."""
     with open_index(site.path) as db:
