@@ -237,7 +237,7 @@ class Energy:
             idle_uw=sources.idle_uw(settings.energy_idle_w), memory=memory,
         )  # fmt: skip
         presence = Presence(
-            self._roots, place.node_db, place.node, sources.devices(),
+            self._roots, place.node_db, place.node, node.cpus, sources.devices(),
             lambda: self._orders.put(self._here),
         )  # fmt: skip
         log.info("counts the node's energy: %s", ", ".join(sources.names) or "no source")
@@ -248,7 +248,7 @@ class Energy:
         began_ns = time.perf_counter_ns()
         readings = parts.sources.read()
         runs, executions = parts.presence.usages()
-        parts.sampler.cpus = parts.presence.cpus or parts.node.cpus
+        parts.sampler.cpus = parts.presence.cpus
         parts.sampler.take(
             Sample(
                 boottime_ns(), time.time_ns(), readings, parts.node.usage(), runs, executions, works

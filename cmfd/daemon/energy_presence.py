@@ -19,7 +19,7 @@ from cmfd.energy.presence import WHOLE_GPU, Allocation, Work
 from cmfd.energy.usage import Cgroups, Processes, Usage
 from cmfd.errors import SlurmError
 from cmfd.slurm import commands
-from cmfd.slurm.allocation import ask_cpus, ask_given
+from cmfd.slurm.allocation import Given, ask_cpus, ask_given
 from cmfd.store.connection import connect, named
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
     from cmfd.daemon.effects import ReadEnergy
     from cmfd.energy.readings import Roots
-    from cmfd.slurm.allocation import Given
 
 log = logging.getLogger(__name__)
 
 _SPREAD_S = 1.0
 """Nodes of a large job do not all ask at the same time."""
+_MOST_TRIES = 5
 
 
 class Members(NamedTuple):
@@ -57,21 +57,23 @@ class Presence:
         What processes said is in there.
     node : str
         This node, as SLURM calls it.
+    n_cpus : int
+        How many processors it has.
     devices : sequence of (str, int)
         GPUs and parts of GPUs in SLURM's order: domain, and thousandths of it.
     changed : callable
         Called, from any thread, when more is known of what a job was given.
     """
 
-    def __init__(
-        self, roots: Roots, node_db: Path, node: str, devices: Sequence[tuple[str, int]],
-        changed: Callable[[], object],
+    def __init__(  # noqa: PLR0913, PLR0917 - where all of it is
+        self, roots: Roots, node_db: Path, node: str, n_cpus: int,
+        devices: Sequence[tuple[str, int]], changed: Callable[[], object],
     ) -> None:  # fmt: skip
         self._db = connect(node_db, readonly=True)
         self._sql = named("node/queries")["present"]
         self._cgroups, self._tree = Cgroups(roots, node), Processes(roots)
         self._roots = roots
-        self._allocations = Allocations(node, devices, changed)
+        self._allocations = Allocations(node, n_cpus, devices, self._cgroups, changed)
         self._members: list[Members] = []
         self._before_now: list[Members] = []
         self._process_ns: dict[int, int] = {}
@@ -80,8 +82,8 @@ class Presence:
         self._jobs: dict[int, str] = {}
 
     @property
-    def cpus(self) -> int | None:
-        """How many CPUs SLURM counts on this node; None: it was not asked, or does not say."""
+    def cpus(self) -> int:
+        """How many CPUs there are to allocate, as far as SLURM was asked as it counts them."""
         return self._allocations.cpus
 
     def works(self, order: ReadEnergy) -> tuple[Work, ...]:
@@ -182,80 +184,115 @@ def _sum(usages: Sequence[Usage]) -> Usage:
 
 class Allocations:
     """
-    What SLURM gave jobs on this node; each is asked for once.
+    What SLURM gave jobs on this node.
+
+    Where it holds jobs to that, their control groups tell. Else, and for GPUs, the controller is
+    asked, once for each job.
 
     Parameters
     ----------
     node : str
         As SLURM calls it.
+    n_cpus : int
+        How many processors the node has.
     devices : sequence of (str, int)
         As for `Presence`.
+    groups : Cgroups
+        Only asked what limits there are.
     changed : callable
         Called when there is an answer.
     """
 
     def __init__(
-        self, node: str, devices: Sequence[tuple[str, int]], changed: Callable[[], object]
-    ) -> None:
+        self, node: str, n_cpus: int, devices: Sequence[tuple[str, int]], groups: Cgroups,
+        changed: Callable[[], object],
+    ) -> None:  # fmt: skip
         self._node = node
         self._devices = devices
+        self._groups = groups
         self._changed = changed
-        self._given: dict[str, Given | None] = {}
-        self._asked: set[str] = set()
+        self._given: dict[str, Given] = {}
+        self._tries: dict[str, int] = {}
         self._questions: SimpleQueue[str] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._controller_asked: set[str] = set()
         self._warned = False
-        self.cpus: int | None = None
+        self.cpus = n_cpus
 
     def of(self, jobs: Iterable[str]) -> Allocation:
         """Return what is known of what a run's jobs (one, or the components of one) were given."""
         jobs = tuple(jobs)
         for job in jobs:
-            if job not in self._asked:
+            if job not in self._tries:
                 self._ask(job)
         known = [given for job in jobs if (given := self._given.get(job)) is not None]
         if not jobs or len(known) < len(jobs):
             return Allocation()
         memory = [given.memory_bytes for given in known if given.memory_bytes is not None]
+        cpus = sum(given.cpus for given in known)
+        return Allocation(
+            cpus=cpus,
+            memory_bytes=sum(memory) if memory else None,
+            gpus=self._gpus(known),
+            exclusive=cpus >= self.cpus or all(given.exclusive for given in known),
+        )
+
+    def _gpus(self, known: Sequence[Given]) -> tuple[tuple[str, int], ...] | None:
+        if any(given.gpus is None for given in known):
+            return None
         gpus: dict[str, int] = {}
-        for number in (number for given in known for number in given.gpus):
+        for number in (number for given in known for number in given.gpus or ()):
             if number < len(self._devices):
                 domain, part = self._devices[number]
                 gpus[domain] = min(WHOLE_GPU, gpus.get(domain, 0) + part)
-        return Allocation(
-            cpus=sum(given.cpus for given in known),
-            memory_bytes=sum(memory) if memory else None,
-            gpus=tuple(sorted(gpus.items())),
-            exclusive=all(given.exclusive for given in known) or self._is_all(known),
-        )
-
-    def _is_all(self, known: Sequence[Given]) -> bool:
-        return self.cpus is not None and sum(given.cpus for given in known) >= self.cpus
+        return tuple(sorted(gpus.items()))
 
     def _ask(self, job: str) -> None:
-        self._asked.add(job)
-        if commands.find("scontrol") is not None:
-            self._questions.put(job)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="cmfd-asks", daemon=True)
-                self._thread.start()
+        self._tries[job] = self._tries.get(job, 0) + 1
+        self._questions.put(job)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="cmfd-asks", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
         while True:
-            job = self._questions.get()
+            jobs = [self._questions.get()]
             time.sleep(random.random() * _SPREAD_S)  # noqa: S311 - no secret
-            try:
-                if self.cpus is None:
-                    self.cpus = ask_cpus(self._node)
-                self._given[job] = ask_given(job, self._node)
-            except SlurmError as error:
-                if not self._warned:  # once says all: jobs come and go
-                    log.warning("what job %s was given is not known: %s", job, error)
-                self._warned = True
+            jobs += [self._questions.get() for _ in range(self._questions.qsize())]
+            for job in jobs:
+                self._answer(job)
             self._changed()
+
+    def _answer(self, job: str) -> None:
+        """Find out what a job was given; its group may not be there yet, and is asked again."""
+        held = self._groups.limits(job)
+        needs_controller = held is None or bool(self._devices)
+        given = self._from_controller(job) if needs_controller else None
+        if held is not None:
+            gpus = () if not self._devices else given.gpus if given is not None else None
+            exclusive = given is not None and given.exclusive
+            given = Given(held[0], held[1], gpus, exclusive=exclusive)
+        if given is not None:
+            self._given[job] = given
+        elif self._tries.get(job, _MOST_TRIES) < _MOST_TRIES:
+            self._ask(job)
+
+    def _from_controller(self, job: str) -> Given | None:
+        if job in self._controller_asked or commands.find("scontrol") is None:
+            return None
+        self._controller_asked.add(job)
+        try:
+            self.cpus = ask_cpus(self._node) or self.cpus
+            return ask_given(job, self._node)
+        except SlurmError as error:
+            if not self._warned:  # once says all: jobs come and go
+                log.warning("what job %s was given the controller does not say: %s", job, error)
+            self._warned = True
+            return None
 
     def keep(self, jobs: set[str]) -> None:
         """Forget all jobs but these."""
-        self._asked &= jobs
-        for job in [job for job in self._given if job not in jobs]:
+        self._controller_asked &= jobs
+        for job in {*list(self._tries), *list(self._given)} - jobs:  # a thread adds to them
+            self._tries.pop(job, None)
             self._given.pop(job, None)

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from cmfd.slurm import figures
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
+    from pathlib import Path
 
     from cmfd.energy.readings import Roots
 
@@ -23,6 +25,8 @@ TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _MOST_BYTES = 4096
 _DEEPEST = 64
+_NO_LIMIT_BYTES = 1 << 60
+"""Version 1 writes a number near the greatest there is where there is no limit."""
 
 
 class Usage(NamedTuple):
@@ -156,14 +160,40 @@ class Cgroups:
 
     def _find(self, job: str) -> _Group | None:
         with suppress(OSError):
-            for name in (f"{self._node}_slurmstepd.scope", "slurmstepd.scope"):
-                place = self._root / "system.slice" / name / f"job_{job}"
-                if place.exists():
-                    return _Group(place / "cpu.stat", place / "memory.current")
-            for name in (f"slurm_{self._node}", "slurm"):
-                for place in self._root.glob(f"cpu*/{name}/uid_*/job_{job}"):
-                    below = Path("memory", name, *place.parts[-2:], "memory.usage_in_bytes")
-                    return _Group(place / "cpuacct.usage", self._root / below)
+            for files in self._files(job):
+                return _Group(files.cpu, files.memory)
+        return None
+
+    def _files(self, job: str) -> Iterator[_Files]:
+        """Yield where a job's figures are, if it has a group."""
+        for name in (f"{self._node}_slurmstepd.scope", "slurmstepd.scope"):
+            place = self._root / "system.slice" / name / f"job_{job}"
+            if place.exists():
+                yield _Files(
+                    place / "cpu.stat", place / "memory.current", place / "cpuset.cpus",
+                    place / "memory.max",
+                )  # fmt: skip
+        for name in (f"slurm_{self._node}", "slurm"):
+            for place in self._root.glob(f"cpu*/{name}/uid_*/job_{job}/cpuacct.usage"):
+                below = place.parent.relative_to(place.parents[3])
+                memory = self._root / "memory" / below
+                yield _Files(
+                    place, memory / "memory.usage_in_bytes",
+                    self._root / "cpuset" / below / "cpuset.cpus",
+                    memory / "memory.limit_in_bytes",
+                )  # fmt: skip
+
+    def limits(self, job: str) -> tuple[int, int | None] | None:
+        """
+        Return how many processors a job is held to, and how much memory; None: it is not held.
+
+        Where SLURM holds jobs to what it gave them, this is what it gave.
+        """
+        with suppress(OSError, ValueError):
+            for files in self._files(job):
+                cpus = len(figures.numbers(files.cpus.read_text("ascii").strip()))
+                if cpus:
+                    return cpus, _limit(files.limit)
         return None
 
     def keep(self, jobs: Collection[str]) -> None:
@@ -175,6 +205,24 @@ class Cgroups:
     def close(self) -> None:
         """Close all files."""
         self.keep(())
+
+
+class _Files(NamedTuple):
+    """Where a control group's figures and limits are."""
+
+    cpu: Path
+    memory: Path
+    cpus: Path
+    limit: Path
+
+
+def _limit(path: Path) -> int | None:
+    """Return a limit in bytes; None: there is none."""
+    try:
+        text = path.read_text("ascii").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdecimal() and int(text) < _NO_LIMIT_BYTES else None
 
 
 class _Group:

@@ -23,15 +23,15 @@ class Given(NamedTuple):
         As SLURM counts them.
     memory_bytes : int or None
         None: memory is not allocated on this cluster.
-    gpus : tuple of int
-        Numbers of the devices.
+    gpus : tuple of int or None
+        Numbers of the devices; None: not known.
     exclusive : bool
         Nobody else is given anything of the node.
     """
 
     cpus: int
     memory_bytes: int | None
-    gpus: tuple[int, ...]
+    gpus: tuple[int, ...] | None
     exclusive: bool
 
 
@@ -54,8 +54,10 @@ def read_given(output: str, node: str) -> Given | None:
         said = dict(_FIELD.findall(line))
         if node in expand(said["Nodes"]):
             memory = figures.memory_bytes(said.get("Mem", ""), unit="M")
-            gpus = [number for found in _DEVICES.findall(line) for number in _numbers(found)]
-            return Given(len(_numbers(said["CPU_IDs"])), memory or None, tuple(gpus), exclusive)
+            gpus = [number for found in _DEVICES.findall(line) for number in figures.numbers(found)]
+            return Given(
+                len(figures.numbers(said["CPU_IDs"])), memory or None, tuple(gpus), exclusive
+            )
     return None
 
 
@@ -70,13 +72,3 @@ def ask_cpus(node: str) -> int | None:
     """
     found = re.search(r"\bCPUTot=(\d+)", commands.ask("scontrol", "show", "node", node))
     return int(found[1]) if found else None
-
-
-def _numbers(text: str) -> list[int]:
-    """Read ``0-3,8``."""
-    numbers: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        if first.isdecimal():
-            numbers += range(int(first), int(last or first) + 1)
-    return numbers

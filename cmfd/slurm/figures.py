@@ -91,3 +91,13 @@ def exit_and_signal(text: str) -> tuple[int | None, int | None]:
         return None, None
     code, signal = int(found[1]), int(found[2])
     return (None if signal and not code else code), signal or None
+
+
+def numbers(text: str) -> list[int]:
+    """Read a list of numbers as SLURM and the kernel write it: ``0-3,8``."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if first.isdecimal():
+            found += range(int(first), int(last or first) + 1)
+    return found

@@ -65,6 +65,28 @@ def test_a_job_of_control_groups_version_1(tmp_path: Path) -> None:
         assert groups.usage("7") == Usage(123_456_789, None)
 
 
+def test_what_a_job_is_held_to_is_what_it_was_given(tmp_path: Path) -> None:
+    """No controller need be asked where SLURM holds jobs to their cores and memory."""
+    groups = Cgroups(Roots(cgroup=tmp_path), "n1")
+    new = tmp_path / "system.slice" / "slurmstepd.scope" / "job_7"
+    new.mkdir(parents=True)
+    assert groups.limits("7") is None
+    (new / "cpuset.cpus").write_text("\n")
+    assert groups.limits("7") is None
+    (new / "cpuset.cpus").write_text("0-3,8\n")
+    (new / "memory.max").write_text("max\n")
+    assert groups.limits("7") == (5, None)
+    old = "slurm_n1/uid_1000/job_8"
+    for name in ("cpuacct", "cpuset", "memory"):
+        (tmp_path / name / old).mkdir(parents=True)
+    (tmp_path / "cpuacct" / old / "cpuacct.usage").write_text("1\n")
+    (tmp_path / "cpuset" / old / "cpuset.cpus").write_text("1\n")
+    (tmp_path / "memory" / old / "memory.limit_in_bytes").write_text(f"{1 << 30}\n")
+    assert groups.limits("8") == (1, 1 << 30)
+    (tmp_path / "memory" / old / "memory.limit_in_bytes").write_text("9223372036854771712\n")
+    assert groups.limits("8") == (1, None)
+
+
 def test_a_group_that_vanished_keeps_its_last_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,71 @@
+"""Who is on a node, and what SLURM gave them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from support.daemons import wait_until
+
+from cmfd.daemon.energy_presence import Allocations
+from cmfd.energy.presence import Allocation
+from cmfd.energy.readings import Roots
+from cmfd.energy.usage import Cgroups
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+SCONTROL = """\
+#!/bin/sh
+echo "$@" >>{directory}/asked
+case $2 in
+node) echo "NodeName=n1 CPUTot=8 CPULoad=0.1" ;;
+*) printf 'JobId=7 JobName=x\\n   OverSubscribe=OK\\n'
+    echo '     Nodes=n1 CPU_IDs=0-3 Mem=1024 GRES=gpu:1(IDX:1)' ;;
+esac
+"""
+
+
+def a_controller(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in for SLURM's."""
+    directory.mkdir()
+    (directory / "scontrol").write_text(SCONTROL.format(directory=directory))
+    (directory / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
+
+
+def test_the_controller_is_asked_once_for_a_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it is looked who is here; what the job has of a GPU is told by its place."""
+    a_controller(tmp_path / "bin", monkeypatch)
+    groups = Cgroups(Roots(cgroup=tmp_path), "n1")
+    told: list[int] = []
+    devices = [("GPU-a", 1000), ("GPU-b", 1000)]
+    allocations = Allocations("n1", 4, devices, groups, lambda: told.append(1))
+    assert allocations.of(["7"]) == Allocation()
+    wait_until(lambda: told, "there is an answer")
+    given = Allocation(cpus=4, memory_bytes=1 << 30, gpus=(("GPU-b", 1000),), exclusive=False)
+    assert allocations.of(["7"]) == allocations.of(["7"]) == given
+    assert allocations.cpus == 8
+    asked = (tmp_path / "bin" / "asked").read_text().splitlines()
+    assert asked == ["show node n1", "show job --details 7"]
+
+
+def test_nobody_is_asked_where_a_job_is_held_to_its_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that may not use the network knows it all the same."""
+    a_controller(tmp_path / "bin", monkeypatch)
+    group = tmp_path / "system.slice" / "slurmstepd.scope" / "job_7"
+    group.mkdir(parents=True)
+    (group / "cpuset.cpus").write_text("0-3\n")
+    (group / "memory.max").write_text(f"{1 << 30}\n")
+    told: list[int] = []
+    groups = Cgroups(Roots(cgroup=tmp_path), "n1")
+    allocations = Allocations("n1", 4, (), groups, lambda: told.append(1))
+    allocations.of(["7"])
+    wait_until(lambda: told, "there is an answer")
+    assert allocations.of(["7"]) == Allocation(4, 1 << 30, (), exclusive=True)
+    assert not (tmp_path / "bin" / "asked").exists()
