@@ -20,15 +20,21 @@ def totals(group: Group | None) -> list[Tile]:
     return [
         *energy_tiles(group.energy),
         *carbon_tiles(group.carbon),
-        Tile(
-            "Core time", units.duration(group.core_s * 1e9),
-            [f"{units.duration(group.wall_s * 1e9)} wall time"],
-        ),
+        Tile("Wall time", units.duration(group.wall_s * 1e9), _core_time(group)),
         Tile(
             "Runs", f"{group.n_runs:,}",
             [", ".join(f"{count} {state}" for state, count in group.states.items())],
         ),
     ]  # fmt: skip
+
+
+def _core_time(group: Group) -> list[str]:
+    return [f"{core_time(group.core_s)} core time"] if group.core_s else []
+
+
+def core_time(seconds: float) -> str:
+    """Return a time on cores; nothing where nobody knows how many cores there were."""
+    return units.duration(seconds * 1e9) if seconds else units.NOTHING
 
 
 def energy_tiles(energy: Energy | None) -> list[Tile]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cmfd.report import units
 from cmfd.report.html.cards import card
-from cmfd.report.html.figures import factors_table, missing_table, totals
+from cmfd.report.html.figures import core_time, factors_table, missing_table, totals
 from cmfd.report.html.page import Page, Part, to_html
 from cmfd.report.html.plots import components_plot, histogram_plot, pareto_plot, power_plot
 from cmfd.report.runtime import runtime_tables, waste_table
@@ -137,7 +137,7 @@ def _groups(report: Report) -> Part:
 def _figures(group: Group) -> tuple[str, ...]:
     energy, carbon, spread = group.energy, group.carbon, group.run_energy_j
     return (
-        f"{group.n_runs:,}", units.duration(group.wall_s * 1e9), units.duration(group.core_s * 1e9),
+        f"{group.n_runs:,}", units.duration(group.wall_s * 1e9), core_time(group.core_s),
         units.energy(energy.energy_j if energy else None), energy.grade if energy else "",
         units.share(energy.measured_share if energy else None),
         units.mass(carbon.operational_gco2e if carbon else None),
@@ -155,7 +155,7 @@ def _top(top: Sequence[Top]) -> Table:
         [
             (
                 short[one.run], one.job, one.user, ", ".join(one.stages), one.state,
-                units.duration(one.wall_s * 1e9), units.duration(one.core_s * 1e9),
+                units.duration(one.wall_s * 1e9), core_time(one.core_s),
                 units.energy(one.energy_j), one.grade or "", units.mass(one.operational_gco2e),
                 units.share(one.share),
             )
@@ -184,7 +184,7 @@ def _lost(report: Report) -> Part:
                               ("runs", "core time", "energy", "CO₂e"))],
         [
             (
-                one.outcome.replace("_", " "), str(one.n_runs), units.duration(one.core_s * 1e9),
+                one.outcome.replace("_", " "), str(one.n_runs), core_time(one.core_s),
                 units.energy(one.energy_j), units.mass(one.operational_gco2e),
             )
             for one in lost
