@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cmfd.merge import inbox
-from cmfd.merge.layout import INCOMING, PARTIAL_SUFFIX, open_site
+from cmfd.merge.layout import GRAPH_PARTIAL_PREFIX, INCOMING, PARTIAL_SUFFIX, open_site
 from cmfd.merge.lock import merge_lock
 from cmfd.merge.quarantine import REASON_SUFFIX
 from cmfd.merge.reindex import PREFIX
@@ -98,6 +98,7 @@ def _unneeded(site: Site, keep_days: float) -> Iterator[tuple[Path, str]]:
         (site.quarantine, f"{PARTIAL_PREFIX}*"),
         (site.path, f"{PREFIX}*"),
         (site.path, ".site.toml-*"),
+        (site.path, f"{GRAPH_PARTIAL_PREFIX}*"),
         *((directory, ".*-*") for directory in _of_factors(site)),
     ):
         for path in sorted(directory.glob(pattern)):

@@ -30,6 +30,12 @@ INCOMING = "incoming"
 PARTIAL_SUFFIX = ".part"
 """Ends the name of such a pack."""
 
+GRAPH = "lineage.graph"
+"""What `cmfd.query.graph` keeps beside the index; whoever finds it may remove it."""
+
+GRAPH_PARTIAL_PREFIX = f".{GRAPH}-"
+"""Begins the name of one that is still being written."""
+
 _TEMPLATE = """\
 # A site of cmfd: a repository of packs. See packs/ (the truth) and index.db (made from them).
 id = "{id}"

@@ -18,10 +18,11 @@ from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
+from cmfd.merge.layout import GRAPH, GRAPH_PARTIAL_PREFIX
 from cmfd.query.walk import UNLIMITED, Reach, Start, Step, Way, nearest, prepare
 from cmfd.store.connection import named
 from cmfd.store.shared import follow
@@ -35,10 +36,6 @@ if TYPE_CHECKING:
 
     Ints = npt.NDArray[np.int64]
 
-NAME = "lineage.graph"
-PARTIAL_PREFIX = f".{NAME}-"
-"""A file beside it that is still being written, or was by a process that died."""
-
 _MAGIC = b"cmfg\n"
 _FORMAT = 1
 _BITS = 31
@@ -51,7 +48,7 @@ class _Array(msgspec.Struct, array_like=True):
 
     offset: int
     n_bytes: int
-    code: str
+    code: Literal["i", "q"]
 
 
 class _Header(msgspec.Struct):
@@ -64,8 +61,8 @@ class _Header(msgspec.Struct):
 class _Lists(NamedTuple):
     """What each of some nodes leads to."""
 
-    begins: memoryview
-    numbers: memoryview
+    begins: memoryview[int]
+    numbers: memoryview[int]
 
 
 def _index_of(db: sqlite3.Connection) -> str:
@@ -74,7 +71,7 @@ def _index_of(db: sqlite3.Connection) -> str:
 
 
 def _graph_of(index: str) -> str:
-    return f"{index.rpartition('/')[0]}/{NAME}"
+    return f"{index.rpartition('/')[0]}/{GRAPH}"
 
 
 def _key(db: sqlite3.Connection, index: str) -> list[int | str]:
@@ -97,7 +94,7 @@ class Graph:
     Raises
     ------
     OSError, ValueError
-        There is none, or none of this format.
+        There is none, or none of this format; a LookupError, too, of a damaged one.
     """
 
     def __init__(self, file: Path) -> None:
@@ -115,7 +112,7 @@ class Graph:
         self.superseded = frozenset(self._array("superseded"))
         self.sliced = frozenset(self._array("sliced"))
 
-    def _array(self, name: str) -> memoryview:
+    def _array(self, name: str) -> memoryview[int]:
         found = self._arrays[name]
         begin = self._base + found.offset
         return self._memory[begin : begin + found.n_bytes].cast(found.code)
@@ -148,7 +145,7 @@ def current(db: sqlite3.Connection, *, load: bool = True) -> Graph | None:
         return known
     _known.pop(index, None)
     if load:
-        with suppress(OSError, ValueError):  # msgspec's errors are of the latter
+        with suppress(OSError, ValueError, LookupError):  # msgspec's errors are ValueErrors
             known = Graph(Path(_graph_of(index)))
             if known.key == key:
                 _known[index] = known
@@ -177,8 +174,8 @@ def is_worth_it(db: sqlite3.Connection) -> int:
     """Return after how many nodes a walk is better done on a graph that is made for it."""
     if not os.access(Path(_index_of(db)).parent, os.W_OK):
         return UNLIMITED
-    n_artifacts, n_executions = db.execute(_sql("size")).fetchone()
-    return max(1000, (n_artifacts + n_executions) // 20)
+    n_nodes: int = sum(db.execute(_sql("size")).fetchone())
+    return max(1000, n_nodes // 20)
 
 
 def _write(path: Path, key: list[int | str], arrays: dict[str, Any]) -> None:
@@ -187,8 +184,7 @@ def _write(path: Path, key: list[int | str], arrays: dict[str, Any]) -> None:
         places[name] = _Array(offset, array.nbytes, "q" if array.itemsize == 8 else "i")
         offset += array.nbytes
     header = msgspec.json.encode(_Header(key, places))
-    header += b" " * (-(len(_MAGIC) + 8 + len(header)) % 8)  # arrays begin at multiples of eight
-    with NamedTemporaryFile(dir=path.parent, prefix=PARTIAL_PREFIX, delete=False) as file:
+    with NamedTemporaryFile(dir=path.parent, prefix=GRAPH_PARTIAL_PREFIX, delete=False) as file:
         try:
             file.write(_MAGIC + len(header).to_bytes(8, "little") + header)
             for array in arrays.values():

@@ -13,8 +13,9 @@ from support.graphs import T0_NS, Linked, Made, Node, content, digest, distances
 from support.packs import an_id
 from support.sites import ASite
 
+from cmfd.merge.layout import GRAPH
 from cmfd.merge.reindex import reindex
-from cmfd.query.graph import NAME, keep
+from cmfd.query.graph import keep
 from cmfd.query.impact import impact
 from cmfd.query.index import open_index
 from cmfd.query.lineage import Lineage, lineage
@@ -261,7 +262,7 @@ def test_a_graph_that_is_damaged_is_passed_over(tmp_path: Path, damage: bytes | 
     site = ASite(tmp_path / "site").take(content(chain))
     with open_index(site.path) as db:
         assert keep(db)
-    file = site.path / NAME
+    file = site.path / GRAPH
     file.unlink() if damage is None else file.write_bytes(damage)
     assert len(_of(site).executions) == 3
 
@@ -273,7 +274,7 @@ def test_a_large_answer_makes_the_graph_that_it_is_asked_of(tmp_path: Path) -> N
     fan.append(Made(frozenset(range(1, n + 1)), frozenset({n + 1}), None))
     site = ASite(tmp_path / "site").take(content(fan))
     first = _of(site)
-    assert (site.path / NAME).exists()
+    assert (site.path / GRAPH).exists()
     assert _found(_of(site)) == _found(first)
     assert len(first.executions) == n + 1
 
