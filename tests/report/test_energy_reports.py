@@ -235,6 +235,7 @@ def test_nodes_are_shared_out(site: ASite, invoke: Invoke) -> None:
     assert [one["core_s"] for one in groups.values()] == [4 * HOUR_S] * 2
     (only,) = report(invoke, "--node", "n2")["groups"]
     assert only["energy"]["energy_j"] == pytest.approx(2)
+    assert only["core_s"] == 4 * HOUR_S
 
 
 def test_nothing_is_known_of_energy_where_nothing_measured(site: ASite, invoke: Invoke) -> None:
@@ -258,3 +259,10 @@ def test_median_and_95th_percentile(site: ASite, invoke: Invoke) -> None:
     top = report(invoke)["top"]
     assert [one["job"] for one in top] == [str(number) for number in range(20, 10, -1)]
     assert top[0]["share"] == pytest.approx(20 / 210)
+
+
+def test_the_latest_runs_are_told_one_by_one(site: ASite, invoke: Invoke) -> None:
+    """Twenty of them, unless more are asked for."""
+    site.take(*(a_job(number) for number in range(22)))
+    assert len(report(invoke, "--by", "run")["groups"]) == 20
+    assert len(report(invoke, "--by", "run", "-n", "-1")["groups"]) == 22

@@ -145,7 +145,7 @@ def asked(db: sqlite3.Connection, about: str, by: str, choice: Choice) -> Asked:
     name = choice.run or choice.run_option
     limit = choice.limit
     if limit is None:
-        limit = 20 if by == "run" and about == "runtime" else runs.EVERY
+        limit = 20 if by == "run" and about in _ONE_BY_ONE else runs.EVERY
     selection = Selection(
         run_id=runs.find(db, name) if name else None,
         artifact_id=subject.artifact(db, choice.artifact).start.id if choice.artifact else None,
@@ -165,6 +165,9 @@ def asked(db: sqlite3.Connection, about: str, by: str, choice: Choice) -> Asked:
         is_operator=is_operator(open_site(choice.site)),
     )
 
+
+_ONE_BY_ONE = ("energy", "carbon", "runtime")
+"""Reports whose lines are very many, where runs are told one by one."""
 
 _AS_THEY_ARE = ("job", "user", "account", "project", "pipeline", "stage", "node")
 

@@ -143,14 +143,17 @@ class Heap:
 
     def _put_all(self) -> None:
         for piece in self._pieces():
-            self.all.put(piece)
-            if self.by != "node":
-                self.piles[self.key(piece.run.run_id, piece.unit, "")].put(piece)
-                continue
             nodes = self.nodes[piece.run.run_id]
+            # Where it is about nodes, each has an even share of what a run held.
             cores, gpus = piece.cores / max(len(nodes), 1), piece.gpus / max(len(nodes), 1)
-            for node in nodes if self.node is None else nodes & {self.node}:
-                self.piles[(node,)].put(piece._replace(cores=cores, gpus=gpus))
+            part = piece._replace(cores=cores, gpus=gpus)
+            self.all.put(piece if self.node is None else part)
+            if self.by == "node":
+                for node in nodes if self.node is None else nodes & {self.node}:
+                    self.piles[(node,)].put(part)
+            else:
+                key = self.key(piece.run.run_id, piece.unit, "")
+                self.piles[key].put(piece if self.node is None else part)
 
     def _pieces(self) -> Iterator[Piece]:
         """Yield runs, or executions that are in no other one of these."""
