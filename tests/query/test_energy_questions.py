@@ -29,6 +29,7 @@ def test_owners_add_up_to_the_counter_on_each_day(tmp_path: Path) -> None:
     with open_index(site.path) as db:
         found = energy.balances(db)
         run_ids = dict(db.execute("SELECT run, id FROM run"))
+        seen = db.execute("SELECT node, counter_j, runs_j, idle_j FROM energy_of_nodes").fetchall()
         total = {row.run_id: 0 for row in energy.rows(db)}
         for row in energy.rows(db):
             total[row.run_id] += row.uj
@@ -36,6 +37,9 @@ def test_owners_add_up_to_the_counter_on_each_day(tmp_path: Path) -> None:
         ("n1", "cpu", 32, 24, 6), ("n1", "cpu", 48, 36, 9), ("n2", "dram", 13, 11, 2),
     ]  # fmt: skip
     assert [b.missing_uj for b in found] == [0, 0, 0]
+    assert seen == [
+        (b.node, b.counter_uj / 1e6, b.runs_uj / 1e6, b.idle_uj / 1e6) for b in found
+    ], "people see the same"
     assert total == {run_ids[an_id("run", 1)]: 35, run_ids[an_id("run", 2)]: 36}
 
 

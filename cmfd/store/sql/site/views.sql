@@ -475,8 +475,9 @@ SELECT
     total(iif(x.owner = 'run', x.uj, 0)) / 1e6 AS runs_j,
     total(iif(x.owner = 'idle', x.uj, 0)) / 1e6 AS idle_j,
     total(iif(x.owner = 'system', x.uj, 0)) / 1e6 AS system_j
-FROM energy AS x
-CROSS JOIN meter AS m ON m.id = x.meter_id
+FROM meter AS m
+CROSS JOIN energy_span AS s ON s.meter_id = m.id
+CROSS JOIN energy AS x ON x.run_id = s.run_id AND x.meter_id = m.id
 WHERE m.role = 'count'
 GROUP BY m.node, x.t0_ns / 86400000000000, m.component, m.source;
 
