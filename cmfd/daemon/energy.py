@@ -260,7 +260,7 @@ class Energy:
             "tick_s": (time.perf_counter_ns() - began_ns) / SECOND_NS,
             "interval_s": self._settings.energy_interval_s,
             **parts.sources.document(),
-            "totals": _totals(parts.sampler),
+            "totals": self._told.get("totals", []),
         }  # fmt: skip
         self._exposer.tell(self._told, [work.run for work in works], self._here.jobs)
 
@@ -276,6 +276,7 @@ class Energy:
         self._flush_ns = boottime_ns() + bucket_ns - time.time_ns() % bucket_ns
         at_ns = time.time_ns()
         rows = tuple(self._row(row, at_ns) for row in parts.sampler.rows())
+        self._told = {**self._told, "totals": _totals(parts.sampler)}
         self._memory = msgspec.msgpack.encode(parts.sampler.memory)
         self._answered = max(self._answered, number)
         waiting = parts.sampler.waiting_runs

@@ -178,6 +178,8 @@ class Presence:
 
 
 def _sum(usages: Sequence[Usage]) -> Usage:
+    if len(usages) == 1:
+        return usages[0]
     memory = [usage.memory_bytes for usage in usages if usage.memory_bytes is not None]
     return Usage(sum(usage.cpu_ns for usage in usages), sum(memory) if memory else None)
 

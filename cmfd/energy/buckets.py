@@ -36,6 +36,8 @@ class _Growing:
     covered_ns: int = 0
     method: int = 0
     flags: int = 0
+    counted_uj: int = 0
+    """What of it is in the totals."""
 
 
 class Entry:
@@ -73,7 +75,6 @@ class Entry:
         row.cpu_ns += cpu_ns
         row.method = max(row.method, _NUMBERS[method])
         row.flags |= flags
-        self._buckets.count(whose, self._slot, share.uj)
 
 
 class Buckets:
@@ -88,7 +89,7 @@ class Buckets:
     Attributes
     ----------
     totals : dict
-        Microjoules since the beginning, by owner, run and slot.
+        Microjoules since the beginning, by owner, run and slot; as of the last `changed_rows`.
     """
 
     def __init__(self, bucket_ns: int) -> None:
@@ -112,11 +113,6 @@ class Buckets:
             found = self._rows[key] = _Growing(t0_ns)
         return found
 
-    def count(self, whose: Whose, slot: Slot, uj: int) -> None:
-        """Add to the totals."""
-        key = (whose[0], whose[1], slot)
-        self.totals[key] = self.totals.get(key, 0) + uj
-
     def miss(self, slot: Slot, t0_ns: int, dur_ns: int) -> None:
         """Note that nothing is known of a time."""
         component, domain, source, _, role = slot
@@ -131,6 +127,11 @@ class Buckets:
     def changed_rows(self) -> list[Row]:
         """Return the rows that are new or have grown since the last call."""
         rows = [_row(key, self._rows[key]) for key in sorted(self._changed)]
+        for key in self._changed:
+            _, (owner, run, _), slot = key
+            row, total = self._rows[key], (owner, run, slot)
+            self.totals[total] = self.totals.get(total, 0) + row.uj - row.counted_uj
+            row.counted_uj = row.uj
         self._changed.clear()
         self._rows = {key: row for key, row in self._rows.items() if key[0] == self._number}
         return rows

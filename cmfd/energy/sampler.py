@@ -142,7 +142,8 @@ class Sampler:
     cpus, memory_bytes : int
         As above; may be known better later.
     totals : dict
-        Microjoules since the beginning, by owner, run and slot; of runs that are here.
+        Microjoules since the beginning, by owner, run and slot, as of the last `rows`; of runs
+        that are here.
     """
 
     def __init__(  # noqa: PLR0913 - what a node is like
@@ -179,7 +180,6 @@ class Sampler:
         for channel in self._channels.values():
             channel.waiting.append(stretch)
         self._advance(sample)
-        self._buckets.forget_runs({work.run for work in (*sample.works, *last.works)})
 
     def _begin(self, sample: Sample) -> None:
         """
@@ -300,7 +300,10 @@ class Sampler:
 
     def rows(self) -> list[Row]:
         """Return the rows that are new or have grown since the last call."""
-        return self._buckets.changed_rows()
+        rows = self._buckets.changed_rows()
+        here = self._last.works if self._last is not None else ()
+        self._buckets.forget_runs({work.run for work in here} | self.waiting_runs)
+        return rows
 
     @property
     def waiting_runs(self) -> frozenset[bytes]:
