@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from html.parser import HTMLParser
 
 import msgspec
 import pytest
 from support.reports import HOSTILE, a_report, energy
 
+from cmfd.errors import ConfigError
 from cmfd.report import html
 from cmfd.report.costs.model import Histogram, Note, Power, Report
 
@@ -193,3 +195,16 @@ def test_a_job_of_which_hardly_anything_is_known_has_a_card() -> None:
     assert len(found.all("article")) == 2
     assert "None" not in found.text
     assert "nan" not in found.text
+
+
+@pytest.mark.parametrize("missing", ["matplotlib", "jinja2"])
+def test_without_the_libraries_one_is_told_what_to_install(
+    missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are an extra: whoever never asks for a page does not need them."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == missing]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+
+    with pytest.raises(ConfigError, match=r"pip install 'cmfd\[report\]'"):
+        html.render(a_report())
