@@ -237,7 +237,6 @@ class NodeState:
         self.instances.stopping = True
         self.intake.hurry(now_ns)
         self.energy.finish(now_ns)
-        self.runs.stop()
         return [Announce("STOPPING=1")]
 
     def _tick(self, stimulus: Tick, now_ns: int) -> list[Effect]:
@@ -260,6 +259,8 @@ class NodeState:
         if self._ended:
             return []
         effects = self.energy.go_on(now_ns)
+        if self._stop_ns is not None and not self.runs.stopping and not self.energy.waits:
+            self.runs.stop()
         effects += self.intake.grant_waiting(now_ns)
         effects += self.runs.go_on(now_ns)
         effects += self.instances.look_due(now_ns)

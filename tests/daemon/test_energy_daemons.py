@@ -40,7 +40,7 @@ def make(daemons: Callable[..., Daemon], short_dir: Path) -> Callable[..., Daemo
 
     def make(**settings: Any) -> Daemon:
         chosen = {
-            "energy_sysfs": str(short_dir / "sys"), "energy_interval_s": "0.1",
+            "energy": "true", "energy_sysfs": str(short_dir / "sys"), "energy_interval_s": "0.1",
             "energy_bucket_s": "0.5", **settings,
         }  # fmt: skip
         return daemons(**chosen)

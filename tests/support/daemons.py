@@ -50,7 +50,8 @@ class Daemon:
     def __init__(self, node_dir: Path, *, log: Path, **settings: str) -> None:
         self.node_dir = node_dir
         self.log = log
-        self.settings = {"idle_s": "0", "auto_merge": "false", **settings}
+        # Energy only where a test is about it: of all daemons on a machine one counts it.
+        self.settings = {"idle_s": "0", "auto_merge": "false", "energy": "false", **settings}
         self.process: subprocess.Popen[bytes] | None = None
 
     def environ(self) -> dict[str, str]:
