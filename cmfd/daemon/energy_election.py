@@ -60,18 +60,28 @@ class Election:
             return False
         if self._held is None:
             self._held = self._take()
+        else:
+            self._let_go(self._held)
         self.reason = "" if self._held is not None else self._holder()
         return self._held is not None
 
     def _take(self) -> socket.socket | None:
         held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        held.settimeout(0.0)
         try:
             held.bind(self._name)
-            held.listen(16)
+            held.listen(128)
         except OSError:
             held.close()
             return None
         return held
+
+    @staticmethod
+    def _let_go(held: socket.socket) -> None:
+        """Let go of those who asked who holds the name: the kernel keeps only so many waiting."""
+        with suppress(OSError):
+            while True:
+                held.accept()[0].close()
 
     def _holder(self) -> str:
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:

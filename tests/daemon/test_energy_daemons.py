@@ -160,6 +160,16 @@ def test_the_service_of_a_node_asks_nobody(tmp_path: Path) -> None:
     election.close()
 
 
+def test_however_often_others_ask_they_learn_who_counts(tmp_path: Path) -> None:
+    """Each of a node's many daemons asks again and again."""
+    settings = Settings(energy_sysfs=tmp_path)
+    with closing(Election(settings)) as first, closing(Election(settings)) as second:
+        for _ in range(300):
+            assert first.is_won()
+            assert not second.is_won()
+            assert f"process {os.getpid()} of user" in second.reason
+
+
 def test_a_program_that_is_run_is_given_what_it_took(
     make: Callable[..., Daemon], counters: CrayCounters, short_dir: Path
 ) -> None:
