@@ -544,6 +544,7 @@ def result_of(world: World, effect: e.Seal) -> Published | PublishFailed:
     """Let the worker carry an order out."""
     world.do(effect)
     (done,) = some_of(world.worker.results)
+    assert isinstance(done, Published | PublishFailed)
     return done
 
 
