@@ -147,7 +147,8 @@ def adding_up(site: Path) -> float:
     with open_index(site) as db:
         began_s = time.process_time()
         db.execute(
-            "SELECT count(*) FROM (SELECT sum(uj), sum(static_uj) FROM energy GROUP BY run_id, meter_id)"
+            "SELECT count(*) FROM"
+            " (SELECT sum(uj), sum(static_uj) FROM energy GROUP BY run_id, meter_id)"
         ).fetchone()
         return time.process_time() - began_s
 

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from cmfd.report.costs.model import Energy, Group, NodeDay, Pareto, Report, Top
 
 
+_OF_PARTS = {"pipeline", "stage", "artifact"}
+_UNKNOWN = (
+    "Nothing is known of the energy of these runs (`cmfd doctor --energy` says what can be read)."
+)
+_UNKNOWN_PARTS = (
+    "Nothing is known of the energy of these executions; of their runs there may be "
+    "(without --pipeline, --stage, --artifact)."
+)
+
+
 def pages(report: Report) -> Iterator[str | Table]:
     """
     Yield the lines and tables of a report.
@@ -69,7 +79,7 @@ def _aggregates(report: Report) -> Iterator[str | Table]:
     yield _reconciliation(report.reconciliation)
     if total.energy is None:
         yield ""
-        yield "Nothing is known of the energy of these runs (`cmfd doctor` says what can be read)."
+        yield _UNKNOWN_PARTS if _OF_PARTS & set(report.chosen) else _UNKNOWN
     if total.carbon is not None:
         yield ""
         yield from provenance_lines(total.carbon)
