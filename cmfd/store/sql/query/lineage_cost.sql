@@ -39,10 +39,11 @@ ORDER BY e.at_ns, e.execution;
 -- name: siblings
 -- Executions of the same stages as these, that are none of them and belong to the same search (their
 -- group, or that of their run), job or run; where neither has a group, also those that read some of
--- the same and began before one of these ended: earlier tries.
-WITH these AS (
+-- the same and began before one of these ended: earlier tries. Each way begins at what is few: the
+-- different groups, runs, jobs and inputs of these.
+WITH these AS MATERIALIZED (
     SELECT
-        e.id, e.run_id, e.pipeline, e.stage, nullif(r.job, '') AS job, r.cluster,
+        e.id, e.run_id, e.pipeline, e.stage, r.job, r.cluster,
         coalesce((
             SELECT f.value FROM fact AS f WHERE f.subject = e.execution AND f.key = 'group'
         ), (
@@ -55,32 +56,59 @@ WITH these AS (
     LEFT JOIN execution_end AS z ON z.execution_id = e.id
     WHERE e.pipeline IS NOT NULL AND e.stage IS NOT NULL
 ),
-stages AS (SELECT DISTINCT pipeline, stage FROM these),
-others AS (
-    SELECT
-        o.id, o.run_id, o.pipeline, o.stage, o.at_ns, nullif(q.job, '') AS job, q.cluster,
-        coalesce((
-            SELECT f.value FROM fact AS f WHERE f.subject = o.execution AND f.key = 'group'
-        ), (
-            SELECT f.value FROM fact AS f WHERE f.subject = q.run AND f.key = 'group'
-        )) AS grp
-    FROM stages AS s
-    CROSS JOIN execution AS o ON o.pipeline = s.pipeline AND o.stage = s.stage
-    LEFT JOIN run AS q ON q.id = o.run_id
-    WHERE o.id NOT IN (SELECT value FROM json_each(:ids))
+groups AS MATERIALIZED (SELECT DISTINCT pipeline, stage, grp FROM these WHERE grp IS NOT NULL),
+runs_of AS MATERIALIZED (SELECT DISTINCT pipeline, stage, run_id FROM these),
+jobs AS MATERIALIZED (
+    SELECT DISTINCT pipeline, stage, job, cluster FROM these WHERE job <> ''
+),
+inputs AS MATERIALIZED (
+    SELECT t.pipeline, t.stage, v.artifact_id, max(t.ended_ns) AS ended_ns
+    FROM these AS t
+    CROSS JOIN event AS v ON v.execution_id = t.id AND v.direction = 'input'
+    WHERE t.grp IS NULL
+    GROUP BY t.pipeline, t.stage, v.artifact_id
+),
+found (id) AS (
+    SELECT e.id
+    FROM groups AS g
+    CROSS JOIN fact AS f ON f.key = 'group' AND f.value = g.grp
+    CROSS JOIN execution AS e ON e.execution = f.subject
+    WHERE e.pipeline = g.pipeline AND e.stage = g.stage
+    UNION
+    SELECT e.id
+    FROM groups AS g
+    CROSS JOIN fact AS f ON f.key = 'group' AND f.value = g.grp
+    CROSS JOIN run AS r ON r.run = f.subject
+    CROSS JOIN execution AS e INDEXED BY execution_by_run ON e.run_id = r.id
+    WHERE e.pipeline = g.pipeline AND e.stage = g.stage
+      AND NOT EXISTS (
+        SELECT 1 FROM fact AS o
+        WHERE o.subject = e.execution AND o.key = 'group' AND o.value <> g.grp
+      )
+    UNION
+    SELECT e.id
+    FROM runs_of AS o
+    CROSS JOIN execution AS e INDEXED BY execution_by_run ON e.run_id = o.run_id
+    WHERE e.pipeline = o.pipeline AND e.stage = o.stage
+    UNION
+    SELECT e.id
+    FROM run AS r
+    JOIN jobs AS k ON k.job = r.job AND k.cluster = r.cluster
+    CROSS JOIN execution AS e INDEXED BY execution_by_run ON e.run_id = r.id
+    WHERE e.pipeline = k.pipeline AND e.stage = k.stage
+    UNION
+    SELECT e.id
+    FROM inputs AS n
+    CROSS JOIN event AS v INDEXED BY event_by_artifact
+        ON v.artifact_id = n.artifact_id AND v.direction = 'input'
+    CROSS JOIN execution AS e ON e.id = v.execution_id
+    LEFT JOIN run AS r ON r.id = e.run_id
+    WHERE e.pipeline = n.pipeline AND e.stage = n.stage AND e.at_ns < n.ended_ns
+      AND NOT EXISTS (
+        SELECT 1 FROM fact AS f WHERE f.key = 'group' AND f.subject IN (e.execution, r.run)
+      )
 )
-SELECT DISTINCT o.id
-FROM others AS o JOIN these AS t ON t.pipeline = o.pipeline AND t.stage = o.stage
-WHERE t.grp = o.grp
-   OR t.run_id = o.run_id
-   OR t.job = o.job AND t.cluster = o.cluster
-   OR t.grp IS NULL AND o.grp IS NULL AND o.at_ns < t.ended_ns AND EXISTS (
-        SELECT 1 FROM event AS a
-        CROSS JOIN event AS b INDEXED BY event_by_artifact
-            ON b.artifact_id = a.artifact_id AND b.direction = 'input' AND b.execution_id = o.id
-        WHERE a.execution_id = t.id AND a.direction = 'input'
-   )
-ORDER BY o.id;
+SELECT id FROM found WHERE id NOT IN (SELECT value FROM json_each(:ids)) ORDER BY id;
 
 -- name: kinds
 -- Which of some artifacts are of a kind, as they were first written, else read.
