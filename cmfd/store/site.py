@@ -232,10 +232,10 @@ class SiteStore:
             self._note_runs(queries, pack_id, of_node=schema in with_energy)
 
     def _note_runs(self, queries: Mapping[str, str], pack_id: int | None, *, of_node: bool) -> None:
-        """Note which runs a pack is about."""
+        """Note which runs a pack is about; `of_node`: it has energy, a node's own if of none."""
         asked = {"pack_id": pack_id}
-        n_runs = self._db.execute(queries["about"], asked).rowcount
-        if not n_runs and not self._db.execute(queries["about_parts"], asked).rowcount:
+        names = ("about", "about_parts", "about_energy") if of_node else ("about", "about_parts")
+        if not any(self._db.execute(queries[name], asked).rowcount for name in names):
             self._db.execute(queries["about_none"], {**asked, "run_id": -1 if of_node else 0})
 
     def _with_energy(self, packs: Sequence[tuple[str, int]]) -> tuple[str, ...]:

@@ -153,7 +153,9 @@ def test_what_cannot_be_understood_is_told_before_anything_moves(
 TEXTS = st.text(max_size=8)
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(TEXTS, TEXTS, TEXTS)
 def test_names_are_only_names(tmp_path: Path, pipeline: str, user: str, artifact: str) -> None:
     """Whatever is in them, it is no part of the filter's language."""

@@ -74,5 +74,12 @@ FROM (
 WHERE e.run_id IS NOT NULL
 ON CONFLICT DO NOTHING;
 
+-- name: about_energy
+INSERT INTO main.pack_run (run_id, pack_id)
+SELECT DISTINCT r.id, :pack_id
+FROM incoming.energy AS x CROSS JOIN main.run AS r ON r.run = x.run
+WHERE x.owner = 'run'
+ON CONFLICT DO NOTHING;
+
 -- name: about_none
 INSERT INTO main.pack_run (run_id, pack_id) VALUES (:run_id, :pack_id);
