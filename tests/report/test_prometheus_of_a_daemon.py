@@ -36,7 +36,8 @@ def test_what_the_counters_moved_is_told_in_a_file_and_at_a_socket(tmp_path: Pat
     counters = Powercap.intel(sys, n_packages=1)
     path, sock = tmp_path / "cmfd.prom", tmp_path / "metrics.sock"
     daemon = Daemon(
-        tmp_path / "node", log=tmp_path / "log", energy_sysfs=str(sys), energy_interval_s="0.2",
+        tmp_path / "node", log=tmp_path / "log", energy="true", energy_sysfs=str(sys),
+        energy_interval_s="0.2", energy_bucket_s="0.4",
         prometheus_textfile=str(path), prometheus_listen=f"unix:{sock}",
     ).start()  # fmt: skip
 
