@@ -111,7 +111,10 @@ class Carbon(Result, frozen=True, kw_only=True):
     embodied_gco2e: float | None
     """The hardware's share, after SCI; None where a node's type is not configured."""
     intensity_gco2e_per_kwh: float | None
-    """Mean, each moment weighted by the energy that it took, PUE included."""
+    """
+    Mean of the grid's, each moment weighted by the energy that the facility took for it (PUE
+    included); PUE is no part of the value: emissions are energy times `pue` times this.
+    """
     pue: float | None
     """Mean, each moment weighted by the energy that it took."""
     covered_share: float

@@ -83,6 +83,11 @@ class Meter:
         self._seen = Flag(0)
         self._rest = 0
 
+    @property
+    def has_base(self) -> bool:
+        """Whether there is a reading that the next one gives energy since."""
+        return self._base is not None
+
     def advance(self, reading: Reading) -> Delta | None:
         """
         Take the next reading.
@@ -168,6 +173,10 @@ class Meters:
             Of the domains that have something new, in the order of the readings.
         """
         return [delta for one in readings if (delta := self._of(one).advance(one)) is not None]
+
+    def has_base(self, domain: str) -> bool:
+        """Tell whether a domain has a reading that the next one gives energy since."""
+        return domain in self._meters and self._meters[domain].has_base
 
     def _of(self, reading: Reading) -> Meter:
         found = self._meters.get(reading.domain)

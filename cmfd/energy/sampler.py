@@ -202,31 +202,51 @@ class Sampler:
         self._held = sample.readings
         of = {(one.source, one.reading.domain): one for one in sample.readings}
         for source, reading in memory.readings:
+            if (one := of.get((source, reading.domain))) is None:
+                continue  # when it is read again, nobody could be given what it moved until then
             self._bases[source, reading.domain] = reading
             self._meters.setdefault(source, Meters()).advance([reading])
-            if (one := of.get((source, reading.domain))) is not None:
-                self._channel(one, memory.boot_ns, memory.utc_ns)
+            self._channel(one, memory.boot_ns, memory.utc_ns)
 
     def _advance(self, sample: Sample) -> None:
         """Let the meters move, and split what they moved."""
         moved: dict[Channel, Moved] = {}
+        begun: set[Channel] = set()
         held, self._held = self._held, []
         for one in (*held, *sample.readings):
             channel = self._channel(one, sample.boot_ns, sample.utc_ns)
             if one.reading.status in {"ok", "reset"}:
                 self._bases[one.source, one.reading.domain] = one.reading
-            for delta in self._meters.setdefault(one.source, Meters()).advance([one.reading]):
+            meters = self._meters.setdefault(one.source, Meters())
+            had_base = meters.has_base(one.reading.domain)
+            for delta in meters.advance([one.reading]):
                 moved.setdefault(channel, Moved()).add(delta)
+            if not had_base and meters.has_base(one.reading.domain):
+                begun.add(channel)
         for channel, what in moved.items():
             if channel.role == "count" and channel.component in _PARTS:
                 self._parts_uj += what.uj
+        for channel in begun - moved.keys():
+            self._begin_anew(channel, sample)
         for channel, what in moved.items():
             if channel.of_node:
                 self._less_parts(what)
             self._split(channel, what, sample)
 
+    def _begin_anew(self, channel: Channel, sample: Sample) -> None:
+        """Leave out the time in which a counter was gone: it says nothing of who was there then."""
+        if (gap_ns := sample.boot_ns - channel.since_boot_ns) > 0:
+            self._buckets.miss(channel.slot, channel.since_utc_ns, gap_ns)
+        channel.waiting.clear()
+        channel.since_boot_ns, channel.since_utc_ns = sample.boot_ns, sample.utc_ns
+        if channel.of_node:
+            self._parts_uj = 0
+
     def _less_parts(self, what: Moved) -> None:
         """Leave of the node's energy what is no other component's; a debt waits for the next."""
+        if not what.covered_ns:  # of that time, the node's is not known: there is nothing to leave
+            self._parts_uj = 0
+            return
         rest_uj = what.uj - self._parts_uj
         if rest_uj < 0:
             what.flags |= int(Flag.NEGATIVE_OTHER)

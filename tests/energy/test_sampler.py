@@ -271,6 +271,61 @@ def test_what_counters_moved_in_a_long_gap_is_missing_not_guessed() -> None:
     assert (gap.dur_ns, gap.covered_ns, gap.uj) == (3600 * SECOND_NS, 0, 0)
 
 
+def test_a_counter_that_is_read_late_after_a_restart_begins_anew() -> None:
+    """A controller answers some seconds later; nobody could be given what it moved until then."""
+    node = FakeNode(package())
+    node.join(Runner(A, Allocation(cpus=8, exclusive=True)))
+    node.sample()
+    tick(node)
+    node.store()
+    (late,) = node.counters
+    node.counters = []
+    node.restart()
+    tick(node)
+    node.counters = [late]
+    tick(node)
+    tick(node)
+    node.store()
+    assert node.uj("counter", "cpu") == node.uj("run", "cpu", A) == 1_000_000_000
+    node.check()
+
+
+def test_a_counter_that_was_gone_says_nothing_of_who_was_there_then() -> None:
+    """That time is missing, and what it moves afterwards is of those who are there."""
+    node = FakeNode(package())
+    node.join(Runner(A, Allocation(cpus=8, exclusive=True)))
+    node.sample()
+    tick(node)
+    node.counters[0].status = "gone"
+    tick(node, 40)
+    node.leave(A)
+    node.join(Runner(B, Allocation(cpus=8, exclusive=True)))
+    node.sample()
+    node.counters[0].status = "ok"
+    tick(node)
+    tick(node)
+    node.store()
+    assert [node.uj("run", "cpu", run) for run in (A, B)] == [500_000_000, 500_000_000]
+    (gap,) = (row for row in node.rows if row.grade == "M")
+    assert (gap.dur_ns, gap.covered_ns, gap.uj) == (45 * SECOND_NS, 0, 0)
+    node.check()
+
+
+def test_parts_of_a_time_without_the_node_s_counter_are_no_debt() -> None:
+    """Only what the node's counter saw is in it."""
+    node = FakeNode(Counter("bmc", "node", "node"), package())
+    for status in ("ok", "gone", "gone", "ok", "ok", "reset", "ok"):
+        node.counters[0].status = status
+        node.pass_time(5 * SECOND_NS)
+        for counter, watts in zip(node.counters, (300, 100), strict=True):
+            counter.move(watts * 5_000_000)
+        node.sample()
+    node.store()
+    assert node.uj("counter", "other") == 2 * 1_000_000_000
+    assert not any(row.flags & Flag.NEGATIVE_OTHER for row in node.rows)
+    node.check()
+
+
 def test_checks_are_added_to_nothing() -> None:
     """Another source's figures stand beside, to compare with."""
     node = FakeNode(package(), Counter("pm_counters", "node", "node", role="check"))
