@@ -45,6 +45,8 @@ _AGAIN_NS = SECOND_NS // 20
 _PATIENCE_NS = SECOND_NS // 2
 """How long who asked waits for counters that are renewed rarely."""
 _NOBODY_HERE = ReadEnergy(0, (), {})
+_BEGIN_ANEW = msgspec.msgpack.encode(None)
+"""In place of a memory: from there, nobody goes on."""
 
 
 @dataclass(frozen=True)
@@ -215,9 +217,12 @@ class Energy:
         return False
 
     def _stand_by(self) -> None:
+        """Hand over what was counted; whoever counts from now on counts what moves from now on."""
         if self._parts is not None:
+            self._flush(self._parts, self._answered, _BEGIN_ANEW)
             self._parts.close()
             self._parts = None
+        self._memory = b""
         self._next_ns = boottime_ns() + round(self._settings.energy_interval_s * SECOND_NS)
         self._told = {"on": True, "counts": False, "reason": self._election.reason}
 
@@ -228,13 +233,10 @@ class Energy:
         sources = Sources(self._roots, settings)
         hardware = sources.hardware(place.cluster, place.node, place.boot, place.origin, node)
         probes = sources.probe_rows(place.node, place.boot, place.origin)
-        memory = None
-        if self._memory:
-            memory = msgspec.msgpack.decode(self._memory, type=Memory)
         sampler = Sampler(
             place.boot.hex(), node.cpus, node.memory_bytes,
             round(settings.energy_bucket_s * SECOND_NS),
-            idle_uw=sources.idle_uw(settings.energy_idle_w), memory=memory,
+            idle_uw=sources.idle_uw(settings.energy_idle_w), memory=self._remembered(),
         )  # fmt: skip
         presence = Presence(
             self._roots, place.node_db, place.node, node.cpus, sources.devices(),
@@ -243,6 +245,17 @@ class Energy:
         log.info("counts the node's energy: %s", ", ".join(sources.names) or "no source")
         self._answer(EnergyRead(0, Measured((), probes, (hardware,)), b""))
         return _Parts(sources, node, presence, sampler)
+
+    def _remembered(self) -> Memory | None:
+        """Return where the daemon before ended, if nobody else has counted since then."""
+        if not self._memory or self._election.is_contested():
+            return None
+        try:
+            return msgspec.msgpack.decode(self._memory, type=Memory | None)
+        except msgspec.DecodeError as error:
+            log.warning("what the daemon before left of energy is not understood: %s; it is counted"
+                        " from now on", error)  # fmt: skip
+            return None
 
     def _sample(self, parts: _Parts, works: tuple[Work, ...]) -> None:
         began_ns = time.perf_counter_ns()
@@ -270,16 +283,16 @@ class Energy:
         bucket_ns = round(self._settings.energy_bucket_s * SECOND_NS)
         return now_ns + min(interval_ns, bucket_ns - utc_ns % bucket_ns)
 
-    def _flush(self, parts: _Parts, number: int) -> None:
-        """Hand over the rows that are new or have grown."""
+    def _flush(self, parts: _Parts, number: int, memory: bytes = b"") -> None:
+        """Hand over the rows that are new or have grown, and what who goes on must know."""
         bucket_ns = round(self._settings.energy_bucket_s * SECOND_NS)
         self._flush_ns = boottime_ns() + bucket_ns - time.time_ns() % bucket_ns
         at_ns = time.time_ns()
         rows = tuple(self._row(row, at_ns) for row in parts.sampler.rows())
         self._told = {**self._told, "totals": _totals(parts.sampler)}
-        self._memory = msgspec.msgpack.encode(parts.sampler.memory)
+        self._memory = memory or msgspec.msgpack.encode(parts.sampler.memory)
         self._answered = max(self._answered, number)
-        waiting = parts.sampler.waiting_runs
+        waiting = frozenset() if memory else parts.sampler.waiting_runs
         self._answer(EnergyRead(number, Measured(rows), self._memory, waiting))
 
     def _row(self, row: Row, at_ns: int) -> EnergyRow:

@@ -65,6 +65,16 @@ class Election:
         self.reason = "" if self._held is not None else self._holder()
         return self._held is not None
 
+    def is_contested(self) -> bool:
+        """Tell whether somebody has counted while the service was away, and does until he looks."""
+        if not self._is_service:
+            return False
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+            asking.settimeout(_PATIENCE_S)
+            asking.connect(self._name)
+            return True
+        return False
+
     def _take(self) -> socket.socket | None:
         held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         held.settimeout(0.0)

@@ -8,13 +8,14 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from cmfd.daemon.border import attempt
 from cmfd.energy.presence import WHOLE_GPU, Measured
 from cmfd.energy.probing import candidates, choose
 from cmfd.energy.readings import GpuSource, boottime_ns
 from cmfd.store.energy import HardwareRow, ProbeRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cmfd.config import Settings
     from cmfd.energy.readings import Reading, Roots, Source
@@ -47,8 +48,9 @@ class Sources:
             for source in available
             if source is not None and (source.name in counting or source.grade not in {"D", "E"})
         ]
+        self._problems: dict[str, str] = {}
         for source in self._open:
-            source.open()
+            self._try(source, source.open)
         self._next_ns: dict[str, int] = {}
         self._roots = roots
 
@@ -66,11 +68,24 @@ class Sources:
         if now_ns < self._next_ns.get(source.name, 0):
             return
         self._next_ns[source.name] = now_ns + round(source.min_interval_s * 900_000_000)
-        for reading in source.read():
+        for reading in self._said(source):
             if reading.status == "denied":
                 continue
             counts = self._counts(source, reading)
             yield Measured(source.name, source.grade, "count" if counts else "check", reading)
+
+    def _said(self, source: Source) -> list[Reading]:
+        found: list[Reading] = []
+        self._try(source, lambda: found.extend(source.read()))
+        return found
+
+    def _try(self, source: Source, action: Callable[[], object]) -> None:
+        """Do what somebody else's source may fail at in any way; it costs only itself."""
+        error = attempt(action)
+        problem = "" if error is None else repr(error)
+        if problem and problem != self._problems.get(source.name):
+            log.error("energy source %s fails: %s; the others are read", source.name, problem)
+        self._problems[source.name] = problem
 
     def _counts(self, source: Source, reading: Reading) -> bool:
         """Tell whether a reading is added; beside the node's own, what is left is `other`."""
@@ -96,7 +111,7 @@ class Sources:
         if self._of_component.get("gpu") == name:
             for source in self._open:
                 if source.name == name:
-                    yield from (one for one in source.read() if one.component == "gpu")
+                    yield from (one for one in self._said(source) if one.component == "gpu")
 
     def idle_uw(self, configured_w: float) -> dict[str, int]:
         """Return what is configured to be drawn when idle, where it can be only one component's."""
@@ -158,4 +173,4 @@ class Sources:
     def close(self) -> None:
         """Close all of them."""
         for source in self._open:
-            source.close()
+            self._try(source, source.close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import ssl
 import subprocess
 import threading
@@ -197,7 +198,7 @@ class Asked(SlowSource):
     name = "asked"
     min_interval_s = 0.0
 
-    def __init__(self, *answers: float | Unanswered) -> None:
+    def __init__(self, *answers: float | Exception) -> None:
         super().__init__()
         self._answers = list(answers)
         self.goes_on, self.is_waiting = threading.Semaphore(0), threading.Semaphore(0)
@@ -206,7 +207,7 @@ class Asked(SlowSource):
         self.is_waiting.release()
         self.goes_on.acquire()
         answer = self._answers.pop(0) if self._answers else 0.0
-        if isinstance(answer, Unanswered):
+        if isinstance(answer, Exception):
             raise answer
         return answer
 
@@ -229,6 +230,22 @@ def test_reading_waits_for_no_answer_and_tells_each_once(monkeypatch: pytest.Mon
     assert (again.status, again.at_boot_ns) == ("stale", first.at_boot_ns)
     source.next()
     assert [one.status for one in source.read()] == ["denied"]
+    source.close()
+    source.goes_on.release()
+
+
+def test_a_controller_that_answers_nonsense_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever its answer breaks: the thread goes on."""
+    monkeypatch.setattr(slow, "boottime_ns", lambda: 7_000_000_000)
+    source = Asked(http.client.BadStatusLine("?"), 50.0)
+    source.open()
+    assert source.is_waiting.acquire(timeout=30)
+    source.next()
+    assert [one.status for one in source.read()] == ["gone"]
+    source.next()
+    assert [one.value for one in source.read()] == [50_000_000]
     source.close()
     source.goes_on.release()
 

@@ -115,7 +115,7 @@ class SlowSource:
             try:
                 power_uw = round(self.power_w() * _UW_PER_W)
                 self._last = _Answer(power_uw, boottime_ns(), "ok")
-            except Unanswered as error:
-                status: ReadingStatus = "denied" if error.status == "denied" else "gone"
-                self._last = _Answer(0, boottime_ns(), status)
+            except Exception as error:  # noqa: BLE001 - whatever a controller answers, it is asked again
+                denied = isinstance(error, Unanswered) and error.status == "denied"
+                self._last = _Answer(0, boottime_ns(), "denied" if denied else "gone")
             end.wait(self.min_interval_s)

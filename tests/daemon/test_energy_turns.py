@@ -1,0 +1,165 @@
+"""Rounds of reading energy, one by one: who counts, from where, and what a bad source costs."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from support.sysfs import CrayCounters
+
+from cmfd.config import Settings
+from cmfd.daemon import energy_sources
+from cmfd.daemon.effects import ReadEnergy
+from cmfd.daemon.energy import Energy, Place
+from cmfd.daemon.energy_election import Election
+from cmfd.daemon.energy_sources import Sources
+from cmfd.energy.probing import Candidate
+from cmfd.energy.readings import Probe, Reading, Roots
+from cmfd.energy.sources.pm_counters import PmCounters
+from cmfd.store.node import NodeStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cmfd.energy.readings import Grade, Scope
+
+
+class Chosen(Election):
+    """Daemons count as the test says."""
+
+    counts = True
+
+    def is_won(self) -> bool:
+        """Tell what the test says."""
+        self.reason = "" if self.counts else "another counts"
+        return self.counts
+
+
+class Rounds:
+    """A daemon's part on energy, without its thread."""
+
+    def __init__(self, directory: Path, node_db: Path, memory: bytes = b"") -> None:
+        settings = Settings(
+            energy_sysfs=directory / "sys", energy_disabled=("nvml", "ipmi", "amdsmi", "redfish")
+        )
+        place = Place(node_db, "c", "n1", bytes(16), b"o" * 16)
+        self.energy = Energy(settings, place, lambda: None, memory)
+        self.energy._election = self.election = Chosen(settings)
+        self.asked = 0
+        self.memory = memory
+        self.joules = 0.0
+
+    def turn(self) -> None:
+        """Let it read, and take what there is to be stored."""
+        self.asked += 1
+        self.energy._turn(ReadEnergy(self.asked, (), {}))
+        for read in self.energy.results():
+            self.memory = read.memory or self.memory
+            self.joules += sum(
+                row.uj for row in read.measured.rows
+                if (row.owner, row.component, row.role) == ("counter", "other", "count")
+            ) / 1e6  # fmt: skip
+
+
+@pytest.fixture
+def counters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CrayCounters:
+    """Make a node's counters, which may be read again at once."""
+    monkeypatch.setattr(PmCounters, "min_interval_s", 0.0)
+    return CrayCounters(tmp_path / "sys")
+
+
+@pytest.fixture
+def node_db(tmp_path: Path) -> Iterator[Path]:
+    """Make a node store."""
+    with closing(NodeStore(tmp_path / "node.db")):
+        yield tmp_path / "node.db"
+
+
+def test_who_stood_by_goes_on_from_now(
+    tmp_path: Path, counters: CrayCounters, node_db: Path
+) -> None:
+    """What moved meanwhile another has counted; nor does the next daemon count it again."""
+    rounds = Rounds(tmp_path, node_db)
+    rounds.turn()
+    counters.advance(energy=5)
+    rounds.turn()
+    counters.advance(energy=2)
+    rounds.election.counts = False
+    rounds.turn()
+    assert msgspec.msgpack.decode(rounds.memory) is None
+    counters.advance(energy=100)
+    rounds.election.counts = True
+    rounds.turn()
+    counters.advance(energy=3)
+    rounds.turn()
+    assert rounds.joules == 5 + 3
+
+
+@pytest.mark.parametrize("memory", [b"\xc0", b"\xff", b"\x81\xa1x\x01"])
+def test_a_memory_that_says_nothing_keeps_nobody_from_counting(
+    tmp_path: Path, counters: CrayCounters, node_db: Path, memory: bytes
+) -> None:
+    """As one of another version; counting begins anew."""
+    rounds = Rounds(tmp_path, node_db, memory)
+    rounds.turn()
+    counters.advance(energy=5)
+    rounds.turn()
+    assert rounds.joules == 5
+
+
+class Broken:
+    """A plug-in that raises whatever is done."""
+
+    name = "broken"
+    grade: Grade = "A"
+    scope: Scope = "gpu"
+    min_interval_s = 0.0
+
+    def probe(self) -> Probe:
+        """Say that all is well."""
+        return Probe(self.name, "available", "", "", "A", "gpu", ("x",), ("gpu",))
+
+    def open(self) -> None:
+        """Fail."""
+        raise RuntimeError("no")
+
+    def read(self) -> list[Reading]:
+        """Fail."""
+        raise RuntimeError("no")
+
+    def close(self) -> None:
+        """Fail."""
+        raise RuntimeError("no")
+
+
+@pytest.mark.usefixtures("counters")
+def test_a_source_that_raises_costs_only_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others are read; it is said once for each thing that goes wrong."""
+    roots = Roots(sys=tmp_path / "sys")
+    every = [Candidate(one, one.probe()) for one in (Broken(), PmCounters(roots, Settings()))]
+    monkeypatch.setattr(energy_sources, "candidates", lambda *_: every)
+    sources = Sources(roots, Settings())
+    assert {one.source for one in (*sources.read(), *sources.read())} == {"pm_counters"}
+    assert sources.devices() == []
+    sources.close()
+    assert [record.message for record in caplog.records] == [
+        "energy source broken fails: RuntimeError('no'); the others are read"
+    ]
+
+
+def test_a_service_does_not_go_on_where_a_user_has_counted(tmp_path: Path) -> None:
+    """While it was away somebody else has counted, who lets go when he looks."""
+    settings = Settings(energy_sysfs=tmp_path)
+    service = Election(msgspec.structs.replace(settings, system=True))
+    assert not service.is_contested()
+    user = Election(settings)
+    assert user.is_won()
+    assert not user.is_contested()
+    assert service.is_contested()
+    user.close()
+    assert not service.is_contested()
