@@ -89,6 +89,14 @@ def test_others_may_be_shown_to_nobody(a_site: ASite, invoke: Invoke) -> None:
     assert found["total"]["energy"]["energy_j"] == pytest.approx(1)
 
 
+def test_what_is_hidden_is_not_to_be_subtracted(a_site: ASite, invoke: Invoke) -> None:
+    """What all runs on a node took would say what those took that are not shown."""
+    (day,) = report(invoke, "--by", "node")["reconciliation"]
+    assert day["runs_j"] == pytest.approx(15)
+    say(a_site, 'others = "nothing"')
+    assert not report(invoke, "--by", "node").get("reconciliation")
+
+
 def test_others_may_be_shown_to_all(a_site: ASite, invoke: Invoke) -> None:
     """As in a group that keeps no secrets."""
     say(a_site, 'others = "all"')

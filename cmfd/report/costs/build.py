@@ -59,7 +59,7 @@ def build(db: sqlite3.Connection, site: Site, asked: Asked) -> Report:
     elif asked.about == "waste":
         parts["wastes"] = wastes(db, asked.by)
     else:
-        parts = _of_energy(db, site, asked, policy)
+        parts = _of_energy(db, site, asked, policy, hides=privacy.n_hidden > 0)
     return Report(
         about=asked.about,
         site=site.id,
@@ -81,7 +81,9 @@ def _runtimes(db: sqlite3.Connection, asked: Asked) -> list[Runtime]:
     ]
 
 
-def _of_energy(db: sqlite3.Connection, site: Site, asked: Asked, policy: Policy) -> dict[str, Any]:
+def _of_energy(
+    db: sqlite3.Connection, site: Site, asked: Asked, policy: Policy, *, hides: bool
+) -> dict[str, Any]:
     selection = asked.selection
     is_of_one = (
         selection.run_id is not None or selection.job is not None
@@ -102,7 +104,7 @@ def _of_energy(db: sqlite3.Connection, site: Site, asked: Asked, policy: Policy)
     }
     if is_of_one:
         return parts | {"by": "run", "cards": _cards(db, reckoner)}
-    return parts | _of_many(db, asked, reckoner)
+    return parts | _of_many(db, asked, reckoner, hides=hides)
 
 
 def _cards(db: sqlite3.Connection, reckoner: Reckoner) -> list[JobCard]:
@@ -111,7 +113,9 @@ def _cards(db: sqlite3.Connection, reckoner: Reckoner) -> list[JobCard]:
     return [card_of(db, line, took.get(line.run), reckoner) for line in lines]
 
 
-def _of_many(db: sqlite3.Connection, asked: Asked, reckoner: Reckoner) -> dict[str, Any]:
+def _of_many(
+    db: sqlite3.Connection, asked: Asked, reckoner: Reckoner, *, hides: bool
+) -> dict[str, Any]:
     selection, heap = asked.selection, reckoner.heap
     parts: dict[str, Any] = {
         "groups": reckoner.groups(),
@@ -122,6 +126,7 @@ def _of_many(db: sqlite3.Connection, asked: Asked, reckoner: Reckoner) -> dict[s
         rest = unattributed(db, selection)
         parts["idle"] = rest.idle.energy(reckoner.policy)
         parts["system"] = rest.system.energy(reckoner.policy)
-    if selection.is_all and (asked.by == "node" or selection.node is not None):
+    # What all runs took, less one's own, would be what hidden ones took.
+    if selection.is_all and not hides and (asked.by == "node" or selection.node is not None):
         parts["reconciliation"] = reconcile(db, selection)
     return parts
