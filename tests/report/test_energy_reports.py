@@ -153,6 +153,20 @@ def test_coverage_is_of_the_time_the_run_took(site: ASite, invoke: Invoke) -> No
     assert group["energy"]["coverage"] == pytest.approx(0.75)
 
 
+def test_what_executions_took_at_the_same_time_is_read_once(site: ASite, invoke: Invoke) -> None:
+    """A run, and an execution of it, for 10 of its 20 minutes: that is half."""
+    content = a_job(1, elapsed_s=20 * 60)
+    rows = [a_row(bucket=number) for number in range(10)]
+    rows += [a_row(bucket=number, execution=1, method="rank_pids") for number in range(10)]
+    content["energy"] = [tuple(row) for row in rows]
+    site.take(content)
+    (group,) = report(invoke)["groups"]
+    assert group["energy"]["coverage"] == pytest.approx(0.5)
+    (card,) = report(invoke, "1")["cards"]
+    assert card["energy"]["coverage"] == pytest.approx(0.5)
+    assert card["uses"][0]["coverage"] == pytest.approx(0.5)
+
+
 def test_stages_get_the_energy_of_their_executions(site: ASite, invoke: Invoke) -> None:
     """6 J of the run's 10 J are its execution's; the rest belongs to no stage."""
     content = a_job(1)

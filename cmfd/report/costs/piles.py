@@ -9,7 +9,7 @@ from cmfd.carbon.model import Hold
 from cmfd.query.energy import hardware
 from cmfd.query.jobs import OUTCOMES
 from cmfd.query.reported import given, hosts, meters, part_lines, run_lines
-from cmfd.report.costs.sums import Sum
+from cmfd.report.costs.sums import Sum, read_ns
 
 if TYPE_CHECKING:
     import sqlite3
@@ -184,17 +184,16 @@ class Heap:
         for (run_id, meter_id), rows in apart.items():
             meter = self.meters[meter_id]
             pile = self.piles[self.key(run_id, 0, meter.node)]
-            covered_ns, dur_ns = (
-                sum(row.covered_ns for row in rows), sum(row.dur_ns for row in rows)
-            )  # fmt: skip
-            self._cover(pile, meter.component, run_id, covered_ns, dur_ns)
+            self._cover(pile, meter.component, run_id, *read_ns(rows))
         for pile in self.piles.values():
             self.all.sum.merge(pile.sum)
             self.all.stretches += pile.stretches
             for unit, uj in pile.uj_of_unit.items():
                 self.all.uj_of_unit[unit] += uj
 
-    def _cover(self, pile: Pile, component: str, run_id: int, covered_ns: int, dur_ns: int) -> None:
+    def _cover(
+        self, pile: Pile, component: str, run_id: int, covered_ns: float, dur_ns: int
+    ) -> None:
         """Say for how much of its time, of a whole run of the run's, a meter was read."""
         wall_s = None if self.has_parts else self.runs[run_id].wall_s
         pile.sum.cover(component, covered_ns, max(dur_ns, (wall_s or 0) * NANO))

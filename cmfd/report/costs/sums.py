@@ -9,8 +9,10 @@ from cmfd.report.costs.model import Component, Energy
 from cmfd.report.costs.policy import GRADES, MEASURED
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cmfd.query.energy import EnergySum
-    from cmfd.query.reported import Left
+    from cmfd.query.reported import Given, Left
     from cmfd.report.costs.policy import Policy
 
 COMPONENTS = ("cpu", "dram", "gpu", "other")
@@ -114,6 +116,27 @@ class Sum:
             grade=_worst({grade: uj for grade, uj in grades.items() if uj >= CONTRIBUTES * whole}),
             sources=sorted({key[3] for key in rows}),
         )
+
+
+def read_ns(rows: Sequence[EnergySum | Given]) -> tuple[float, int]:
+    """
+    Return for how long a meter was read for a run, and how long its rows are.
+
+    What executions took at the same time, and the run beside them, is of one time: it counts once.
+
+    Parameters
+    ----------
+    rows : sequence of EnergySum or Given
+        All of one run and meter.
+    """
+    covered_ns = sum(row.covered_ns for row in rows)
+    dur_ns = sum(row.dur_ns for row in rows)
+    there_ns, at_ns = 0, 0
+    for first_ns, end_ns in sorted((row.first_ns, row.end_ns) for row in rows):
+        there_ns += max(end_ns - max(first_ns, at_ns), 0)
+        at_ns = max(at_ns, end_ns)
+    there_ns = min(there_ns, dur_ns)
+    return (covered_ns * there_ns / dur_ns if dur_ns else 0.0), there_ns
 
 
 def _worst(grades: dict[str, int]) -> str:

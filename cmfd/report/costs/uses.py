@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cmfd.query.cost import cpu_ns
 from cmfd.query.runs import usage_of
 from cmfd.report.costs.model import NodeUse, RankLoad, Unit
-from cmfd.report.costs.sums import Sum
+from cmfd.report.costs.sums import Sum, read_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -88,14 +88,12 @@ def _rss_bytes(processes: Iterable[Process]) -> int:
 
 def _coverage(rows: Sequence[EnergySum], wall_s: float | None) -> float | None:
     """Return the least share of the time in which a meter was read."""
-    covered: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    meters: dict[tuple[str, str], list[EnergySum]] = defaultdict(list)
     for row in rows:
-        times = covered[row.component, row.domain]
-        times[0] += row.covered_ns
-        times[1] += row.dur_ns
+        meters[row.component, row.domain].append(row)
     shares = [
         part / whole
-        for part, dur_ns in covered.values()
+        for part, dur_ns in map(read_ns, meters.values())
         if (whole := max(dur_ns, (wall_s or 0) * _NANO))
     ]
     return min(shares, default=None)
@@ -214,12 +212,11 @@ def _n_samples(execution: str, metrics: Iterable[Metric], params: Iterable[Param
 def sum_of(rows: Iterable[EnergySum], wall_s: float | None) -> Sum:
     """Return the energy of a run, each meter of which should have been read for all its time."""
     found = Sum()
-    times: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0])
+    meters: dict[tuple[str, str, str], list[EnergySum]] = defaultdict(list)
     for row in rows:
         found.add(row)
-        read = times[row.node, row.component, row.domain]
-        read[0] += row.covered_ns
-        read[1] += row.dur_ns
-    for (_, component, _), (covered_ns, dur_ns) in times.items():
+        meters[row.node, row.component, row.domain].append(row)
+    for (_, component, _), mine in meters.items():
+        covered_ns, dur_ns = read_ns(mine)
         found.cover(component, covered_ns, max(dur_ns, (wall_s or 0) * _NANO))
     return found
