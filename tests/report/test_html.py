@@ -180,8 +180,8 @@ def test_a_job_of_which_hardly_anything_is_known_has_a_card() -> None:
         full,
         energy=energy(0.0),
         power=Power(
-            began_ns=[0, 10**9], bucket_s=1.0, components_w={"cpu": [0.0, 0.0]},
-            intensity_gco2e_per_kwh=[0.0, None],
+            began_ns=[0, 10**9], bucket_s=1.0, ended_ns=2 * 10**9,
+            components_w={"cpu": [0.0, 0.0]}, intensity_gco2e_per_kwh=[0.0, None],
         ),
         ranks=[
             msgspec.structs.replace(one, busy_s=0.0, ended_ns=one.began_ns) for one in full.ranks

@@ -11,8 +11,9 @@ from support.sites import ASite
 
 from cmfd.cli.main import cli
 from cmfd.query.index import open_index
-from cmfd.query.power import drawn
+from cmfd.query.power import Drawn, drawn
 from cmfd.query.selection import Selection, choose
+from cmfd.report.costs.power import power_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +63,17 @@ def test_the_page_of_a_report_has_it(site: ASite) -> None:
 
     assert "Power over time" in page
     assert '"power": null' in other
+
+
+def test_the_last_step_ends_with_the_energy() -> None:
+    """What is drawn adds up to what was spent, also of a run of seconds."""
+    rows = [Drawn("n1", "cpu", E_NS, 90_000_000_000, 900_000_000)]
+    found = power_of(rows, None)
+
+    assert found is not None
+    assert found.began_ns == [E_NS, E_NS + MINUTE_NS]
+    assert found.ended_ns == E_NS + 90_000_000_000
+    assert found.components_w == {"cpu": [10.0, 10.0]}
 
 
 def test_nothing_is_drawn_of_no_energy(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def power(n: int = 96, bucket_s: float = 900.0) -> Power:
     busy = [0.35 + 0.5 * (20 < i < 70) + 0.06 * math.sin(i * 1.7) for i in range(n)]
     return Power(
         began_ns=[T0_NS + int(i * bucket_s * 1e9) for i in range(n)], bucket_s=bucket_s,
+        ended_ns=T0_NS + int(n * bucket_s * 1e9),
         components_w={
             "cpu": [300 * one for one in busy], "gpu": [420 * max(one - 0.35, 0) for one in busy],
             "dram": [60 * one for one in busy], "other": [45.0] * n,

@@ -133,8 +133,10 @@ class Power(Result, frozen=True, kw_only=True):
     """Power over time by component, in columns: one entry of each list for each bucket."""
 
     began_ns: list[int]
-    """When each bucket begins; equally long, ascending, without gaps."""
+    """When each bucket begins; equally long but for the last, ascending, without gaps."""
     bucket_s: float
+    ended_ns: int
+    """When the last one ends, which may be shorter."""
     components_w: dict[str, list[float]]
     """Mean power in the bucket."""
     intensity_gco2e_per_kwh: list[float | None]

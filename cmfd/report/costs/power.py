@@ -51,6 +51,7 @@ def power_of(rows: Sequence[EnergyRow | Drawn], book: CarbonBook | None) -> Powe
     return Power(
         began_ns=began_ns,
         bucket_s=width_ns / 1e9,
+        ended_ns=end_ns,
         components_w={
             name: [amount * _W / span for amount, span in zip(uj[name], spans_ns, strict=True)]
             for name in COMPONENTS

@@ -71,8 +71,7 @@ def power_plot(power: Power, name: str) -> Plot | None:
 
 def _stack(axes: Axes, power: Power, components: Sequence[str]) -> None:
     """Draw steps: what is known is each bucket's mean."""
-    width_ns = int(power.bucket_s * 1e9)
-    edges = [*power.began_ns, power.began_ns[-1] + width_ns]
+    edges = [*power.began_ns, power.ended_ns]
     times: list[Any] = [datetime.fromtimestamp(at / 1e9, timezone.utc) for at in edges]
     below = [0.0] * len(edges)
     for one in components:
@@ -106,7 +105,7 @@ def _behind(axes: Axes, power: Power) -> None:
     other.spines[:].set_visible(False)
     other.tick_params(length=0)
     values = [float("nan") if one is None else one for one in power.intensity_gco2e_per_kwh]
-    edges = [*power.began_ns, power.began_ns[-1] + int(power.bucket_s * 1e9)]
+    edges = [*power.began_ns, power.ended_ns]
     times: list[Any] = [datetime.fromtimestamp(at / 1e9, timezone.utc) for at in edges]
     from matplotlib.patheffects import withStroke  # noqa: PLC0415 - an extra
 
