@@ -180,7 +180,8 @@ def _rows(text: str, wrong: list[str]) -> Iterator[tuple[int, Row]]:
         head = [cell.strip() for cell in next(lines, [])]
         if sorted(head) != sorted(COLUMNS):
             wrong.append(
-                f"line 1: the columns must be {','.join(COLUMNS)}; it has {','.join(head)}"
+                f"line 1: the columns must be {','.join(COLUMNS)};"
+                f" it has {','.join(head) or 'none'}"
             )
             return
         for cells in lines:

@@ -60,7 +60,8 @@ class Choice:
             since = datetime.fromtimestamp(self.since_ns / 1e9, tz=timezone.utc)
             parts.append(f"began >= {_quoted(since.isoformat())}")
         if self.where:
-            parts.append(f"({self.where})")
+            # Alone it stays as it was written, and so does the place of an error in it.
+            parts.append(f"({self.where})" if parts else self.where)
         return Wanted(" and ".join(parts), self.depth) if parts else None
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from cmfd.config import describe_settings
 from docs.generators.markdown import code, table
 
+_LONG = 80
+"""A default that is longer has a place of its own."""
+
 
 def settings() -> str:
     """Return every setting with its variable, type, default and meaning."""
@@ -23,7 +26,7 @@ def env_allow() -> str:
 
 
 def _default(default: str) -> str:
-    return "below" if default.startswith("[") else code(default)
+    return "below" if len(default) > _LONG else code(default)
 
 
 SECTIONS = {"settings": settings, "env_allow": env_allow}

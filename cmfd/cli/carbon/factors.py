@@ -12,6 +12,7 @@ from cmfd.carbon.told import set_told
 from cmfd.cli import options
 from cmfd.cli.help import example
 from cmfd.cli.output import print_json, print_tables
+from cmfd.merge.layout import open_site
 from cmfd.report import units
 from cmfd.report.factors import sets_table
 
@@ -57,6 +58,7 @@ def add(site: Path, file: Path, *, then_use: bool, as_json: bool, quiet: bool) -
 @options.as_json
 def list_(site: Path, *, as_json: bool) -> None:
     """List the factor sets of a site, in the order in which they were added."""
+    open_site(site)
     found = [set_told(one) for one in kept.sets(site)]
     if as_json:
         print_json(found)

@@ -12,6 +12,7 @@ from cmfd.cli import options
 from cmfd.cli.help import example
 from cmfd.cli.output import print_json, print_tables
 from cmfd.errors import FactorsError
+from cmfd.merge.layout import open_site
 from cmfd.report import units
 from cmfd.report.factors import gap_lines, series_table
 
@@ -73,6 +74,7 @@ def _refuse_gaps(file: Path) -> None:
 @options.as_json
 def list_(site: Path, *, as_json: bool) -> None:
     """List the series of a site, in the order in which they were imported."""
+    open_site(site)
     found = [series_told(one) for one in kept.all_series(site)]
     if as_json:
         print_json(found)

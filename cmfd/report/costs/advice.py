@@ -156,7 +156,11 @@ def _of_source(db: sqlite3.Connection, card: JobCard) -> Iterator[Note]:
     if energy is None:
         yield Note(
             kind="source",
-            text="Nothing is known of its energy: no daemon measured its nodes (`cmfd doctor`).",
+            text=(
+                "Nothing is known of its energy: no daemon of its user counted on its nodes while"
+                " it ran. It began too late, another counts there (`cmfd status`), or there is"
+                " nothing to count (`cmfd doctor`)."
+            ),
         )
     elif energy.coverage is not None and energy.coverage < COVERED:
         yield Note(

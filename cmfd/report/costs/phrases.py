@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 GRADES = {
     "A": "the node's own meter", "B": "counters of components", "C": "power, added up",
-    "D": "a model of load", "E": "a constant", "M": "missing",
+    "D": "a model of load", "E": "a constant or a guess", "M": "missing",
 }  # fmt: skip
 
 FULL = 12

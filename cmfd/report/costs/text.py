@@ -60,7 +60,7 @@ def problems(report: Report) -> Iterator[str]:
         what = "run of another user is" if n_hidden == 1 else "runs of other users are"
         yield f"{n_hidden} {what} not in this report: see [report] in the site's site.toml."
     elif report.about == "waste" and not report.wastes:
-        yield "Nothing is known of such jobs (cmfd slurm enrich)."
+        yield "Of no job among these runs is SLURM's accounting known (cmfd slurm enrich)."
     elif report.total is not None and not report.total.n_runs:
         yield "No such runs."
     if report.pareto is not None and report.pareto.n_without_energy:
