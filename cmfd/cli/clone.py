@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,17 +16,32 @@ from cmfd.sync import remotes
 from cmfd.sync.connect import connect
 from cmfd.sync.exchange import pull
 
+if TYPE_CHECKING:
+    from cmfd.sync.view import Choice
 
-@example("cmfd clone hpc:/project/cmfd metadata")
+
+@example(
+    "cmfd clone hpc:/project/cmfd metadata",
+    "cmfd clone hpc:/project/cmfd metadata --pipeline tracking",
+)
 @click.command("clone")
 @click.argument("url")
 @click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--command", "there", default="", metavar="CMFD", help="What runs cmfd there.")
+@exchange.choice
 @options.as_json
 @options.quiet
-def command(url: str, directory: Path | None, there: str, *, as_json: bool, quiet: bool) -> None:
+def command(  # noqa: PLR0913 - options
+    url: str,
+    directory: Path | None,
+    there: str,
+    *,
+    chosen: Choice,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """
-    Make a site in DIRECTORY (default: .cmfd here) with all that the site at URL has.
+    Make a site in DIRECTORY (default: .cmfd here) with all that the site at URL has, or a part.
 
     URL is a directory, HOST:PATH, or ssh://HOST/PATH. It becomes the remote origin.
     """
@@ -34,13 +50,13 @@ def command(url: str, directory: Path | None, there: str, *, as_json: bool, quie
     target = (directory or Path(SITE_DIRECTORY)).absolute()
     if (target / "site.toml").exists():
         raise ConfigError(
-            f"{target} is a site already; it was left as it is. To have more in it:"
-            f" cmfd remote add origin {url}, and cmfd pull"
+            f"{target} is a site already; it was left as it is. To have more in it, or to go on"
+            f" with a clone that was cut: cmfd pull --site {target} {url}"
         )
     remote = remotes.Remote(remotes.DEFAULT, remotes.absolute(url), there)
     with connect(remote) as peer:
         site = init_site(target)
         remotes.add(site, remote)
         with progress_bar("cloning", quiet=quiet or as_json) as progress:
-            done = pull(site, remote, peer, on_progress=progress)
+            done = pull(site, remote, peer, wanted=chosen.wanted(), on_progress=progress)
     exchange.tell(done, f"cloned into {target} from", as_json=as_json, quiet=quiet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,8 @@ def command(  # noqa: PLR0913 - options
     there; a push that was cut goes on where it ended.
     """
     with exchange.reached(site, remote) as (own, other, peer):
-        merge_site(site)
+        if os.access(own.path, os.W_OK):  # else another's merge takes what waits
+            merge_site(site)
         with progress_bar("pushing", quiet=quiet or as_json) as progress:
             done = push(
                 own,

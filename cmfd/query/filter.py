@@ -32,6 +32,9 @@ _EXPECTED = {
 }  # fmt: skip
 _INSIDE = frozenset(("RPAR", "COMMA"))
 """Expected only where a parenthesis is open."""
+MOST_CHARACTERS = 1 << 16
+"""A longer filter is refused: it may come from another site."""
+
 _STRINGS = re.compile(r'"(\\.|[^"\\])*"|\'(\\.|[^\'\\])*\'')
 _WORD = re.compile(r"[^\W\d][\w.\-/]*")
 
@@ -71,8 +74,13 @@ class Filter:
     def __init__(self, text: str, db: sqlite3.Connection) -> None:
         self.text = text
         self._db = db
+        if len(text) > MOST_CHARACTERS:
+            raise FilterError(f"a filter has at most {MOST_CHARACTERS} characters")
         self._tree = self._parsed() if text.strip() else None
-        self.compiled(by_index=False)  # every field and value is checked at once
+        try:
+            self.compiled(by_index=False)  # every field and value is checked at once
+        except RecursionError:
+            raise FilterError("the filter is nested too deeply; say it with less 'not'") from None
 
     def compiled(self, *, by_index: bool) -> Compiled:
         """
@@ -192,7 +200,10 @@ def _problem(text: str, at: int, expected: set[str]) -> str:
 def _literal(token: Token) -> Any:
     """Return the value that is written."""
     if token.type == "STRING":
-        return ast.literal_eval(token.replace("\n", "\\n"))
+        try:
+            return ast.literal_eval(token.replace("\n", "\\n"))
+        except (SyntaxError, ValueError):
+            raise FilterError(f"{token}: write \\\\ for a backslash") from None
     if token.type == "NUMBER":
         try:
             return int(token)

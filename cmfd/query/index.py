@@ -58,7 +58,7 @@ def open_index(site: Path) -> Iterator[sqlite3.Connection]:
         raise NotFoundError(
             f"Nothing was ever merged into {site}. `cmfd merge` takes what waits in its inbox."
         )
-    with closing(connect(path, readonly=True)) as db, _explained(path):
+    with closing(connect(path, readonly=True)) as db, explained(path):
         if check(db, "site") < len(SCHEMAS["site"]):
             raise StoreError(
                 f"{path} has the schema of an older cmfd; it was left unchanged. `cmfd merge` "
@@ -87,7 +87,7 @@ def _legible(text: bytes) -> str:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Say what to do about a database that cannot be read."""
     try:
         yield

@@ -1,7 +1,8 @@
 """
 One file with packs, for where no wire goes: a tar archive of packs under their names.
 
-Each pack is named by its content. `tar` can read it, and make it.
+Each pack is named by its content, and its signature, if it has one, lies before it. `tar` can read
+it, and make it.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from cmfd.errors import PackError, StoreError
 from cmfd.store.pack import is_pack_name
+from cmfd.sync import signatures
 from cmfd.sync.exchange import Exchanged
 from cmfd.sync.local import SitePeer
 from cmfd.sync.peer import BLOCK_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from cmfd.merge.layout import Site
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 MANIFEST = "packs.txt"
 """Comes first: how many packs follow. An archive that was cut between two looks whole else."""
+
+SIGNATURE = ".sig"
+"""Ends the name of a pack's signature, which begins with the pack's digest."""
 
 _MANIFEST_BYTES = 1 << 10
 
@@ -62,6 +67,7 @@ def create(
         with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as archive:
             _write_manifest(archive, len(packs))
             for pack in packs:
+                _write_signature(archive, pack.stem, signatures.of(site, pack.stem))
                 archive.add(pack, pack.name, recursive=False, filter=_plain)
                 done.n_packs += 1
                 done.n_bytes += pack.stat().st_size
@@ -97,14 +103,19 @@ def unbundle(site: Site, path: Path, *, on_progress: Progress | None = None) -> 
     peer = SitePeer(site)
     done = Exchanged(str(path))
     n_seen, n_all = 0, 0
+    signed: dict[str, str] = {}
     try:
         with tarfile.open(path, "r|") as archive:
             for member in archive:
                 if member.name == MANIFEST:
                     n_all = _read_manifest(archive, member)
                     continue
+                if _is_signature(member):
+                    # Of the pack that comes next; more are not kept.
+                    signed = {member.name[: -len(SIGNATURE)]: _read_text(archive, member)}
+                    continue
                 n_seen += 1
-                _take(peer, archive, member, done)
+                _take(peer, archive, member, done, signed)
                 if on_progress is not None:
                     on_progress(n_seen, max(n_all, n_seen))
         _check_whole(n_seen, n_all)
@@ -126,10 +137,29 @@ def _there(site: Site, entries: Iterable[Entry], done: Exchanged) -> Iterator[Pa
 
 
 def _write_manifest(archive: tarfile.TarFile, n_packs: int) -> None:
-    text = f"{n_packs} packs of cmfd: cmfd bundle unbundle FILE\n".encode()
-    member = tarfile.TarInfo(MANIFEST)
+    _write_text(archive, MANIFEST, f"{n_packs} packs of cmfd: cmfd bundle unbundle FILE\n")
+
+
+def _write_signature(archive: tarfile.TarFile, digest: str, signature: str) -> None:
+    if signature:
+        _write_text(archive, f"{digest}{SIGNATURE}", signature)
+
+
+def _write_text(archive: tarfile.TarFile, name: str, text: str) -> None:
+    member = tarfile.TarInfo(name)
     member.size = len(text)
-    archive.addfile(member, io.BytesIO(text))
+    archive.addfile(member, io.BytesIO(text.encode("ascii")))
+
+
+def _is_signature(member: tarfile.TarInfo) -> bool:
+    return member.isreg() and is_pack_name(f"{member.name.removesuffix(SIGNATURE)}.db")
+
+
+def _read_text(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+    """Return a signature, or what is none."""
+    file = archive.extractfile(member)
+    assert file is not None
+    return file.read(signatures.MOST_BYTES + 1).decode("ascii", "replace")
 
 
 def _read_manifest(archive: tarfile.TarFile, member: tarfile.TarInfo) -> int:
@@ -145,7 +175,11 @@ def _check_whole(n_seen: int, n_all: int) -> None:
 
 
 def _take(
-    peer: SitePeer, archive: tarfile.TarFile, member: tarfile.TarInfo, done: Exchanged
+    peer: SitePeer,
+    archive: tarfile.TarFile,
+    member: tarfile.TarInfo,
+    done: Exchanged,
+    signed: Mapping[str, str],
 ) -> None:
     if not (member.isreg() and is_pack_name(member.name)):
         done.left_out.append((member.name, "no pack"))
@@ -166,7 +200,7 @@ def _take(
             skipped = 0
 
     try:
-        peer.write(digest, member.size, blocks)
+        peer.write(digest, member.size, blocks, signature=signed.get(digest, ""))
     except PackError as error:
         done.left_out.append((digest, str(error)))
         return

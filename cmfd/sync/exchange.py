@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cmfd.merge.layout import Site
-    from cmfd.sync.peer import Entry, Part, Peer, Place, Taken, Wanted
+    from cmfd.sync.peer import About, Entry, Part, Peer, Place, Taken, Wanted
 
     Progress = Callable[[int, int], None]
 
@@ -114,13 +114,17 @@ def fetch(  # noqa: PLR0913 - two sites, what of them, and who is told
     FilterError
         It cannot be understood which part.
     """
-    reached = _progress(site, remote, peer)
+    reached, _ = _progress(site, remote, peer)
+    own = SitePeer(site)
     if wanted is not None:
-        return _send_part(peer, SitePeer(site), wanted, Exchanged(remote.url), on_progress)
+        return _send_part(peer, own, wanted, Exchanged(remote.url), on_progress)
     begin = None if everything else reached.fetched
-    done, last = _send(peer, SitePeer(site), begin, Exchanged(remote.url), on_progress)
+    done, last = _send(peer, own, begin, Exchanged(remote.url), on_progress)
     if last is not None and not done.left_out:
-        remotes.remember(site, remote, msgspec.structs.replace(reached, fetched=last))
+        into = own.about().newest
+        remotes.remember(
+            site, remote, msgspec.structs.replace(reached, fetched=last, fetched_into=into)
+        )
     return done
 
 
@@ -177,7 +181,7 @@ def push(  # noqa: PLR0913 - two sites, what of them, and who is told
     RemoteError, StoreError
         The other side or this one cannot go on. What arrived is kept there.
     """
-    reached = _progress(site, remote, peer)
+    reached, about = _progress(site, remote, peer)
     done, last = Exchanged(remote.url), None
     source = SitePeer(site, key)
     if wanted is not None:
@@ -185,17 +189,21 @@ def push(  # noqa: PLR0913 - two sites, what of them, and who is told
     else:
         begin = None if everything else reached.pushed
         done, last = _send(source, peer, begin, done, on_progress)
-    if done.n_packs:
+    if done.n_packs or about.n_waiting:  # a push that was cut may have left some there
         done.taken = peer.merge()
         done.left_out += sorted(done.taken.refused.items())
+        about = peer.about()
     if last is not None and not done.left_out:
-        remotes.remember(site, remote, msgspec.structs.replace(reached, pushed=last))
+        into = about.newest
+        remotes.remember(
+            site, remote, msgspec.structs.replace(reached, pushed=last, pushed_into=into)
+        )
     return done
 
 
 def standing(site: Site, remote: remotes.Remote, peer: Peer) -> Standing:
     """Return how a site stands to another; no pack moves."""
-    reached = _progress(site, remote, peer)
+    reached, _ = _progress(site, remote, peer)
     return Standing(
         ahead=_count(SitePeer(site), peer, reached.pushed),
         behind=_count(peer, SitePeer(site), reached.fetched),
@@ -210,7 +218,8 @@ def _count(source: Peer, target: Peer, begin: Place | None) -> int:
     )
 
 
-def _progress(site: Site, remote: remotes.Remote, peer: Peer) -> remotes.Progress:
+def _progress(site: Site, remote: remotes.Remote, peer: Peer) -> tuple[remotes.Progress, About]:
+    """Return how far the exchange came, as far as that still counts, and who the other is."""
     about = peer.about()
     if about.protocol != PROTOCOL_VERSION:
         raise RemoteError(
@@ -223,7 +232,17 @@ def _progress(site: Site, remote: remotes.Remote, peer: Peer) -> remotes.Progres
             " nothing was moved. Make a copy of a site with: cmfd clone"
         )
     reached = remotes.progress(site, remote)
-    return reached if reached.site == about.site else remotes.Progress(about.site)
+    if reached.site != about.site:
+        return remotes.Progress(about.site), about
+    if about.newest != reached.pushed_into and not _still_has(peer, reached.pushed_into):
+        reached = msgspec.structs.replace(reached, pushed=None, pushed_into=None)
+    if not _still_has(SitePeer(site), reached.fetched_into):
+        reached = msgspec.structs.replace(reached, fetched=None, fetched_into=None)
+    return reached, about
+
+
+def _still_has(peer: Peer, place: Place | None) -> bool:
+    return place is None or peer.count_since(place) is not None
 
 
 def _send(

@@ -15,10 +15,10 @@ from cmfd.errors import NotFoundError, PackError, SchemaTooNewError, StoreError
 from cmfd.merge import inbox
 from cmfd.merge.batch import merge_site
 from cmfd.merge.layout import INCOMING, PARTIAL_SUFFIX
-from cmfd.query.index import open_index
+from cmfd.query.index import explained, open_index
 from cmfd.store.connection import connect, named
 from cmfd.store.migrations import check
-from cmfd.store.pack import FORMAT, damage, is_pack_name, open_pack, sync_directory
+from cmfd.store.pack import FORMAT, damage, is_pack_name, open_pack, sha256_of, sync_directory
 from cmfd.store.shared import follow, make_directory
 from cmfd.sync import signatures
 from cmfd.sync.peer import (
@@ -63,8 +63,12 @@ class SitePeer:
     def about(self) -> About:
         """Say who it is."""
         with self._index() as db:
-            n_packs = 0 if db is None else db.execute(_sql("count")).fetchone()[0]
-        return About(self.site.id, PROTOCOL_VERSION, FORMAT, n_packs)
+            row = None if db is None else db.execute(_sql("newest")).fetchone()
+        newest = None if row is None else Place(*row)
+        n_packs = 0 if newest is None else newest.number
+        return About(
+            self.site.id, PROTOCOL_VERSION, FORMAT, n_packs, inbox.n_waiting(self.site), newest
+        )
 
     def count_since(self, place: Place | None) -> int | None:
         """Count the packs that came after a place; None if the order is another by now."""
@@ -79,13 +83,13 @@ class SitePeer:
 
     def since(self, place: Place | None) -> Iterator[Entry]:
         """Yield its packs in their order: those after a place, all where that is no place of it."""
-        with self._index() as db:
-            number = place.number if place and db is not None and _is_place(db, place) else 0
         while True:
-            # A page at a time: nobody is kept from merging while packs are sent.
+            # A page at a time: nobody is kept from merging while packs are sent. Somebody may
+            # even make the index anew, and its packs have other numbers then.
             with self._index() as db:
                 if db is None:
                     return
+                number = place.number if place is not None and _is_place(db, place) else 0
                 asked = {"number": number, "limit": _PAGE}
                 rows = db.execute(_sql("since"), asked).fetchall()
             if not rows:
@@ -101,9 +105,21 @@ class SitePeer:
                 digest
                 for digest in digests
                 if is_pack_name(f"{digest}.db")
-                and (db is None or db.execute(_sql("has"), {"digest": digest}).fetchone() is None)
-                and not (self.site.inbox / f"{digest}.db").exists()
+                and not self._waits(digest)
+                and not (db is not None and self._has(db, digest))
             ]
+
+    def _waits(self, digest: str) -> bool:
+        """Say whether a pack waits for a merge; anybody may have put anything there."""
+        try:
+            return sha256_of(self.site.inbox / f"{digest}.db") == digest
+        except OSError:
+            return False
+
+    def _has(self, db: sqlite3.Connection, digest: str) -> bool:
+        """Say whether a pack was merged, and its file is still there."""
+        known = db.execute(_sql("has"), {"digest": digest}).fetchone() is not None
+        return known and self.site.merged(digest).exists()
 
     def part(self, wanted: Wanted) -> Part:
         """
@@ -149,8 +165,8 @@ class SitePeer:
         StoreError
             It cannot be read.
         """
-        if not is_pack_name(f"{digest}.db"):
-            raise NotFoundError(f"{digest!r} is no pack's name")
+        if not is_pack_name(f"{digest}.db") or not 0 <= offset <= MOST_PACK_BYTES:
+            raise NotFoundError(f"there is no byte {offset} of a pack {digest[:80]!r}")
         try:
             with self.site.merged(digest).open("rb", buffering=0) as file:
                 file.seek(offset)
@@ -188,17 +204,16 @@ class SitePeer:
         if not is_pack_name(f"{digest}.db") or not 0 < size_bytes <= MOST_PACK_BYTES:
             raise PackError(f"{digest[:80]!r} of {size_bytes} bytes is no pack; it was not taken")
         signatures.check(self.site, digest, signature)
+        is_signed = bool(signature) and signatures.signer(self.site, digest, signature) is not None
         try:
-            if signature and signatures.signer(self.site, digest, signature):
-                signatures.keep(self.site, digest, signature)
-            self._write(digest, size_bytes, blocks)
+            self._write(digest, size_bytes, blocks, signature=signature if is_signed else "")
         except OSError as error:
             raise StoreError(
                 f"cannot write pack {digest} into {self.site.path}: {error};"
                 " what came of it is kept, and the next exchange goes on from there"
             ) from error
 
-    def _write(self, digest: str, size_bytes: int, blocks: FromOffset) -> None:
+    def _write(self, digest: str, size_bytes: int, blocks: FromOffset, *, signature: str) -> None:
         make_directory(self.site.path / INCOMING)
         with self._partial(digest) as (path, file):
             come = min(file.seek(0, os.SEEK_END), size_bytes)
@@ -215,15 +230,17 @@ class SitePeer:
                     f"pack {digest} ended after {come} of {size_bytes} bytes;"
                     " the next exchange goes on from there"
                 )
-            self._accept(path, file, digest)
+            self._accept(path, file, digest, signature)
 
-    def _accept(self, path: Path, file: BinaryIO, digest: str) -> None:
+    def _accept(self, path: Path, file: BinaryIO, digest: str, signature: str) -> None:
         os.fsync(file.fileno())
         try:
             _check(path, digest)
         except (PackError, SchemaTooNewError) as error:
             path.unlink()
             raise PackError(f"pack {digest}: {error}; it was thrown away") from error
+        if signature:  # of a pack that never came, nothing is kept
+            signatures.keep(self.site, digest, signature)
         make_directory(self.site.inbox)
         follow(path)
         path.rename(self.site.inbox / f"{digest}.db")
@@ -235,14 +252,22 @@ class SitePeer:
         directory = self.site.path / INCOMING
         for name in (digest, f"{digest}-{secrets.token_hex(8)}"):
             path = directory / f"{name}{PARTIAL_SUFFIX}"
-            opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-            with os.fdopen(opened, "r+b") as file:
+            try:
+                file = _opened(path)
+            except PermissionError:
+                if name != digest:
+                    raise
+                continue  # what another user's exchange left, of which only he can go on
+            with file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError as error:
                     if error.errno in {errno.EAGAIN, errno.EACCES}:
                         continue
                     raise
+                if not _is_at(path, file):
+                    continue  # who had it was done with it just now
+                follow(path)
                 yield path, file
                 return
         raise StoreError(f"cannot lock {path}")  # a name of its own is nobody else's
@@ -263,13 +288,25 @@ class SitePeer:
         if not self.site.index.exists():
             yield None
             return
-        with closing(connect(self.site.index, readonly=True)) as db:
+        with closing(connect(self.site.index, readonly=True)) as db, explained(self.site.index):
             check(db, "site")
             yield db
 
 
 def _sql(name: str) -> str:
     return named("site/exchange")[name]
+
+
+def _opened(path: Path) -> BinaryIO:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o666), "r+b")
+
+
+def _is_at(path: Path, file: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _check(path: Path, digest: str) -> None:
@@ -282,5 +319,7 @@ def _check(path: Path, digest: str) -> None:
 
 
 def _is_place(db: sqlite3.Connection, place: Place) -> bool:
+    if not 0 < place.number < 1 << 63:  # SQLite has no such number
+        return False
     row = db.execute(_sql("at"), {"number": place.number}).fetchone()
     return bool(row == (place.digest, place.merged_ns))

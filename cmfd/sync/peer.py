@@ -74,12 +74,18 @@ class About(msgspec.Struct, frozen=True):
         The newest pack format that it can merge.
     n_packs : int
         How many packs it has merged.
+    n_waiting : int
+        How many more wait there for a merge.
+    newest : Place or None
+        Of the pack that it merged last.
     """
 
     site: str
     protocol: int
     pack_format: int
     n_packs: int
+    n_waiting: int = 0
+    newest: Place | None = None
 
 
 class Taken(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -135,11 +136,16 @@ class Progress(msgspec.Struct, omit_defaults=True):
         Of this site's packs it has all up to here.
     fetched : Place or None
         This site has all of its packs up to here.
+    pushed_into, fetched_into : Place or None
+        The newest pack of who got them, at that time. Where it is gone, that site was put back from
+        a copy or its index made anew, and it may lack what it had.
     """
 
     site: str = ""
     pushed: Place | None = None
     fetched: Place | None = None
+    pushed_into: Place | None = None
+    fetched_into: Place | None = None
 
 
 def all_of(site: Site) -> list[Remote]:
@@ -244,8 +250,10 @@ def progress(site: Site, remote: Remote) -> Progress:
 
 def remember(site: Site, remote: Remote, reached: Progress) -> None:
     """Keep how far the exchange came; for one without a name, nothing is kept."""
+    # What was exchanged is no less for that: from a site that one may only read, say.
     if remote.name:
-        _replace(_progress_file(site, remote.name), msgspec.json.encode(reached))
+        with suppress(OSError):
+            _replace(_progress_file(site, remote.name), msgspec.json.encode(reached))
 
 
 def _progress_file(site: Site, name: str) -> Path:

@@ -58,9 +58,11 @@ def path_of(site: Site, digest: str) -> Path:
 def of(site: Site, digest: str) -> str:
     """Return the signature of a pack; empty if there is none."""
     try:
-        return path_of(site, digest).read_text("ascii")
-    except (FileNotFoundError, ValueError):
+        with path_of(site, digest).open(encoding="ascii") as file:
+            signature = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError):
         return ""
+    return signature if len(signature) <= MOST_BYTES else ""
 
 
 def sign(site: Site, digests: Sequence[str], key: Path) -> int:
@@ -116,7 +118,7 @@ def keep(site: Site, digest: str, signature: str) -> None:
 
 def signer(site: Site, digest: str, signature: str) -> Signer | None:
     """Return who signed a pack; None if the signature is none of it."""
-    if not signature or len(signature) > MOST_BYTES:
+    if not signature or len(signature) > MOST_BYTES or not signature.isascii():
         return None
     allowed = site.path / "allowed_signers"
     with tempfile.NamedTemporaryFile("w", suffix=".sig") as file:

@@ -15,7 +15,17 @@ from typing import IO, TYPE_CHECKING, TypeVar
 import msgspec
 
 from cmfd.errors import CmfdError, FilterError, NotFoundError, PackError, RemoteError, StoreError
-from cmfd.sync.peer import BLOCK_BYTES, MOST_DIGESTS, About, Entry, Part, Place, Taken, Wanted
+from cmfd.sync.peer import (
+    BLOCK_BYTES,
+    MOST_DIGESTS,
+    MOST_PACK_BYTES,
+    About,
+    Entry,
+    Part,
+    Place,
+    Taken,
+    Wanted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +36,9 @@ MOST_BYTES = 4 << 20
 """A message is never longer."""
 
 _PAGE = 1000
+_PAGE_BYTES = MOST_BYTES // 4
+"""Signatures of a page are not longer together, but for the last."""
+
 _LENGTH = struct.Struct(">I")
 
 
@@ -228,10 +241,22 @@ def _serve_one(peer: Peer, pipe: Pipe, message: _Message) -> None:
 
 def _tell_part(pipe: Pipe, part: Part) -> None:
     entries = iter(part.entries)
-    while page := list(islice(entries, _PAGE)):
+    while page := _page(entries, _PAGE):
         _tell(pipe, page)
     _tell(pipe, [])
     _tell(pipe, msgspec.structs.replace(part, entries=[]))
+
+
+def _page(entries: Iterator[Entry], limit: int) -> list[Entry]:
+    """Take the next entries, as many as fit into a message."""
+    page: list[Entry] = []
+    n_bytes = 0
+    for entry in islice(entries, limit):
+        page.append(entry)
+        n_bytes += len(entry.signature)
+        if n_bytes > _PAGE_BYTES:
+            break
+    return page
 
 
 def _tell(pipe: Pipe, body: object) -> None:
@@ -245,7 +270,7 @@ def _answer(peer: Peer, pipe: Pipe, message: _Message) -> object:
         case AskCount(place):
             return peer.count_since(place)
         case AskSince(place, limit):
-            return list(islice(peer.since(place), min(max(limit, 1), _PAGE)))
+            return _page(peer.since(place), min(max(limit, 1), _PAGE))
         case AskLacks(digests) if len(digests) <= MOST_DIGESTS:
             return peer.lacks(digests)
         case Offer(digest, size_bytes, signature):
@@ -268,14 +293,18 @@ def _blocks_after(pipe: Pipe, offset: int) -> Blocks:
 
 
 def _blocks(pipe: Pipe) -> Blocks:
+    n_left = MOST_PACK_BYTES
     try:
         while block := _next_block(pipe):
+            n_left -= len(block)
             yield block
     except GeneratorExit:
         # What nobody wants is read nevertheless: the next message is behind it.
         with suppress(NotFoundError, StoreError):
-            while _next_block(pipe):
-                pass
+            while block := _next_block(pipe):
+                n_left -= len(block)
+                if n_left < 0:
+                    raise RemoteError(f"{pipe.whom} sends a pack without end") from None
         raise
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 from support.exchange import MakeSite, add, digest, to
@@ -80,14 +82,117 @@ def test_only_what_is_new_is_asked_about(make_site: MakeSite) -> None:
 
 
 def test_all_can_be_compared_again(make_site: MakeSite) -> None:
-    """A remote that was put back from a copy lacks what was pushed since."""
+    """A pack whose file was lost is sent again, and is there again."""
     a, hub = make_site("a", 1, 2), make_site("hub")
     push(a, to(hub), SitePeer(hub))
     (lost, *_) = hub.merged_packs()
     lost.unlink()
-    reindex(hub.path, force=True)
     assert push(a, to(hub), SitePeer(hub)).n_packs == 0
     assert push(a, to(hub), SitePeer(hub), everything=True).n_packs == 1
+    assert lost.exists()
+    assert digest(a) == digest(hub)
+
+
+@pytest.mark.parametrize("lose", ["remote", "own"])
+def test_what_a_site_that_was_put_back_from_a_copy_lacks_comes_again(
+    make_site: MakeSite, tmp_path: Path, lose: str
+) -> None:
+    """To whom it was pushed, or who fetched it: the next exchange notices."""
+    a, hub = make_site("a", 1), make_site("hub")
+    push(a, to(hub), SitePeer(hub))
+    shutil.copytree(hub.path, tmp_path / "copy")
+    add(a, 2, 3)
+    if lose == "remote":
+        push(a, to(hub), SitePeer(hub))
+    else:
+        pull(hub, to(a, "a"), SitePeer(a))
+        pull(hub, to(a, "a"), SitePeer(a))
+        shutil.copytree(hub.path / "remotes", tmp_path / "copy" / "remotes")
+    shutil.rmtree(hub.path)
+    (tmp_path / "copy").rename(hub.path)
+    if lose == "remote":
+        assert push(a, to(hub), SitePeer(hub)).n_packs == 2
+    else:
+        assert pull(hub, to(a, "a"), SitePeer(a)).n_packs == 2
+    assert digest(a) == digest(hub)
+
+
+def test_an_index_that_is_made_anew_meanwhile_hides_nothing(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two pages of the list of its packs."""
+    monkeypatch.setattr("cmfd.sync.local._PAGE", 2)
+    a = make_site("a")
+    for number in range(8):
+        add(a, number)
+    seen = SitePeer(a).since(None)
+    found = {next(seen).place.digest, next(seen).place.digest}
+    reindex(a.path)
+    found |= {entry.place.digest for entry in seen}
+    assert found == {pack.stem for pack in a.merged_packs()}
+
+
+def test_a_push_that_was_cut_before_the_merge_is_merged_by_the_next(make_site: MakeSite) -> None:
+    """Which has nothing to send."""
+    a, hub = make_site("a", 1), make_site("hub")
+    fetch(hub, to(a), SitePeer(a))
+    assert SitePeer(hub).n_waiting() == 1
+    done = push(a, to(hub), SitePeer(hub))
+    assert done.n_packs == 0
+    assert done.taken is not None
+    assert done.taken.absorbed == 1
+    assert digest(a) == digest(hub)
+
+
+def test_what_only_has_the_name_of_a_pack_is_none(make_site: MakeSite) -> None:
+    """Whoever may write into an inbox keeps nobody's pack out."""
+    a, hub = make_site("a", 1), make_site("hub", 2)
+    (pack,) = a.merged_packs()
+    hub.inbox.mkdir(exist_ok=True)
+    (hub.inbox / pack.name).write_text("in the way")
+    assert push(a, to(hub), SitePeer(hub)).n_packs == 1
+    assert pack.name in {one.name for one in hub.merged_packs()}
+
+
+def test_what_another_user_left_of_a_pack_is_in_nobodys_way(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If only he can go on with it, it is begun again."""
+    a, hub = make_site("a", 1), make_site("hub")
+    (pack,) = a.merged_packs()
+
+    def opened(path: Path) -> BinaryIO:
+        if path.stem == pack.stem:
+            raise PermissionError(errno.EACCES, "his")
+        return path.open("w+b")
+
+    monkeypatch.setattr("cmfd.sync.local._opened", opened)
+    push(a, to(hub), SitePeer(hub))
+    assert digest(a) == digest(hub)
+
+
+def test_others_can_go_on_with_what_was_cut(make_site: MakeSite) -> None:
+    """Whatever the umask of who began."""
+    a, b = make_site("a"), make_site("b", 1)
+    a.path.chmod(0o775)
+    cut = Cut(b)
+    cut.after_bytes = 100
+    before = os.umask(0o077)
+    try:
+        with pytest.raises(CutError):
+            fetch(a, to(b), cut)
+    finally:
+        os.umask(before)
+    (part,) = (a.path / INCOMING).iterdir()
+    assert part.stat().st_mode & 0o060 == 0o060
+
+
+def test_where_nothing_can_be_remembered_all_is_exchanged(make_site: MakeSite) -> None:
+    """As from a site that one may only read."""
+    a, hub = make_site("a", 1), make_site("hub")
+    (a.path / "remotes").write_text("in the way")
+    for n_packs in (1, 0):
+        assert push(a, to(hub), SitePeer(hub)).n_packs == n_packs
     assert digest(a) == digest(hub)
 
 
@@ -203,6 +308,9 @@ def test_only_names_of_packs_are_written(make_site: MakeSite, name: str, size_by
     assert not (a.path / INCOMING).exists()
     with pytest.raises(NotFoundError):
         list(SitePeer(a).read(name, 0))
+    for offset in (-1, 1 << 63):
+        with pytest.raises(NotFoundError):
+            list(SitePeer(a).read("a" * 64, offset))
 
 
 def given(site: Site, content: bytes) -> None:

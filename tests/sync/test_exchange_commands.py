@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 from support.exchange import MakeSite, add, digest
 from support.sshd import ssh_server
+
+from cmfd.cli import push
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,6 +80,28 @@ def test_a_clone_into_a_site_is_refused(make_site: MakeSite, cmfd: Cmfd) -> None
     before = digest(mine)
     assert "site already" in cmfd("clone", hub.path, mine.path, code=3)
     assert digest(mine) == before
+
+
+def test_a_part_is_cloned(make_site: MakeSite, cmfd: Cmfd) -> None:
+    """And widened by a pull; a clone that was cut goes on in the same way."""
+    hub = make_site("hub", 1, 2, 3)
+    assert "Part: 1 run" in cmfd("clone", hub.path, "mine", "--where", 'job = "2"')
+    assert "cmfd pull --site" in cmfd("clone", hub.path, "mine", code=3)
+    cmfd("pull", "--site", make_site("mine").path)
+    assert digest(make_site("mine")) == digest(hub)
+
+
+def test_a_push_from_a_site_that_one_may_only_read(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is merged there is sent; nothing is changed there."""
+    a, hub = make_site("a", 1), make_site("hub")
+    (a.path / "merge.lock").unlink()
+    monkeypatch.setattr("os.access", lambda _, mode: mode != os.W_OK)
+    done = CliRunner().invoke(push.command, [str(hub.path), "--site", str(a.path)])
+    assert done.exit_code == 0, done.output
+    assert digest(a) == digest(hub)
+    assert not (a.path / "merge.lock").exists()
 
 
 def test_a_part_by_command(make_site: MakeSite, cmfd: Cmfd) -> None:

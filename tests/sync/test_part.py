@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -139,6 +140,31 @@ def test_all_packs_of_a_run_belong_to_its_part(make_site: MakeSite, hub: Site) -
     assert done.n_packs == 3
     with open_index(mine.path) as db:
         assert db.execute("SELECT value FROM fact").fetchall() == [("fact",)]
+
+
+def test_what_a_part_of_an_input_came_from_is_counted_as_left_out(make_site: MakeSite) -> None:
+    """As it is taken, if one goes a step up."""
+    hub = make_site("hub")
+    record(hub, 0)
+    record(hub, 1, 77)
+    said = (1, an_id("proc", 0))
+    links = {"link": [(f"md5:{77:032x}", "contains", f"md5:{0:032x}", "x", *said)]}
+    write_pack(hub.path.parent / "links", links)
+    merge_site(hub.path, [hub.path.parent / "links"])
+    told = SitePeer(hub).part(Wanted('job = "1"', 0))
+    assert (told.n_runs, told.n_ancestors, told.n_left_out) == (1, 0, 1)
+    told = SitePeer(hub).part(Wanted('job = "1"', 1))
+    assert (told.n_runs, told.n_ancestors, told.n_left_out) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    "where",
+    ['job = "' + "x" * (1 << 17) + '"', "not " * 5000 + "tag.x", 'job = "\\x"', 'job = "a\0b"'],
+)
+def test_no_filter_from_elsewhere_ends_in_anything_but_an_answer(hub: Site, where: str) -> None:
+    """However long, deep or odd it is."""
+    with suppress(FilterError):
+        assert SitePeer(hub).part(Wanted(where, 0)).n_runs == 0
 
 
 def test_what_cannot_be_understood_is_told_before_anything_moves(

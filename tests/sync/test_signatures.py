@@ -9,14 +9,17 @@ import pytest
 from support.exchange import MakeSite, add, digest, to
 from support.programs import program
 
-from cmfd.errors import ConfigError
-from cmfd.merge.layout import Site, open_site
-from cmfd.sync import signatures
+from cmfd.errors import ConfigError, PackError
+from cmfd.merge.batch import merge_site
+from cmfd.merge.layout import INCOMING, Site, open_site
+from cmfd.sync import bundle, signatures
 from cmfd.sync.exchange import pull, push
 from cmfd.sync.local import SitePeer
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cmfd.sync.peer import Blocks
 
 
 class Key(NamedTuple):
@@ -92,6 +95,63 @@ def test_a_signature_is_of_one_pack_only(make_site: MakeSite, keys: tuple[Key, K
     done = push(a, to(hub), SitePeer(hub))
     assert done.n_packs == 1
     assert [one for one, _ in done.left_out] == [second]
+
+
+@pytest.mark.parametrize("more", ["\u00e9", "x" * (1 << 14)])
+def test_what_follows_a_signature_is_in_nobodys_way(
+    make_site: MakeSite, keys: tuple[Key, Key], more: str
+) -> None:
+    """No site may send what keeps others from merging, or from handing on."""
+    ann, _ = keys
+    a, hub, c = make_site("a", 1), make_site("hub"), make_site("c")
+    (pack,) = a.merged_packs()
+    signatures.sign(a, [pack.stem], ann.path)
+    signature = signatures.of(a, pack.stem) + more
+    SitePeer(hub).write(
+        pack.stem,
+        pack.stat().st_size,
+        lambda offset: SitePeer(a).read(pack.stem, offset),
+        signature=signature,
+    )
+    merge_site(hub.path)
+    assert signatures.of(hub, pack.stem) == ""
+    assert pull(c, to(hub), SitePeer(hub)).n_packs == 1
+
+
+def test_of_a_pack_that_never_came_no_signature_is_kept(
+    make_site: MakeSite, keys: tuple[Key, Key]
+) -> None:
+    """Else whoever is first could have his in place of another's."""
+    ann, eve = keys
+    a, hub = make_site("a", 1), make_site("hub")
+    (pack,) = a.merged_packs()
+    signatures.sign(hub, [pack.stem], eve.path)
+    eves = signatures.of(hub, pack.stem)
+    signatures.path_of(hub, pack.stem).unlink()
+
+    def cut(_offset: int) -> Blocks:
+        yield b"some"
+
+    with pytest.raises(PackError, match="ended after"):
+        SitePeer(hub).write(pack.stem, pack.stat().st_size, cut, signature=eves)
+    (hub.path / INCOMING / f"{pack.stem}.part").unlink()
+    push(a, to(hub), SitePeer(hub), key=ann.path)
+    assert signatures.of(hub, pack.stem) == signatures.of(a, pack.stem) != eves
+
+
+def test_a_bundle_has_the_signatures_with_it(
+    make_site: MakeSite, keys: tuple[Key, Key], tmp_path: Path
+) -> None:
+    """Where no wire goes, sites know whom they trust, too."""
+    ann, _ = keys
+    a, hub = make_site("a", 1, 2), guarded(make_site("hub"), ann)
+    first, second = (pack.stem for pack in a.merged_packs())
+    signatures.sign(a, [first], ann.path)
+    bundle.create(a, tmp_path / "all.tar")
+    done = bundle.unbundle(hub, tmp_path / "all.tar")
+    assert done.n_packs == 1
+    assert [one for one, _ in done.left_out] == [second]
+    assert signatures.of(hub, first) == signatures.of(a, first)
 
 
 def test_what_is_no_key_is_told(make_site: MakeSite, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from support.exchange import MakeSite, add, digest, to
 
 from cmfd.errors import FilterError, NotFoundError, PackError, RemoteError, StoreError
 from cmfd.merge.layout import INCOMING
+from cmfd.sync import signatures
 from cmfd.sync.exchange import pull, push, standing
 from cmfd.sync.local import SitePeer
 from cmfd.sync.peer import MOST_DIGESTS, Place, Wanted
@@ -71,6 +72,29 @@ def test_more_packs_than_one_answer_has(
         assert [one.place.number for one in peer.since(None)] == list(range(1, 8))
         assert pull(b, to(a), peer).n_packs == 7
     assert digest(a) == digest(b)
+
+
+def test_long_signatures_make_short_lists(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long they are together, no message is too long."""
+    monkeypatch.setattr("cmfd.sync.stdio._PAGE_BYTES", 100)
+    a, b = make_site("a", *range(5)), make_site("b")
+    for pack in a.merged_packs():
+        signatures.keep(a, pack.stem, "x" * 90)
+    with over_pipes(SitePeer(a)) as peer:
+        assert pull(b, to(a), peer).n_packs == 5
+        assert len(peer.part(Wanted("", 0)).entries) == 5
+
+
+def test_who_sends_without_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody wants is read only up to what a pack can have."""
+    monkeypatch.setattr("cmfd.sync.stdio.MOST_PACK_BYTES", 1000)
+    sent = io.BytesIO(said(*[Block(b"x" * 100)] * 20))
+    blocks = StdioPeer(Pipe(sent, io.BytesIO(), "hpc")).read("a" * 64, 0)
+    next(blocks)
+    with pytest.raises(RemoteError, match="without end"):
+        blocks.close()
 
 
 def test_what_cannot_be_given_is_told_and_the_wire_still_works(make_site: MakeSite) -> None:
@@ -175,7 +199,7 @@ def test_what_is_no_answer_is_told(data: bytes) -> None:
 def test_a_place_beyond_all_numbers_is_no_place(make_site: MakeSite) -> None:
     """What another site says may be anything."""
     peer = SitePeer(make_site("a", 1))
-    for number in (0, -1, 2, 1 << 62):
+    for number in (0, -1, 2, 1 << 62, 1 << 63):
         assert peer.count_since(Place(number, "", 0)) is None
         assert len(list(peer.since(Place(number, "", 0)))) == 1
 
