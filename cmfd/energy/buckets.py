@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     """Component, domain, source, grade and role."""
     Whose = tuple[str, bytes, bytes]
     """Owner, run and execution."""
+    Number = tuple[int, int]
+    """A bucket's day since 1970, and its place in it."""
+
+_DAY_NS = 86_400_000_000_000
 
 METHODS = ("", "exclusive", "shared_static_dynamic", "rank_pids", "alloc_only")
 """How energy was attributed, surest first."""
@@ -84,7 +88,8 @@ class Buckets:
     Parameters
     ----------
     bucket_ns : int
-        How long a bucket is. Buckets begin at whole multiples of it, in UTC.
+        How long a bucket is. Buckets begin at whole multiples of it from midnight (UTC) on, so that
+        none is of two days, by which counters and shares are compared.
 
     Attributes
     ----------
@@ -94,9 +99,9 @@ class Buckets:
 
     def __init__(self, bucket_ns: int) -> None:
         self._bucket_ns = bucket_ns
-        self._number = 0
-        self._rows: dict[tuple[int, Whose, Slot], _Growing] = {}
-        self._changed: set[tuple[int, Whose, Slot]] = set()
+        self._number: Number = (0, 0)
+        self._rows: dict[tuple[Number, Whose, Slot], _Growing] = {}
+        self._changed: set[tuple[Number, Whose, Slot]] = set()
         self.totals: dict[tuple[str, bytes, Slot], int] = {}
 
     def entry(self, slot: Slot, t0_ns: int, dur_ns: int, covered_ns: int) -> Entry:
@@ -105,7 +110,8 @@ class Buckets:
 
     def row(self, whose: Whose, slot: Slot, t0_ns: int) -> _Growing:
         """Return a row that is about to change."""
-        self._number = t0_ns // self._bucket_ns
+        day, in_day_ns = divmod(t0_ns, _DAY_NS)
+        self._number = (day, in_day_ns // self._bucket_ns)
         key = (self._number, whose, slot)
         self._changed.add(key)
         found = self._rows.get(key)
@@ -137,7 +143,7 @@ class Buckets:
         return rows
 
 
-def _row(key: tuple[int, Whose, Slot], row: _Growing) -> Row:
+def _row(key: tuple[Number, Whose, Slot], row: _Growing) -> Row:
     _, (owner, run, execution), (component, domain, source, grade, role) = key
     return Row(
         owner, run, execution, component, domain, source, row.t0_ns, row.dur_ns, row.uj,

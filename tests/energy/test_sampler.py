@@ -232,6 +232,24 @@ def test_a_row_grows_while_its_bucket_lasts() -> None:
     node.check()
 
 
+def test_no_bucket_is_of_two_days() -> None:
+    """However long it is: on each day, shares add up to what the counter moved."""
+    node = FakeNode(package(), bucket_s=7)
+    day_ns = 86_400 * SECOND_NS
+    node.pass_time(day_ns - node.utc_ns % day_ns - 2 * SECOND_NS)
+    node.sample()
+    tick(node, seconds=2)
+    node.join(Runner(A, Allocation(cpus=8, exclusive=True)))
+    node.sample()
+    tick(node, seconds=2)
+    node.store()
+    days = {owner: {row.t0_ns // day_ns for row in node.rows if row.owner == owner}
+            for owner in ("counter", "idle", "run")}  # fmt: skip
+    first, second = sorted(days["counter"])
+    assert days == {"counter": {first, second}, "idle": {first}, "run": {second}}
+    node.check()
+
+
 def test_a_daemon_that_begins_anew_goes_on_from_the_counters() -> None:
     """What they moved meanwhile is of who is there, by what they use from then on."""
     node = FakeNode(package())

@@ -76,6 +76,16 @@ def test_jobs_idle_and_system_are_what_the_counter_moved(invoke: Invoke) -> None
     assert {(one["node"], one["day"]) for one in days} == {("n1", "2023-11-14")}
 
 
+@pytest.mark.usefixtures("shared_node")
+def test_days_are_whole_wherever_a_report_begins(invoke: Invoke) -> None:
+    """Rows of a counter and of a run begin at different times of a day, and are compared by it."""
+    days = report(invoke, "--by", "node", "--since", "2023-11-14T22:17:30Z")["reconciliation"]
+    assert {one["component"]: one["counter_j"] for one in days} == pytest.approx(
+        {"cpu": 120, "dram": 20}
+    )
+    assert report(invoke, "--by", "node", "--since", "2023-11-15")["reconciliation"] == []
+
+
 def test_a_delivery_that_is_missing_shows_as_a_difference(site: ASite, invoke: Invoke) -> None:
     """The counter moved 12 J a minute; without bob's pack 3 J of it are nobody's."""
     metered = Metered().spend(0, SHARES, n_buckets=10)

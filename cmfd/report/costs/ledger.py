@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
 from cmfd.query import reported
-from cmfd.query.energy import balances
+from cmfd.query.energy import DAY_NS, balances
 from cmfd.report.costs.model import NodeDay
 from cmfd.report.costs.sums import Sum
 
@@ -43,14 +43,22 @@ def reconcile(db: sqlite3.Connection, selection: Selection) -> list[NodeDay]:
     db : sqlite3.Connection
         A site's index.
     selection : Selection
-        Its time and its node; all runs of any user are part of it, whatever else is selected.
+        Its node, and the days that its time is of, each whole: what a counter and a run moved
+        stands in rows that begin at different times of a day. All runs of any user are part of it,
+        whatever else is selected.
 
     Returns
     -------
     list of NodeDay
         By node, day, component and source.
     """
-    found = balances(db, _nodes(selection), selection.since_ns, selection.until_ns)
+    since_ns, until_ns = selection.since_ns, selection.until_ns
+    found = balances(
+        db,
+        _nodes(selection),
+        None if since_ns is None else since_ns // DAY_NS * DAY_NS,
+        None if until_ns is None else -(-until_ns // DAY_NS) * DAY_NS,
+    )
     return [_node_day(one) for one in found]
 
 
