@@ -62,7 +62,7 @@ def cost_of(detail: RunDetail) -> str:
     known = {
         "wall": None if detail.wall_ns is None else units.duration(detail.wall_ns),
         "CPU": units.duration(detail.cpu_ns) if detail.cpu_ns else None,
-        "memory": None if memory_bytes is None else f"at most {units.size(memory_bytes)} a process",
+        "memory": f"at most {units.size(memory_bytes)} a process" if memory_bytes else None,
         "dropped": f"{dropped} metric values (journal full)" if dropped else None,
     }
     return ", ".join(f"{key} {text}" for key, text in known.items() if text)

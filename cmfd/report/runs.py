@@ -156,7 +156,7 @@ def _execution_cells(
         names[execution.execution], stage_of(execution), execution.step, str(execution.n_ranks),
         hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts",
         units.duration(execution.wall_ns),
-        units.size(max((process.max_rss_bytes for process in own), default=None)),
+        units.size(max((process.max_rss_bytes for process in own), default=0) or None),
         outcome(execution),
     )  # fmt: skip
 

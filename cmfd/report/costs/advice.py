@@ -69,9 +69,8 @@ def _of_end(card: JobCard, detail: RunDetail) -> Iterator[Note]:
         memory = units.size(card.memory_bytes)
         yield Note(kind="failed", text=text.format(limit=limit, memory=memory))
     elif card.status in ("failed", "lost"):
-        yield Note(
-            kind="failed", text=f"It {card.status}: `cmfd show {card.run[:12]}` has what is known."
-        )
+        what = "was lost" if card.status == "lost" else "failed"
+        yield Note(kind="failed", text=f"It {what}: `cmfd show {card.run[:12]}` has what is known.")
     before = [one for one in detail.other_starts if one.restart < card.restart]
     if before:
         n_starts = units.count(len(before), "earlier start")

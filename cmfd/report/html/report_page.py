@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 GRADES = (
     "Grades of energy: A metered node counter, B component counter, C integrated power, D model of "
-    "load and rated power, E constant. A grade is that of the worst component of a tenth or more; "
-    "bounds of components add up."
+    "load and rated power, E constant or guess. A grade is that of the worst component of a tenth "
+    "or more; bounds of components add up."
 )
 _TITLES = {
     "energy": "Energy", "carbon": "Energy and emissions", "runtime": "Runtime",
