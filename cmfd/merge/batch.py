@@ -141,7 +141,8 @@ class _Merger:
             else:
                 self._refuse(pack, outcome)
         except FileNotFoundError:
-            return
+            if pack.is_symlink():  # to nothing: it would be found again and again
+                self._stuck.add(pack)
         except OSError as error:
             self._stuck.add(pack)
             self._report.skipped.append((pack, f"cannot be moved: {error}"))

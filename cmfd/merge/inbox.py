@@ -53,6 +53,8 @@ class Named(NamedTuple):
 def named_by(pack: Path) -> Named | None:
     """Return which run an unchecked pack says it is of; None if that cannot be read."""
     try:
+        if not pack.is_file():  # a pipe, say, of which no end comes
+            return None
         with closing(open_untrusted(pack)) as db:
             row = db.execute("SELECT run, uid, job, restart FROM run").fetchone()
         return None if row is None else msgspec.convert(row, Named)

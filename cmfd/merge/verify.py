@@ -84,7 +84,7 @@ def _check_pack(report: VerifyReport, pack: Path) -> None:
     except (CmfdError, OSError) as error:
         report.problems.append(
             f"{pack} is damaged: {error}. Its content is still in the index: move the file away,"
-            f" fetch {pack.name} again from where it came or another site, and merge it"
+            " and bring it again from where it came or another site: cmfd pull --all REMOTE"
         )
     report.n_packs += 1
 
@@ -117,7 +117,7 @@ def _check_ledger(report: VerifyReport, site: Site, merged: set[str], ledger: se
     if gone := sorted(digest for digest in absent if not site.merged(digest).exists()):
         report.problems.append(
             f"{len(gone)} packs are in the index and their files are gone ({gone[0]}.db, for one)."
-            " Fetch them again from where they came or another site, and merge them;"
+            " Bring them again from where they came or another site: cmfd pull --all REMOTE;"
             " until then, do not reindex"
         )
 

@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import sqlite3
+import stat
 import sys
 from contextlib import closing
 from functools import cache
@@ -207,6 +208,7 @@ def open_pack(path: Path, digest: str | None = None) -> sqlite3.Connection:
 
 
 def _check_file(path: Path, digest: str) -> None:
+    _check_is_file(path)
     if sha256_of(path) != digest:
         raise PackError(_damage(path))
     with path.open("rb") as file:
@@ -217,6 +219,17 @@ def _check_file(path: Path, digest: str) -> None:
         raise PackError("foreign: it is a database of another program, or no pack of cmfd")
     if header[18:20] != b"\1\1":
         raise PackError("foreign: it was never sealed (it needs a write-ahead log)")
+
+
+def _check_is_file(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise PackError("foreign: it is a link to nothing") from None
+        raise
+    if not stat.S_ISREG(mode):  # of a pipe, or a link to a device, there may be no end
+        raise PackError("foreign: it is no regular file")
 
 
 def _damage(path: Path) -> str:

@@ -6,12 +6,10 @@ Its directory says for whom it is. What is made in it follows that, and no user'
 
 from __future__ import annotations
 
+import os
 import stat
 from contextlib import suppress
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 
 def follow(path: Path) -> None:
@@ -21,13 +19,20 @@ def follow(path: Path) -> None:
     Parameters
     ----------
     path : Path
-        A file or directory. Somebody else's stays as it is: that was seen to by who made it.
+        A file or directory. Somebody else's stays as it is: that was seen to by who made it. So
+        does what a link leads to: others may have put it there, and to a file of this user's.
     """
     with suppress(OSError):
-        mode, above = path.stat().st_mode, path.parent.stat().st_mode
-        wanted = above & (0o2777 if stat.S_ISDIR(mode) else 0o666)
-        if stat.S_IMODE(mode) != wanted:
-            path.chmod(wanted)
+        # Only its place in the tree is opened: closing an open file would end this process's locks
+        # of it, and looking by name, and again to change, could be two different things.
+        descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            mode, above = os.fstat(descriptor).st_mode, path.parent.stat().st_mode
+            wanted = above & (0o2777 if stat.S_ISDIR(mode) else 0o666)
+            if not stat.S_ISLNK(mode) and stat.S_IMODE(mode) != wanted:
+                Path(f"/proc/self/fd/{descriptor}").chmod(wanted)
+        finally:
+            os.close(descriptor)
 
 
 def make_directory(path: Path) -> None:

@@ -112,7 +112,8 @@ class SitePeer:
     def _waits(self, digest: str) -> bool:
         """Say whether a pack waits for a merge; anybody may have put anything there."""
         try:
-            return sha256_of(self.site.inbox / f"{digest}.db") == digest
+            there = self.site.inbox / f"{digest}.db"
+            return there.is_file() and sha256_of(there) == digest
         except OSError:
             return False
 

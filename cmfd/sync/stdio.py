@@ -39,6 +39,8 @@ _PAGE = 1000
 _PAGE_BYTES = MOST_BYTES // 4
 """Signatures of a page are not longer together, but for the last."""
 
+_GOES_ON = "what came over is kept, and the next exchange goes on from there"
+
 _LENGTH = struct.Struct(">I")
 
 
@@ -168,7 +170,9 @@ class Pipe:
             self._outgoing.write(_LENGTH.pack(len(data)) + data)
             self._outgoing.flush()
         except (OSError, ValueError) as error:
-            raise RemoteError(f"the connection to {self.whom} was lost: {error}") from error
+            raise RemoteError(
+                f"the connection to {self.whom} was lost: {error}; {_GOES_ON}"
+            ) from error
 
     def hear(self) -> _Message | None:
         """
@@ -198,7 +202,7 @@ class Pipe:
     def _exactly(self, n_bytes: int) -> bytes:
         data = self._incoming.read(n_bytes)
         if data and len(data) < n_bytes:
-            raise RemoteError(f"the connection to {self.whom} was cut within a message")
+            raise RemoteError(f"the connection to {self.whom} was cut within a message; {_GOES_ON}")
         return data
 
 
@@ -313,7 +317,7 @@ def _next_block(pipe: Pipe) -> bytes:
     if isinstance(message, Sorry):
         raise _error_of(message)
     if not isinstance(message, Block):
-        raise RemoteError(f"{pipe.whom} broke off within a pack")
+        raise RemoteError(f"{pipe.whom} broke off within a pack; {_GOES_ON}")
     return message.data
 
 
@@ -398,7 +402,7 @@ class StdioPeer:
         if isinstance(message, Sorry):
             raise _error_of(message)
         if not isinstance(message, Answer):
-            raise RemoteError(f"{self._pipe.whom} ended without an answer")
+            raise RemoteError(f"{self._pipe.whom} ended without an answer; {_GOES_ON}")
         try:
             return msgspec.msgpack.decode(message.body, type=kind)
         except msgspec.MsgspecError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -43,6 +44,31 @@ def bad_packs(directory: Path) -> dict[str, Path]:
         "foreign": foreign.rename(directory / f"{sha256_of(foreign)}.db"),
         "too new": new.rename(directory / f"{sha256_of(new)}.db"),
     }
+
+
+def test_what_is_no_file_stops_nobody(site: Path) -> None:
+    """A pipe without an end, links to nothing and to devices, a directory; whoever put it there."""
+    good = write_pack(site / "inbox", small_run(1))
+    os.mkfifo(site / "inbox" / f"{'a' * 64}.db")
+    (site / "inbox" / f"{'b' * 64}.db").symlink_to("nowhere")
+    (site / "inbox" / f"{'c' * 64}.db").symlink_to("/dev/zero")
+    (site / "inbox" / f"{'d' * 64}.db").mkdir()
+    report = merge_site(site)
+    assert (report.absorbed, report.left_in_inbox, report.skipped) == (1, 0, [])
+    assert all(reason.startswith("foreign") for _, reason in report.quarantined)
+    assert len(report.quarantined) == 4
+    assert not good.exists()
+
+
+def test_what_a_link_leads_to_stays_private(site: Path, tmp_path: Path) -> None:
+    """Whoever may write into an inbox may not have another's files opened to all by a merge."""
+    private = tmp_path / "private"
+    private.write_text("private")
+    private.chmod(0o600)
+    (site / "inbox").mkdir(parents=True)
+    (site / "inbox" / f"{'a' * 64}.db").symlink_to(private)
+    assert len(merge_site(site).quarantined) == 1
+    assert private.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("by", ["source", "inbox"])

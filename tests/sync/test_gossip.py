@@ -18,8 +18,12 @@ from cmfd.merge.layout import Site, init_site
 from cmfd.merge.reindex import reindex
 from cmfd.sync.exchange import fetch, pull, push
 from cmfd.sync.local import SitePeer
+from cmfd.sync.peer import Wanted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cmfd.sync.exchange import Exchanged
     from cmfd.sync.peer import Blocks, FromOffset, Taken
 
 N_SITES = 3
@@ -31,6 +35,12 @@ STEPS = st.lists(
         st.tuples(st.just("push"), SITES, SITES, st.integers(0, 60_000)),
         st.tuples(st.just("pull"), SITES, SITES, st.integers(0, 60_000)),
         st.tuples(st.just("fetch"), SITES, SITES, st.integers(0, 60_000)),
+        # Only some runs.
+        st.tuples(st.just("push part"), SITES, SITES, st.integers(0, 5)),
+        st.tuples(st.just("pull part"), SITES, SITES, st.integers(0, 5)),
+        # A copy of a whole site, and what was lost with the disk that had the site itself.
+        st.tuples(st.just("copy"), SITES, st.just(0), st.just(0)),
+        st.tuples(st.just("put back"), SITES, st.just(0), st.just(0)),
         st.tuples(st.just("reindex"), SITES, st.just(0), st.just(0)),
     ),
     max_size=12,
@@ -80,6 +90,12 @@ def do(sites: list[Site], packs: Path, step: tuple[str, int, int, int]) -> None:
     elif what == "reindex":
         merge_site(site.path)
         reindex(site.path)
+    elif what in ("copy", "put back"):
+        keep(site.path, site.path.with_name(f"{site.path.name}-copy"), what)
+    elif number != second and what.endswith("part"):
+        act = push if what == "push part" else pull
+        other = sites[second]
+        act(site, to(other, f"r{second}"), SitePeer(other), wanted=Wanted(f'job = "{amount}"', 0))
     elif number != second:
         other = sites[second]
         act = {"push": push, "pull": pull, "fetch": fetch}[what]
@@ -87,10 +103,19 @@ def do(sites: list[Site], packs: Path, step: tuple[str, int, int, int]) -> None:
             act(site, to(other, f"r{second}"), Cut(other, amount))
 
 
+def keep(site: Path, copy: Path, what: str) -> None:
+    source, target = (site, copy) if what == "copy" else (copy, site)
+    if source.exists():
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target)
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(STEPS)
-def test_any_gossip_ends_in_equal_sites(steps: list[tuple[str, int, int, int]]) -> None:
-    """Random pushes, pulls, cuts, repeats, indices made anew, clocks that are hours apart."""
+@given(STEPS, st.sampled_from([push, pull]))
+def test_any_gossip_ends_in_equal_sites(
+    steps: list[tuple[str, int, int, int]], act: Callable[..., Exchanged]
+) -> None:
+    """Random pushes, pulls, parts, cuts, repeats, indices made anew, losses, clocks hours apart."""
     place = Path(tempfile.mkdtemp())
     try:
         sites = [init_site(place / f"site{number}") for number in range(N_SITES)]
@@ -100,9 +125,10 @@ def test_any_gossip_ends_in_equal_sites(steps: list[tuple[str, int, int, int]]) 
             do(sites, place / "packs", step)
         for _ in range(2):
             for site in sites:
+                merge_site(site.path)  # as each command does
                 for number, other in enumerate(sites):
                     if other is not site:
-                        pull(site, to(other, f"r{number}"), SitePeer(other))
+                        act(site, to(other, f"r{number}"), SitePeer(other))
         assert len({digest(site) for site in sites}) == 1
     finally:
         shutil.rmtree(place)
