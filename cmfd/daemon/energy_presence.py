@@ -122,9 +122,26 @@ class Presence:
             except OSError:
                 text = b""
             pairs = (item.partition(b"=") for item in text.split(b"\0"))
-            environ = {os.fsdecode(key): os.fsdecode(value) for key, _, value in pairs}
-            self._jobs[pid] = environ.get("SLURM_JOB_ID", "")
+            job = os.fsdecode({key: value for key, _, value in pairs}.get(b"SLURM_JOB_ID", b""))
+            self._jobs[pid] = job if self._may_be_in(pid, job) else ""
         return self._jobs[pid]
+
+    def _may_be_in(self, pid: int, job: str) -> bool:
+        """
+        Tell whether a process may be in the job that it says.
+
+        Its environment is what its user made of it: it must be a number, and where the job has a
+        control group, that is where the kernel has the process.
+        """
+        if not (job.isascii() and job.isdecimal()):
+            return False
+        if not self._cgroups.has(job):
+            return True
+        try:
+            text = (self._roots.proc / str(pid) / "cgroup").read_text("utf-8", errors="replace")
+        except OSError:
+            return False
+        return any(f"job_{job}" in line.split("/") for line in text.splitlines())
 
     def _forget(self) -> None:
         pids = {pid for one in self._members for pid in one.processes}

@@ -183,6 +183,10 @@ class Cgroups:
                     memory / "memory.limit_in_bytes",
                 )  # fmt: skip
 
+    def has(self, job: str) -> bool:
+        """Tell whether a job has a group."""
+        return next(self._files(job), None) is not None
+
     def limits(self, job: str) -> tuple[int, int | None] | None:
         """
         Return how many processors a job is held to, and how much memory; None: it is not held.

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+import pytest
 from support.daemons import wait_until
 
-from cmfd.daemon.energy_presence import Allocations
+from cmfd.daemon.energy_presence import Allocations, Presence
 from cmfd.energy.presence import Allocation
 from cmfd.energy.readings import Roots
 from cmfd.energy.usage import Cgroups
+from cmfd.store.node import NodeStore
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 SCONTROL = """\
 #!/bin/sh
@@ -69,3 +70,32 @@ def test_nobody_is_asked_where_a_job_is_held_to_its_cores(
     wait_until(lambda: told, "there is an answer")
     assert allocations.of(["7"]) == Allocation(4, 1 << 30, (), exclusive=True)
     assert not (tmp_path / "bin" / "asked").exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "held_in", "believed"),
+    [
+        ("7", "0::/system.slice/slurmstepd.scope/job_7/step_0/user/task_0", "7"),
+        ("7", "4:cpuacct:/slurm/uid_1000/job_7/step_0", "7"),
+        ("7", "0::/system.slice/slurmstepd.scope/job_77/step_0", ""),
+        ("7", "0::/user.slice/user-1000.slice", ""),
+        ("8", "0::/user.slice/user-1000.slice", "8"),
+        ("7/../../../../tmp/evil", "0::/", ""),
+        ("-o", "0::/", ""),
+        ("", "0::/", ""),
+    ],
+)
+def test_a_process_is_in_the_job_that_the_kernel_has_it_in(
+    tmp_path: Path, said: str, held_in: str, believed: str
+) -> None:
+    """It cannot name another's job, of whose energy it would be given a part; nor a path."""
+    (tmp_path / "cgroup/system.slice/slurmstepd.scope/job_7").mkdir(parents=True)
+    process = tmp_path / "proc/42"
+    process.mkdir(parents=True)
+    (process / "environ").write_text(f"HOME=/\0SLURM_JOB_ID={said}\0")
+    (process / "cgroup").write_text(f"{held_in}\n")
+    roots = Roots(proc=tmp_path / "proc", cgroup=tmp_path / "cgroup")
+    with closing(NodeStore(tmp_path / "node.db")):
+        presence = Presence(roots, tmp_path / "node.db", "n1", 8, (), lambda: None)
+        with closing(presence):
+            assert presence._job_of(42) == believed
