@@ -61,7 +61,7 @@ def connect(remote: remotes.Remote) -> Iterator[Peer]:
         try:
             peer.about()
         except RemoteError as error:
-            raise RemoteError(f"{error}.{_what_to_do(command, address)}") from error
+            raise RemoteError(f"{error}.{_what_to_do(command, remote)}") from error
         yield peer
     finally:
         _end(process)
@@ -83,11 +83,11 @@ def ssh_command(address: remotes.Address, cmfd: str) -> list[str]:
     return [*ssh, *port, address.host, f"{cmfd} serve-stdio {path}"]
 
 
-def _what_to_do(command: list[str], address: remotes.Address) -> str:
+def _what_to_do(command: list[str], remote: remotes.Remote) -> str:
+    there = remote.command or "cmfd"
     return (
-        f" Try by hand: {shlex.join(command[:-1])} cmfd --version. If cmfd is not on the PATH"
-        f" there, say where it is: cmfd remote add NAME {address.host}:{address.path}"
-        " --command PATH"
+        f" Try by hand: {shlex.join(command[:-1])} {there} --version. If cmfd is not on the PATH"
+        f" there, say where it is: cmfd remote add NAME {remote.url} --command PATH"
     )
 
 
