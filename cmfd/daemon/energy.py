@@ -222,6 +222,8 @@ class Energy:
             self._flush(self._parts, self._answered, _BEGIN_ANEW)
             self._parts.close()
             self._parts = None
+            self._exposer.close()
+            self._exposer = Exposer(self._settings, self._place.node)
         self._memory = b""
         self._next_ns = boottime_ns() + round(self._settings.energy_interval_s * SECOND_NS)
         self._told = {"on": True, "counts": False, "reason": self._election.reason}

@@ -43,8 +43,9 @@ class Rounds:
 
     def __init__(self, directory: Path, node_db: Path, memory: bytes = b"") -> None:
         settings = Settings(
-            energy_sysfs=directory / "sys", energy_disabled=("nvml", "ipmi", "amdsmi", "redfish")
-        )
+            energy_sysfs=directory / "sys", energy_disabled=("nvml", "ipmi", "amdsmi", "redfish"),
+            prometheus_textfile=str(directory / "cmfd.prom"),
+        )  # fmt: skip
         place = Place(node_db, "c", "n1", bytes(16), b"o" * 16)
         self.energy = Energy(settings, place, lambda: None, memory)
         self.energy._election = self.election = Chosen(settings)
@@ -96,6 +97,19 @@ def test_who_stood_by_goes_on_from_now(
     counters.advance(energy=3)
     rounds.turn()
     assert rounds.joules == 5 + 3
+
+
+def test_who_stands_by_tells_no_figures(
+    tmp_path: Path, counters: CrayCounters, node_db: Path
+) -> None:
+    """They would look alive, beside those of who counts; when it counts again, it tells again."""
+    rounds = Rounds(tmp_path, node_db)
+    figures = tmp_path / "cmfd.prom"
+    for counts in (True, False, True):
+        rounds.election.counts = counts
+        counters.advance()
+        rounds.turn()
+        assert figures.exists() == counts
 
 
 @pytest.mark.parametrize("memory", [b"\xc0", b"\xff", b"\x81\xa1x\x01"])
