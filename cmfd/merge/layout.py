@@ -114,16 +114,16 @@ def init_site(path: Path) -> Site:
         It cannot be made or written.
     """
     label = path / "site.toml"
-    if not label.exists():
-        created = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        try:
+    try:
+        if not label.exists():
+            created = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
             path.mkdir(parents=True, exist_ok=True)
             write_once(label, _TEMPLATE.format(id=uuid.uuid4(), created=created))
-        except OSError as error:
-            raise ConfigError(
-                f"cannot make a site in {path}: {error}."
-                " Name a directory that you may write to, with --site or $CMFD_SITE"
-            ) from error
+    except OSError as error:
+        raise ConfigError(
+            f"cannot make a site in {path}: {error}."
+            " Name a directory that you may write to, with --site or $CMFD_SITE"
+        ) from error
     return open_site(path)
 
 

@@ -30,12 +30,19 @@ def packs_table(
                 one.digest[:_SHORT], one.run[:_SHORT], one.job, one.user,
                 "/".join(filter(None, (one.cluster, one.node))),
                 units.when(one.sealed_ns), units.when(one.merged_ns),
-                units.size(one.size_bytes), "" if one.is_final else "checkpoint",
+                units.size(one.size_bytes), _kind(one),
                 _signed_by(signers, one.digest),
             )
             for one in found
         ],
     )  # fmt: skip
+
+
+def _kind(one: PackLine) -> str:
+    """Return what a pack is, if it is not the last of a run; what is of none is a node's ledger."""
+    if one.is_final:
+        return ""
+    return "checkpoint" if one.run else "node's ledger"
 
 
 def _signed_by(signers: Mapping[str, tuple[str, str] | None] | None, digest: str) -> str:
