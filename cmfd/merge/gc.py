@@ -98,6 +98,9 @@ def _unneeded(site: Site, keep_days: float) -> Iterator[tuple[Path, str]]:
         (site.quarantine, f"{PARTIAL_PREFIX}*"),
         (site.path, f"{PREFIX}*"),
         (site.path, ".site.toml-*"),
+        (site.path, ".remotes.toml-*"),
+        (site.path / "remotes", ".*-*"),
+        *((directory, ".*-*") for directory in sorted(site.path.glob("signatures/*/"))),
         (site.path, f"{GRAPH_PARTIAL_PREFIX}*"),
         *((directory, ".*-*") for directory in _of_factors(site)),
     ):

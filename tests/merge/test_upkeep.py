@@ -38,7 +38,7 @@ def site(tmp_path: Path, packs: list[Path]) -> Path:
 
 
 def aged(path: Path, days: float) -> Path:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         path.write_text("x")
     then = time.time() - days * 86_400
@@ -203,6 +203,9 @@ def test_leftovers_are_told_first_and_removed_when_asked(site: Path, packs: list
         aged(site / "quarantine" / "partial-2", 2),
         aged(site / "index-new-1.db", 2),
         aged(site / ".site.toml-1", 2),
+        aged(site / ".remotes.toml-1", 2),
+        aged(site / "remotes" / ".hub.json-1", 2),
+        aged(site / "signatures" / "aa" / ".a.sig-1", 2),
         aged(site / "quarantine" / f"{'1' * 64}.db", 40),
         aged(site / "quarantine" / f"{'1' * 64}.db.reason.txt", 40),
         aged(site / "quarantine" / f"{'2' * 64}.db.reason.txt", 40),
@@ -211,6 +214,8 @@ def test_leftovers_are_told_first_and_removed_when_asked(site: Path, packs: list
     kept = [
         aged(site / "inbox" / "partial-3", 0),
         aged(site / "inbox" / "notes", 99),
+        aged(site / "remotes" / "hub.json", 99),
+        aged(site / "signatures" / "aa" / "a.sig", 99),
         aged(site / "inbox" / f"{'3' * 64}.db", 99),
         aged(site / "quarantine" / f"{'4' * 64}.db", 40),
         aged(site / "quarantine" / f"{'4' * 64}.db.reason.txt", 20),

@@ -171,6 +171,20 @@ def test_what_another_user_left_of_a_pack_is_in_nobodys_way(
     assert digest(a) == digest(hub)
 
 
+def test_an_inbox_that_one_may_not_look_into_keeps_nobody_from_reading(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a site that takes packs from all, and shows them to few."""
+    a, hub = make_site("a"), make_site("hub", 1)
+
+    def listed(_path: Path) -> list[str]:
+        raise PermissionError(errno.EACCES, "not yours")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("cmfd.merge.inbox.os.listdir", listed)
+        assert fetch(a, to(hub), SitePeer(hub)).n_packs == 1
+
+
 def test_others_can_go_on_with_what_was_cut(make_site: MakeSite) -> None:
     """Whatever the umask of who began."""
     a, b = make_site("a"), make_site("b", 1)
