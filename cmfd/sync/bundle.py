@@ -119,7 +119,7 @@ def unbundle(site: Site, path: Path, *, on_progress: Progress | None = None) -> 
                 if on_progress is not None:
                     on_progress(n_seen, max(n_all, n_seen))
         _check_whole(n_seen, n_all)
-    except (OSError, tarfile.TarError, EOFError) as error:
+    except (OSError, tarfile.TarError, EOFError, RecursionError) as error:
         raise StoreError(
             f"cannot read {path}: {error}; {done.n_packs} packs of it are in the inbox."
             " Make it again: cmfd bundle create"

@@ -90,6 +90,16 @@ def test_what_else_is_in_an_archive_goes_nowhere(make_site: MakeSite, tmp_path: 
     assert not list(tmp_path.rglob("escaped*"))
 
 
+def test_an_archive_of_headers_of_headers_is_told(make_site: MakeSite, tmp_path: Path) -> None:
+    """Each is of the one that follows, deeper than one can go."""
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, 12
+    one = header.tobuf(tarfile.USTAR_FORMAT) + b"12 path=abc\n".ljust(tarfile.BLOCKSIZE, b"\0")
+    (tmp_path / "deep.tar").write_bytes(one * 2000)
+    with pytest.raises(StoreError, match="cannot read"):
+        bundle.unbundle(make_site("b"), tmp_path / "deep.tar")
+
+
 def test_a_bundle_that_cannot_be_written_leaves_what_is_there(
     make_site: MakeSite, tmp_path: Path
 ) -> None:
