@@ -148,8 +148,13 @@ def pull(  # noqa: PLR0913 - two sites, what of them, and who is told
         What came, and what this site made of it.
     """
     done = fetch(site, remote, peer, everything=everything, wanted=wanted, on_progress=on_progress)
-    done.taken = SitePeer(site).merge()
+    own = SitePeer(site)
+    done.taken = own.merge()
     done.left_out += sorted(done.taken.refused.items())
+    reached = remotes.progress(site, remote)
+    if reached.fetched is not None:
+        into = own.about().newest
+        remotes.remember(site, remote, msgspec.structs.replace(reached, fetched_into=into))
     return done
 
 

@@ -106,7 +106,6 @@ def test_what_a_site_that_was_put_back_from_a_copy_lacks_comes_again(
         push(a, to(hub), SitePeer(hub))
     else:
         pull(hub, to(a, "a"), SitePeer(a))
-        pull(hub, to(a, "a"), SitePeer(a))
         shutil.copytree(hub.path / "remotes", tmp_path / "copy" / "remotes")
     shutil.rmtree(hub.path)
     (tmp_path / "copy").rename(hub.path)
