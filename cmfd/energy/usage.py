@@ -294,12 +294,14 @@ class Processes:
             self._ended(pid)
             if pid in self._sums:
                 found[pid] = self._sums[pid]
-        self._above |= above
-        sums = {pid: self._own(pid, usage) for pid, usage in found.items() if usage is not None}
+        # Before the others are told: who waited for these has their time in his own already.
         for pid in set(self._sums) - known:
             self._ended(pid)
-        self._sums = sums
-        return dict(sums)
+        self._above |= above
+        self._sums = {
+            pid: self._own(pid, usage) for pid, usage in found.items() if usage is not None
+        }
+        return dict(self._sums)
 
     def _own(self, pid: int, usage: Usage) -> Usage:
         if pid not in self._files:
