@@ -81,11 +81,16 @@ def test_equal_trials_are_both_on_the_front(site: ASite, invoke: Invoke) -> None
     assert [one["on_front"] for one in pareto(invoke)["points"]].count(True) == 2
 
 
-def test_a_run_of_one_execution_is_that(site: ASite, invoke: Invoke) -> None:
+@pytest.mark.parametrize("of_execution", [[], [a_row(run=1, execution=1, uj=0)]])
+def test_a_run_of_one_execution_is_that(
+    site: ASite, invoke: Invoke, of_execution: list[Any]
+) -> None:
     """Energy that was given to the run as a whole; of a trial without any, it is said."""
     content = a_trial(3, 0, 0.5)
     del content["energy"]
-    site.take(a_trial(1, 100, 0.7, of_execution=False), a_trial(2, 200, 0.9), content)
+    whole = a_trial(1, 100, 0.7, of_execution=False)
+    whole["energy"] += [tuple(row) for row in of_execution]
+    site.take(whole, a_trial(2, 200, 0.9), content)
     found = pareto(invoke)
     assert [one["energy_j"] for one in found["points"]] == pytest.approx([100, 200])
     assert found["n_without_energy"] == 1

@@ -114,8 +114,8 @@ def _rows_of(
         in_run[one.run] += 1
     for one in leaders:
         whole = of_run[numbers[one.run]] if one.run else []
-        is_alone = in_run[one.run] == 1 and not any(row.execution_id for row in whole)
-        if is_alone and one.execution not in found:
+        # Nothing is also a row of 0: its processes were gone before anybody read what they used.
+        if in_run[one.run] == 1 and not any(row.execution_id and row.uj for row in whole):
             found[one.execution] = whole
     return found
 
