@@ -410,6 +410,8 @@ class Execution:
     @harmless()
     def describe(self, document: str, at_ns: int | None = None) -> None:
         """Record where and with what this execution runs, a JSON object as text."""
+        if self.session.is_over:
+            return  # found out too late, which is recorded
         self.append(Environment(at_ns=at_ns or _time_ns(), execution=self.id, document=document))
 
     # -- ending ----------------------------------------------------------------------------

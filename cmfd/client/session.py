@@ -277,11 +277,16 @@ class Session:
         if self._sender is not None:
             self._sender.wake()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can be recorded any more."""
+        return self._closed
+
     def describe_later(self, execution: Execution, describe: Callable[[], object]) -> None:
         """Have an execution's environment recorded in the background."""
         self._undescribed[execution] = time.time_ns()
-        self.background.submit(describe)
-        self.background.submit(lambda: self._undescribed.pop(execution))
+        self.background.submit(lambda: None if self._closed else describe())
+        self.background.submit(lambda: self._undescribed.pop(execution, None))
 
     def _finish_describing(self) -> None:
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,9 +24,11 @@ PROMPT = r"(?:root|alice)@(?:head|node|all)[#$]"
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Cluster]:
+def fresh() -> Iterator[Cluster]:
     """Give a cluster as SLURM alone has it, with the paths that the how-to uses."""
-    cluster = Cluster.up(tmp_path / "cluster", Options(n_nodes=2))
+    # A short path: those of slurmd's sockets, below it, have 108 bytes at most.
+    place = Path(tempfile.mkdtemp(prefix="cmfd-cluster-", dir="/var/tmp"))
+    cluster = Cluster.up(place / "root", Options(n_nodes=2))
     try:
         lend_systemctl(cluster)
         for node in (None, *cluster.nodes):
@@ -35,6 +38,7 @@ def fresh(tmp_path: Path) -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.down()
+        place.rmdir()
 
 
 def restart_slurmctld(cluster: Cluster) -> None:

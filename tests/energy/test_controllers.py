@@ -251,8 +251,8 @@ def test_a_controller_that_answers_nonsense_is_asked_again(
 
 
 def test_an_answer_that_is_old_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([1_000_000_000, 1_000_000_001, 40_000_000_000])
-    monkeypatch.setattr(slow, "boottime_ns", lambda: next(times))
+    now_ns = [1_000_000_000]
+    monkeypatch.setattr(slow, "boottime_ns", lambda: now_ns[0])
     source = Asked(100.0)
     monkeypatch.setattr(Asked, "min_interval_s", 10.0)
     source.open()
@@ -261,5 +261,6 @@ def test_an_answer_that_is_old_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     while not (said := source.read()):
         pass
     assert [one.status for one in said] == ["ok"]
+    now_ns[0] = 40_000_000_000
     assert [one.status for one in source.read()] == ["gone"]
     source.close()
