@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from cmfd.errors import StoreError
+from cmfd.merge import inbox
 from cmfd.merge.absorb import absorb_files
 from cmfd.merge.layout import open_site
 from cmfd.merge.lock import merge_lock
@@ -16,6 +17,7 @@ from cmfd.store.shared import follow
 from cmfd.store.site import SiteStore, index_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from cmfd.merge.absorb import Progress
@@ -71,7 +73,9 @@ def _check_nothing_is_lost(site: Site) -> None:
             ledger = index.ledger()
     except (StoreError, sqlite3.DatabaseError):
         return  # what is beyond reading cannot be lost
-    gone = sorted(digest for digest in ledger if not site.merged(digest).exists())
+    # A merger that was killed after its commit left a pack in the inbox: the next merge takes it.
+    waiting = {pack.stem for pack in inbox.waiting(site)}
+    gone = sorted(digest for digest in ledger - waiting if not site.merged(digest).exists())
     if gone:
         raise StoreError(
             f"{len(gone)} packs of the index have no file any more ({gone[0]}.db, for one), so an"
@@ -94,9 +98,11 @@ def rebuild(site: Site, *, progress: Progress | None = None) -> list[tuple[Path,
     return refused
 
 
-def build(site: Site, path: Path, *, progress: Progress | None = None) -> list[tuple[Path, str]]:
-    """Build an index of a site's merged packs at `path`; return those that were refused."""
-    packs = list(site.merged_packs())
+def build(
+    site: Site, path: Path, *, also: Iterable[Path] = (), progress: Progress | None = None
+) -> list[tuple[Path, str]]:
+    """Build an index of a site's merged packs, and others, at `path`; return those refused."""
+    packs = [*site.merged_packs(), *also]
     refused: list[tuple[Path, str]] = []
     with closing(SiteStore(path)) as index:
         for n_done, (pack, outcome) in enumerate(absorb_files(index, packs), 1):

@@ -122,10 +122,16 @@ def _check_ledger(report: VerifyReport, site: Site, merged: set[str], ledger: se
         )
 
 
+def _on_their_way(site: Site) -> list[Path]:
+    """Return the packs that a merger committed and was killed before it had put them away."""
+    with closing(SiteStore(site.index, readonly=True)) as index:
+        return [pack for pack in inbox.waiting(site) if index.has(pack.stem)]
+
+
 def _check_digest(report: VerifyReport, site: Site) -> None:
     with tempfile.TemporaryDirectory(prefix="cmfd-verify-") as scratch:
         second = Path(scratch) / "index.db"
-        build(site, second)
+        build(site, second, also=_on_their_way(site))
         with closing(SiteStore(second, readonly=True)) as index:
             digest = index.digest()
     if digest != report.digest:

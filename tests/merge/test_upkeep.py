@@ -57,6 +57,20 @@ def test_a_site_as_it_must_be_verifies(site: Path) -> None:
     assert files_of(site) == files
 
 
+def test_a_merger_that_was_killed_after_its_commit_left_all_well(
+    site: Path, packs: list[Path]
+) -> None:
+    """A pack is in the index and still in the inbox: nothing is missing, and a merge goes on."""
+    before = digest_of(site)
+    merged_path(site, packs[2].stem).rename(site / "inbox" / packs[2].name)
+    for deep in (False, True):
+        assert verify(site, deep=deep).problems == []
+    assert reindex(site) == []
+    merge_site(site)
+    assert digest_of(site) == before
+    assert verify(site, deep=True).problems == []
+
+
 def test_a_damaged_pack_is_found_and_can_be_replaced(site: Path, packs: list[Path]) -> None:
     """Moved away and merged again from where it came, it is whole."""
     kept = merged_path(site, packs[0].stem)
