@@ -127,6 +127,7 @@ def test_the_environment_is_the_same_and_says_what_it_is_part_of(step: Step) -> 
         "PWD": str(step.cwd),
         "LC_ALL": "C.UTF-8",
         "a b": "1\n2",
+        "SHLVL": "3",
     }
     done = step.run("env", "-0", env={**odd, "BASH_ENV": "/nowhere", "BASH_FUNC_f%%": "() { :; }"})
     said = dict(item.split("=", 1) for item in done.stdout.decode().split("\0")[:-1])
