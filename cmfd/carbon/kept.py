@@ -16,7 +16,6 @@ import csv
 import hashlib
 import os
 import pwd
-import secrets
 import time
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -25,7 +24,7 @@ import msgspec
 from cmfd.carbon import factors, series
 from cmfd.errors import ConfigError, FactorsError, NotFoundError
 from cmfd.merge.layout import open_site, write_once
-from cmfd.store.shared import follow, make_directory
+from cmfd.store.shared import make_directory, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,11 +128,7 @@ def use(site_dir: Path, name: str) -> KeptSet:
     site = writable(site_dir)
     chosen = set_of(site_dir, name)
     try:
-        make_directory(site)
-        partial = site / f".{_CURRENT}-{secrets.token_hex(8)}"
-        partial.write_text(f"{chosen.id}\n", "utf-8")
-        follow(partial)
-        partial.replace(site / _CURRENT)
+        write_whole(site / _CURRENT, f"{chosen.id}\n".encode())
     except OSError as error:
         raise _unwritable(site, error) from error
     return chosen._replace(is_current=True)

@@ -7,6 +7,7 @@ Its directory says for whom it is. What is made in it follows that, and no user'
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +34,25 @@ def follow(path: Path) -> None:
                 Path(f"/proc/self/fd/{descriptor}").chmod(wanted)
         finally:
             os.close(descriptor)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """
+    Put a file of a site in its place whole or not at all; its directory is made if missing.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; what is there under this name is as it was.
+    """
+    make_directory(path.parent)
+    partial = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    try:
+        partial.write_bytes(content)
+        follow(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def make_directory(path: Path) -> None:

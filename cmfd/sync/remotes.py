@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from cmfd.errors import ConfigError, NotFoundError
-from cmfd.store.shared import follow, make_directory
+from cmfd.store.shared import write_whole
 from cmfd.sync.peer import Place  # noqa: TC001 - msgspec reads it
 
 if TYPE_CHECKING:
@@ -253,7 +252,7 @@ def remember(site: Site, remote: Remote, reached: Progress) -> None:
     # What was exchanged is no less for that: from a site that one may only read, say.
     if remote.name:
         with suppress(OSError):
-            _replace(_progress_file(site, remote.name), msgspec.json.encode(reached))
+            write_whole(_progress_file(site, remote.name), msgspec.json.encode(reached))
 
 
 def _progress_file(site: Site, name: str) -> Path:
@@ -279,15 +278,4 @@ def _write(site: Site, entries: dict[str, _Entry]) -> None:
         lines.append(f"[{key}]\nurl = {json.dumps(entry.url)}\n")
         if entry.command:
             lines.append(f"command = {json.dumps(entry.command)}\n")
-    _replace(site.path / "remotes.toml", "".join(lines).encode())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    make_directory(path.parent)
-    partial = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    try:
-        partial.write_bytes(content)
-        follow(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(site.path / "remotes.toml", "".join(lines).encode())

@@ -10,13 +10,12 @@ its `site.toml` has it take packs from other sites only if one of these signed t
 from __future__ import annotations
 
 import re
-import secrets
 import subprocess
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from cmfd.errors import ConfigError, PackError
-from cmfd.store.shared import follow, make_directory
+from cmfd.store.shared import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,16 +103,8 @@ def sign(site: Site, digests: Sequence[str], key: Path) -> int:
 def keep(site: Site, digest: str, signature: str) -> None:
     """Keep a signature, unless there is one."""
     path = path_of(site, digest)
-    if path.exists():
-        return
-    make_directory(path.parent)
-    partial = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    try:
-        partial.write_text(signature, "ascii")
-        follow(partial)
-        partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    if not path.exists():
+        write_whole(path, signature.encode("ascii"))
 
 
 def signer(site: Site, digest: str, signature: str) -> Signer | None:

@@ -91,15 +91,14 @@ def part_of(db: sqlite3.Connection, wanted: Wanted) -> Part:
     db.execute(queries["make"])
     choose = queries["choose"].replace("{condition}", chosen.sql)
     n_runs = db.execute(choose, chosen.parameters).rowcount
-    level, n_new = 0, n_runs
-    n_ancestors = 0
-    while n_new and level != wanted.depth:
-        n_new = db.execute(queries["up"], {"level": level}).rowcount
-        n_ancestors += n_new
+    level = n_ancestors = 0
+    while (n_up := db.execute(queries["up"], {"level": level}).rowcount) and level != wanted.depth:
+        n_ancestors += n_up
         level += 1
-    (n_left_out,) = db.execute(queries["left_out"], {"level": level}).fetchone()
+    # The last step was one too far: only how many there are is told.
+    db.execute(queries["back"], {"level": level + 1})
     entries = [
         Entry(Place(number, digest, merged_ns), size_bytes)
         for number, digest, merged_ns, size_bytes in db.execute(queries["packs"])
     ]
-    return Part(entries, n_runs, n_ancestors, n_left_out)
+    return Part(entries, n_runs, n_ancestors, n_left_out=n_up)

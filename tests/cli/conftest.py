@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner, Result
-from support.sites import ASite, Invoke, a_run, set_param
+from support.sites import ASite, Invoke, a_run, invoker, set_param
 from support.wrapper import Node
-
-from cmfd.cli.main import cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,16 +31,7 @@ def three_runs(site: ASite) -> ASite:
 @pytest.fixture
 def invoke(site: ASite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Return a function that runs a command on the site, in this process."""
-    monkeypatch.setenv("CMFD_SITE", str(site.path))
-    monkeypatch.setenv("CMFD_NODE_DIR", str(tmp_path / "node"))
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str, code: int = 0) -> Result:
-        result = CliRunner().invoke(cli, list(words), catch_exceptions=False)
-        assert result.exit_code == code, result.output
-        return result
-
-    return run
+    return invoker(site, tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="module")

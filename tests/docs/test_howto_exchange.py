@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.console import commands_of, run_in_one_shell
+from support.console import commands_of, run_in_one_shell, what_is_wrong
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto" / "exchange.md"
 TIMEOUT_S = 300
@@ -22,11 +22,7 @@ def test_the_how_to_for_exchange_does_what_it_says(
 
     seen = run_in_one_shell(shown, tmp_path, new_user, TIMEOUT_S)
 
-    wrong = [
-        f"$ {have.command}\n{have.output}\n(exit code {have.exit_code})"
-        for want, have in zip(shown, seen, strict=True)
-        if have.exit_code != 0 or not want.pattern.fullmatch(have.plain)
-    ]
-    assert not wrong, "\n\n".join(wrong)
+    wrong = what_is_wrong(shown, seen)
+    assert not wrong, wrong
     digests = {have.plain for have in seen if have.command in DIGESTS}
     assert len(digests) == 1

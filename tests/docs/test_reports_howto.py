@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.console import commands_of, run_in_one_shell
+from support.console import commands_of, run_in_one_shell, what_is_wrong
 from support.energy import Metered
 from support.factors import HEAD
 from support.jobs import a_job
@@ -84,9 +84,5 @@ def test_the_how_to_for_reports_does_what_it_says(
     environment = {**new_user, "CMFD_SITE": str(known), "TZ": "UTC"}
     seen = run_in_one_shell(shown, tmp_path, environment, TIMEOUT_S)
 
-    wrong = [
-        f"$ {have.command}\n{have.output}\n(exit code {have.exit_code})"
-        for want, have in zip(shown, seen, strict=True)
-        if have.exit_code != 0 or not want.pattern.fullmatch(have.plain)
-    ]
-    assert not wrong, "\n\n".join(wrong)
+    wrong = what_is_wrong(shown, seen)
+    assert not wrong, wrong

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from support.console import Shown, commands_of, run_in_one_shell
+from support.console import Shown, commands_of, run_in_one_shell, what_is_wrong
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,12 +23,8 @@ def test_the_tutorial_does_what_it_says(place: Path, new_user: dict[str, str]) -
 
     seen = run_in_one_shell(shown, place, new_user, TIMEOUT_S)
 
-    wrong = [
-        f"$ {have.command}\n{have.output}\n(exit code {have.exit_code})"
-        for want, have in zip(shown, seen, strict=True)
-        if have.exit_code != 0 or not want.pattern.fullmatch(have.plain)
-    ]
-    assert not wrong, "\n\n".join(wrong)
+    wrong = what_is_wrong(shown, seen)
+    assert not wrong, wrong
 
 
 @pytest.mark.slow

@@ -6,12 +6,10 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click.testing import CliRunner, Result
 from support.fake_slurm import FakeSlurm, job, step
 from support.packs import Content, an_id, small_run
-from support.sites import ASite, Invoke, from_json
+from support.sites import ASite, Invoke, from_json, invoker
 
-from cmfd.cli.main import cli
 from cmfd.errors import NotFoundError
 from cmfd.merge import enrich
 
@@ -56,16 +54,7 @@ def site(tmp_path: Path) -> ASite:
 @pytest.fixture
 def invoke(site: ASite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Give a function that runs a command on the site, in this process."""
-    monkeypatch.setenv("CMFD_SITE", str(site.path))
-    monkeypatch.setenv("CMFD_NODE_DIR", str(tmp_path / "node"))
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str, code: int = 0) -> Result:
-        result = CliRunner().invoke(cli, list(words), catch_exceptions=False)
-        assert result.exit_code == code, result.output
-        return result
-
-    return run
+    return invoker(site, tmp_path, monkeypatch)
 
 
 def a_job(number: int, name: str = "", restart: int = 0) -> Content:

@@ -60,6 +60,15 @@ def commands_of(document: Path, prompt: str = r"\$") -> list[Shown]:
     return found
 
 
+def what_is_wrong(shown: list[Shown], seen: list[Seen]) -> str:
+    """Return which commands failed, or did not print what the document says, and what they did."""
+    return "\n\n".join(
+        f"$ {have.command}\n{have.output}\n(exit code {have.exit_code})"
+        for want, have in zip(shown, seen, strict=True)
+        if have.exit_code != 0 or not want.pattern.fullmatch(have.plain)
+    )
+
+
 def run_in_one_shell(
     commands: list[Shown], cwd: Path, environ: Mapping[str, str], timeout_s: float
 ) -> list[Seen]:

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from click.testing import Result
+from click.testing import CliRunner, Result
 from support.packs import Content, an_id, small_run, write_pack
 
+from cmfd.cli.main import cli
 from cmfd.merge.batch import merge_site
 from cmfd.store.columns import encode
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 SECOND_NS = 1_000_000_000
 BEGIN_NS = 1_700_000_000 * SECOND_NS
@@ -77,6 +80,20 @@ class ASite:
         report = merge_site(self.path, [packs] if contents else [])
         assert not report.quarantined, report.quarantined
         return self
+
+
+def invoker(site: ASite, cwd: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Return a function that runs a command on a site, in this process and a directory."""
+    monkeypatch.setenv("CMFD_SITE", str(site.path))
+    monkeypatch.setenv("CMFD_NODE_DIR", str(cwd / "node"))
+    monkeypatch.chdir(cwd)
+
+    def run(*words: str, code: int = 0) -> Result:
+        result = CliRunner().invoke(cli, list(words), catch_exceptions=False)
+        assert result.exit_code == code, result.output
+        return result
+
+    return run
 
 
 def from_json(result: Result) -> Any:

@@ -32,22 +32,9 @@ CROSS JOIN execution AS p ON p.id = o.execution_id
 WHERE c.level = :level AND p.run_id IS NOT NULL
 ON CONFLICT DO NOTHING;
 
--- name: left_out
--- How many runs one step further up are not in it.
-SELECT count(DISTINCT p.run_id)
-FROM part_run AS c
-CROSS JOIN execution AS e ON e.run_id = c.id
-CROSS JOIN event AS i ON i.execution_id = e.id AND i.direction = 'input'
-CROSS JOIN (
-    SELECT 0 AS way UNION ALL SELECT 1 UNION ALL SELECT 2
-) AS w
-LEFT JOIN link AS l ON w.way = 1 AND l.object_id = i.artifact_id
-LEFT JOIN link AS m ON w.way = 2 AND m.subject_id = i.artifact_id
-CROSS JOIN event AS o
-    ON o.artifact_id = CASE w.way WHEN 0 THEN i.artifact_id WHEN 1 THEN l.subject_id ELSE m.object_id END
-    AND o.direction = 'output'
-CROSS JOIN execution AS p ON p.id = o.execution_id
-WHERE c.level = :level AND p.run_id NOT IN (SELECT id FROM part_run);
+-- name: back
+-- Forget a level.
+DELETE FROM part_run WHERE level = :level;
 
 -- name: packs
 SELECT DISTINCT k.id, k.digest, k.merged_ns, k.size_bytes
