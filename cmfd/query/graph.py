@@ -338,7 +338,8 @@ class GraphWalk:
         if self._around.via:
             found.go(depth, self._around.rounds[depth - 1], into)
         if on is not None:
-            found.go(depth, found.rounds[depth - 1], on, sign=-1)
+            around = self._outer.rounds[depth - 1]
+            found.go(depth, found.rounds[depth - 1] + around, on, sign=-1)
         return found.rounds[depth]
 
     def _spread(self, depth: int) -> None:

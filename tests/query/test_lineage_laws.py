@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.graphs import T0_NS, Linked, Made, Node, content, digest, distances, graphs, links
 from support.packs import an_id
@@ -90,6 +90,27 @@ def test_lineage_is_what_the_graph_says(
         for one in linked
         if {digest(one.whole), digest(one.part)} <= found.keys()
     }
+
+
+@settings(max_examples=40, deadline=None)
+@example([Made(frozenset(), frozenset(), None), Made(frozenset({0}), frozenset(), 0),
+          Made(frozenset(), frozenset({1}), None, 0)])  # fmt: skip
+@given(graphs())
+def test_what_came_of_something_is_what_came_from_it(graph: list[Made]) -> None:
+    """Up and down are the same way, whatever is nested in what and goes on from what."""
+    used = sorted({one for made in graph for one in made.inputs | made.outputs})
+    ways = {}
+    with tempfile.TemporaryDirectory() as directory:
+        site = ASite(Path(directory, "site")).take(content(graph))
+        with open_index(site.path) as db:
+            for one in used:
+                for way in Way:
+                    answer = lineage(db, subject(db, digest(one)), way)
+                    ways[one, way] = {found.digest for found in answer.artifacts}
+
+    for one in used:
+        for other in used:
+            assert (digest(other) in ways[one, Way.DOWN]) == (digest(one) in ways[other, Way.UP])
 
 
 def _check_paths(graph: Sequence[Made], answer: Lineage, *, down: bool) -> None:

@@ -124,10 +124,10 @@ def _next(
         yield ("a", one), 0
     if made.outer is not None:
         yield ("o", made.outer), 0
+    for i, other in enumerate(graph):
+        if (other.goes_on_from == number) if down else (made.goes_on_from == i):
+            yield ("x", i), 1
     if kind == "x":
-        for i, other in enumerate(graph):
-            if (other.goes_on_from == number) if down else (made.goes_on_from == i):
-                yield ("x", i), 1
         yield from ((("x", i), 0) for i, inner in enumerate(graph) if inner.outer == number)
 
 

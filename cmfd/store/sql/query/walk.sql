@@ -154,29 +154,38 @@ WHERE f.depth = :depth - 1
   AND (:until_ns IS NULL OR (SELECT at_ns FROM execution WHERE id = v.execution_id) <= :until_ns);
 
 -- name: to_earlier
--- What an execution goes on from.
+-- What an execution goes on from; also one around another, which is part of what it came to.
 INSERT OR IGNORE INTO reached_execution
 SELECT o.id, :depth, -f.id
-FROM reached_execution AS f
+FROM (
+    SELECT id FROM reached_execution WHERE depth = :depth - 1
+    UNION ALL SELECT id FROM reached_outer WHERE depth = :depth - 1
+) AS f
 CROSS JOIN execution AS e ON e.id = f.id
 CROSS JOIN fact AS c ON c.subject = e.execution AND c.key = 'continues'
 CROSS JOIN execution AS o ON o.execution = id_of(c.value)
-WHERE f.depth = :depth - 1 AND (:until_ns IS NULL OR o.at_ns <= :until_ns);
+WHERE (:until_ns IS NULL OR o.at_ns <= :until_ns);
 
 -- name: to_later
 INSERT OR IGNORE INTO reached_execution
 SELECT o.id, :depth, -f.id
-FROM reached_execution AS f
+FROM (
+    SELECT id FROM reached_execution WHERE depth = :depth - 1
+    UNION ALL SELECT id FROM reached_outer WHERE depth = :depth - 1
+) AS f
 CROSS JOIN execution AS e ON e.id = f.id
 CROSS JOIN fact AS c ON c.key = 'continues' AND c.value = lower(hex(e.execution))
 CROSS JOIN execution AS o ON o.execution = c.subject
-WHERE f.depth = :depth - 1 AND (:until_ns IS NULL OR o.at_ns <= :until_ns);
+WHERE (:until_ns IS NULL OR o.at_ns <= :until_ns);
 
 -- name: to_earlier_start
 -- The same stage in the start before, where its job went back into the queue.
 INSERT OR IGNORE INTO reached_execution
 SELECT o.id, :depth, -f.id
-FROM reached_execution AS f
+FROM (
+    SELECT id FROM reached_execution WHERE depth = :depth - 1
+    UNION ALL SELECT id FROM reached_outer WHERE depth = :depth - 1
+) AS f
 CROSS JOIN execution AS e ON e.id = f.id
 CROSS JOIN run AS r ON r.id = e.run_id AND r.restart > 0
 CROSS JOIN fact AS n ON n.subject = r.run AND n.key = 'slurm.job'
@@ -185,13 +194,16 @@ CROSS JOIN run AS q ON q.run = m.subject AND q.restart = r.restart - 1
     AND q.cluster IS r.cluster AND q.uid IS r.uid
 CROSS JOIN execution AS o ON o.run_id = q.id AND o.step IS e.step
     AND o.pipeline IS e.pipeline AND o.stage IS e.stage
-WHERE f.depth = :depth - 1 AND (:until_ns IS NULL OR o.at_ns <= :until_ns);
+WHERE (:until_ns IS NULL OR o.at_ns <= :until_ns);
 
 -- name: to_later_start
 -- The same stage in the start after.
 INSERT OR IGNORE INTO reached_execution
 SELECT o.id, :depth, -f.id
-FROM reached_execution AS f
+FROM (
+    SELECT id FROM reached_execution WHERE depth = :depth - 1
+    UNION ALL SELECT id FROM reached_outer WHERE depth = :depth - 1
+) AS f
 CROSS JOIN execution AS e ON e.id = f.id
 CROSS JOIN run AS r ON r.id = e.run_id
 CROSS JOIN fact AS n ON n.subject = r.run AND n.key = 'slurm.job'
@@ -200,7 +212,7 @@ CROSS JOIN run AS q ON q.run = m.subject AND q.restart = r.restart + 1
     AND q.cluster IS r.cluster AND q.uid IS r.uid
 CROSS JOIN execution AS o ON o.run_id = q.id AND o.step IS e.step
     AND o.pipeline IS e.pipeline AND o.stage IS e.stage
-WHERE f.depth = :depth - 1 AND (:until_ns IS NULL OR o.at_ns <= :until_ns);
+WHERE (:until_ns IS NULL OR o.at_ns <= :until_ns);
 
 -- name: to_inner
 INSERT OR IGNORE INTO reached_execution
