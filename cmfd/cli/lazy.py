@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,7 +22,7 @@ class LazyGroup(click.Group):
         Where the modules are.
     names : sequence of str
         The commands, in the order in which help shows them; a hyphen is an underscore in the
-        module's name.
+        module's name, and a word of Python's has one behind it.
     """
 
     def __init__(self, *args: Any, package: str, names: Sequence[str], **kwargs: Any) -> None:
@@ -39,6 +40,7 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in self.names:
             return None
-        module = import_module(f"{self.package}.{cmd_name.replace('-', '_')}")
+        name = cmd_name.replace("-", "_")
+        module = import_module(f"{self.package}.{name}{'_' * iskeyword(name)}")
         found: click.Command = module.command
         return found

@@ -24,6 +24,7 @@ COMMANDS = (
     "lineage", "impact", "artifacts", "tag", "untag", "repro", "diff", "seen", "report",
     "carbon", "status", "doctor",
     "init", "clone", "remote", "fetch", "pull", "push", "log", "bundle", "verify",
+    "import", "export",
     "daemon", "site", "slurm", "dvc", "completion", "serve-stdio",
 )  # fmt: skip
 """In the order of a run's life."""

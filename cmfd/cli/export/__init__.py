@@ -1,0 +1,16 @@
+"""`cmfd export`: other programs' formats, one command each."""
+
+from __future__ import annotations
+
+import click
+
+from cmfd.cli.help import example
+from cmfd.cli.lazy import LazyGroup
+
+COMMANDS: tuple[str, ...] = ()
+
+
+@example("cmfd export cmf --pipeline digits")
+@click.group("export", cls=LazyGroup, package="cmfd.cli.export", names=COMMANDS)
+def command() -> None:
+    """Give out a site's content in other programs' formats."""

@@ -1,0 +1,1 @@
+"""Other programs' formats: taken in as packs, given out from the index."""
