@@ -29,6 +29,8 @@ CANCELLING = (1, 2, 15)
 TRIES = 5
 DELIVERS_S = 90.0
 """How long delivering is waited for: it waits for each of its parts itself, unless it hangs."""
+CLEARS_S = 1.0
+"""How long locks may take to be cleared away: who does it may have been stopped."""
 PASSED_ON = (1, 2, 3, 6, 10, 12, 14, 15, 18, 20, 23, 24, 26, 27, 28, 29, 30, *range(34, 65))
 """Of Linux: all that end, stop or tell a program something and are sent, not caused by itself."""
 
@@ -611,18 +613,32 @@ class Task:
 
         It says so in the lock while nobody else can, since two may let go of it at the same time.
         """
-        lock = self._step_lock
+        lock, steps = self._step_lock, self._hold_steps()
         try:
             fcntl.flock(lock, fcntl.LOCK_UN)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return b""
+        finally:
+            os.close(steps)
         begun = os.pread(lock, 1 << 16, 0).rpartition(LAST)[2]
         is_last = len(begun) >= tasks_here(os.environ)
         if is_last:
             os.write(lock, LAST)
         fcntl.flock(lock, fcntl.LOCK_UN)  # one that only begins must not wait
         return begun if is_last else b""
+
+    def _hold_steps(self) -> int:
+        """Have nobody clear away locks that are let go of for a moment; returns a descriptor."""
+        steps = os.open(self.order.node_dir + "/steps", os.O_RDONLY)
+        until_s = time.monotonic() + CLEARS_S
+        while time.monotonic() < until_s:
+            try:
+                fcntl.flock(steps, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                break
+            except OSError:
+                time.sleep(0.001)
+        return steps
 
 
 def outcome(status: int) -> tuple[str, dict[str, int]]:

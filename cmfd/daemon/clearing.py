@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cmfd.daemon.lock import LOCK_NAME
@@ -14,6 +14,7 @@ from cmfd.errors import CmfdError
 from cmfd.store.connection import connect, named
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _JOURNALS, _STEPS = "journals", "steps"
@@ -67,10 +68,27 @@ def _in(directory: Path) -> list[Path]:
 
 
 def forget_steps(node_dir: Path) -> None:
-    """Remove what tasks locked while they ran; one that is locked belongs to those who run."""
-    for path in _in(node_dir / _STEPS):
-        with suppress(OSError):
-            _unlink_if_free(path)
+    """
+    Remove what tasks locked while they ran; one that is locked belongs to those who run.
+
+    A task that ends lets go of its lock for a moment, to find out whether it was the last. It holds
+    the directory meanwhile, so that nobody takes the lock for free: it delivers, and comes here
+    itself.
+    """
+    with suppress(OSError), _held(node_dir / _STEPS):
+        for path in _in(node_dir / _STEPS):
+            with suppress(OSError):
+                _unlink_if_free(path)
+
+
+@contextmanager
+def _held(directory: Path) -> Iterator[None]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _unlink_if_free(path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from support.wrapper import eventually
 from cmfd import identity, slurm
 from cmfd.client.ranks import rank_from
 from cmfd.client.redact import scrub_argv
+from cmfd.daemon.clearing import forget_steps
 from cmfd.wire.messages import (
     ExecutionBegin,
     Param,
@@ -362,6 +364,42 @@ def test_a_lock_that_another_step_clears_away_is_made_again(
     (there,) = (tmp_path / "steps").iterdir()
     assert there.stat().st_ino == os.fstat(task._step_lock).st_ino
     assert there.stat().st_size == 1
+
+
+def test_the_last_task_delivers_also_while_another_delivery_clears_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the moment in which it lets go of its own, to find out whether it is the last."""
+    monkeypatch.delenv("SLURM_STEP_ID", raising=False)
+    (tmp_path / "steps").mkdir()
+    task = cmfd_task.Task(SimpleNamespace(step="", run=b"\x01" * 16, node_dir=str(tmp_path)))
+    task._join_step(0)
+    own, really_lock, really_unlink = task._step_lock, fcntl.flock, Path.unlink
+    looks_on, goes_on = threading.Event(), threading.Event()
+
+    def unlink(path: Path) -> None:
+        looks_on.set()
+        assert goes_on.wait(60)
+        really_unlink(path)
+
+    def clear() -> None:
+        forget_steps(tmp_path)
+        looks_on.set()
+
+    other = threading.Thread(target=clear)
+
+    def lock(descriptor: int, how: int) -> None:
+        really_lock(descriptor, how)
+        if descriptor == own and how == fcntl.LOCK_UN and not other.ident:
+            other.start()
+            assert looks_on.wait(60)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    monkeypatch.setattr(fcntl, "flock", lock)
+    begun = task._begun_if_last()
+    goes_on.set()
+    other.join(60)
+    assert begun == cmfd_task.FIRST
 
 
 def test_a_delivery_that_hangs_is_not_waited_for(
