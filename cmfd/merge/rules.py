@@ -1,0 +1,186 @@
+"""
+Who may push what: `rules.toml` in a site's directory, which its operator keeps.
+
+Without the file, whoever can reach a site may push. With it, a pack from somebody else comes in
+only if one of its entries allows it: of this pusher, with runs and notes of these users, of these
+pipelines, made for these sites, signed by these people.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from cmfd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from cmfd.merge.layout import Site
+
+FILE = "rules.toml"
+"""In a site's directory."""
+
+SELF = "self"
+"""Among an entry's users: who pushes."""
+
+
+class Pusher(NamedTuple):
+    """
+    Who hands packs over, and who says so.
+
+    Attributes
+    ----------
+    kind : str
+        ``user``: the kernel says so; ``as``: the command that ssh was told to run for a key;
+        ``token``: what a server was shown.
+    name : str
+        A login name, or that of the key or token.
+    """
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return it as `rules.toml` has it."""
+        return f"{self.kind}:{self.name}"
+
+
+@dataclass(frozen=True)
+class PackAbout:
+    """
+    What a pack says, and who vouches for it.
+
+    Attributes
+    ----------
+    users, pipelines : collection of str
+        Of its runs, and of those that it speaks of; whose notes are in it. Empty names: of runs
+        that nobody knows yet.
+    site : str
+        The id of the site that it was made for; empty if that is not known.
+    signer : str
+        Who signed it, as the site's `allowed_signers` has it; empty for nobody whom it knows.
+    """
+
+    users: Collection[str]
+    pipelines: Collection[str]
+    site: str = ""
+    signer: str = ""
+
+
+class _Entry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What is allowed; of what is None, anything."""
+
+    who: list[str]
+    users: list[str] | None = None
+    pipelines: list[str] | None = None
+    sites: list[str] | None = None
+    signers: list[str] | None = None
+
+
+class _Document(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What the file holds."""
+
+    allow: list[_Entry] = []
+
+
+class Rules:
+    """
+    What a site takes from whom.
+
+    Parameters
+    ----------
+    entries : sequence, optional
+        What is allowed; None: everything.
+    """
+
+    def __init__(self, entries: Sequence[_Entry] | None = None) -> None:
+        self._entries = entries
+
+    @classmethod
+    def of(cls, site: Site) -> Rules:
+        """
+        Read the rules of a site.
+
+        Raises
+        ------
+        ConfigError
+            They cannot be understood, or others than the site's operator could have written them;
+            nothing is to be taken then.
+        """
+        path = site.path / FILE
+        try:
+            with path.open("rb") as file:
+                _check_owner(file.fileno(), site)
+                document = msgspec.toml.decode(file.read(), type=_Document)
+        except FileNotFoundError:
+            return cls()
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"cannot use {path}: {error}; nothing was taken. It must hold [[allow]] entries:"
+                " see docs/howto/exchange.md"
+            ) from error
+        return cls(document.allow)
+
+    @property
+    def restrict(self) -> bool:
+        """Whether there is anything that they do not allow."""
+        return self._entries is not None
+
+    def refuse(self, who: Pusher, pack: PackAbout) -> str | None:
+        """
+        Return why a pack may not come in; None if it may.
+
+        Parameters
+        ----------
+        who : Pusher
+            Who hands it over.
+        pack : PackAbout
+            What it says.
+        """
+        if self._entries is None:
+            return None
+        of_them = [entry for entry in self._entries if _matches(str(who), entry.who)]
+        if not of_them:
+            return f"{who} may push nothing here"
+        reasons = [_why_not(entry, who, pack) for entry in of_them]
+        return None if None in reasons else f"{who} may not push {reasons[0]}"
+
+
+def _why_not(entry: _Entry, who: Pusher, pack: PackAbout) -> str | None:
+    """Return what of a pack an entry does not allow."""
+    users = [who.name if one == SELF else one for one in entry.users or ()]
+    for what, said, allowed in (
+        ("of user", pack.users, None if entry.users is None else users),
+        ("of pipeline", pack.pipelines, entry.pipelines),
+        ("made for site", [pack.site], entry.sites),
+        ("signed by", [pack.signer], entry.signers),
+    ):
+        for one in sorted(said):
+            if allowed is not None and not _matches(one, allowed):
+                return f"what is {what} {one!r}" if one else f"what is {what} unknown"
+    return None
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _check_owner(descriptor: int, site: Site) -> None:
+    """Raise if somebody else than who made a site, or root, may have written its rules."""
+    standing = os.fstat(descriptor)
+    if standing.st_uid not in (0, site.path.stat().st_uid):
+        raise ConfigError(
+            f"{site.path / FILE} belongs to uid {standing.st_uid}, not to whom the site belongs;"
+            " nothing was taken"
+        )
+    if stat.S_IMODE(standing.st_mode) & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ConfigError(
+            f"{site.path / FILE} can be written by others; nothing was taken."
+            f" Run: chmod go-w {site.path / FILE}"
+        )
