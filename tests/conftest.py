@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 from support.cluster.packages import why_not
+from support.laws import FAST
 from support.programs import MPI_ENVIRONMENT, program, unavailable
 
 from cmfd.client.launch import daemon_runs
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 DAEMON_ENDS_S = 60
 
 
-def pytest_configure() -> None:
-    """Make surroundings alike: programs of the environment, activated or not; signals."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Make surroundings alike: programs of the environment, activated or not; signals; tiers."""
+    if config.getoption("markexpr") == "not slow":
+        settings.load_profile(FAST)
     # A shell starts what it puts in the background with these ignored, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)

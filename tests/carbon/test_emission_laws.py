@@ -9,11 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.factors import FACTORS, HOUR_NS, Energy, FactorSite, at
+from support.laws import examples
 
 if TYPE_CHECKING:
     from cmfd.carbon.book import CarbonBook
 
-QUICK = settings(max_examples=60, deadline=None,
+QUICK = settings(max_examples=examples(60), deadline=None,
                  suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 
 rows = st.lists(

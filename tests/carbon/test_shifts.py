@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.factors import FACTORS, HOUR_NS, KWH_UJ, Energy, FactorSite, at
+from support.laws import examples
 
 from cmfd.carbon.shift import Window, starts
 
@@ -70,7 +71,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> CarbonBook:
     return site.factors()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     profile=st.lists(
         st.tuples(st.integers(0, 300), st.integers(0, 90), st.integers(0, 10**12)),

@@ -148,6 +148,7 @@ def test_an_isolated_python_is_not_watched(lone_node: Node) -> None:
     assert "output audit" not in artifacts(lone_node).values()
 
 
+@pytest.mark.slow
 def test_files_of_other_programs_are_seen_while_they_are_open(lone_node: Node) -> None:
     """A shell that keeps some open; its own standard output is nobody's."""
     (lone_node.cwd / "in").write_text("1")

@@ -241,6 +241,7 @@ def test_without_a_daemon_the_journals_are_merged(lone_node: Node) -> None:
     assert len(lone_node.json("runs")) == 2
 
 
+@pytest.mark.slow
 def test_a_merge_takes_runs_to_the_sites_that_they_named(lone_node: Node) -> None:
     """Unless it is told a site: then all of them go to that one."""
     other = str(lone_node.path / "other")
@@ -304,6 +305,7 @@ with cmfd.start() as ex:
 """
 
 
+@pytest.mark.slow
 def test_a_daemon_that_was_killed_under_a_run_is_replaced_at_its_end(tmp_path: Path) -> None:
     """What it had committed is in no journal any more: only a daemon can publish it."""
     node = Node(tmp_path)
@@ -394,6 +396,7 @@ def test_code_and_python_are_shown(node: Node) -> None:
     assert "with uncommitted changes" in shown
 
 
+@pytest.mark.slow
 def test_an_execution_has_the_cpu_time_of_its_own_time(node: Node) -> None:
     """Not what the process used before it."""
     code = (

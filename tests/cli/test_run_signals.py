@@ -135,6 +135,7 @@ def test_in_a_job_a_signal_reaches_the_command_once(
     assert wrapper.returncode == 9
 
 
+@pytest.mark.slow
 def test_in_a_job_each_signal_is_one(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     """What all processes heard before does not stand for what only the first one gets."""
     monkeypatch.setitem(node.environ, "SLURM_JOB_ID", "7")
@@ -177,6 +178,7 @@ def test_an_ignored_signal_stays_ignored(node: Node) -> None:
     assert wrapper.returncode == 5
 
 
+@pytest.mark.slow
 def test_a_killed_wrapper_leaves_its_command_alone(node: Node, tmp_path: Path) -> None:
     """Kill -9 of the wrapper: the command goes on to its end, and the run is known as lost."""
     program = f"echo ready; read answer; echo done > {tmp_path / 'witness'}"

@@ -32,6 +32,7 @@ with cmfd.start("digits", "by id") as ex:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner", [False, True], ids=["run by run", "in one run"])
 def test_variants_are_found_by_their_group(lone_node: Node, *, inner: bool) -> None:
     """One run each, or several executions of one run; a leader board knows them, too."""
@@ -59,6 +60,7 @@ def test_variants_are_found_by_their_group(lone_node: Node, *, inner: bool) -> N
     assert [leader["value"] for leader in board["leaders"]] == [0.2, 0.1]
 
 
+@pytest.mark.slow
 def test_an_execution_goes_on_from_another_or_from_a_checkpoint(lone_node: Node) -> None:
     """Either is seen: as a fact, or as an input, along which lineage leads."""
     (lone_node.cwd / "go_on.py").write_text(GO_ON)

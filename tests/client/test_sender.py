@@ -86,6 +86,7 @@ def talk(tmp_path: Path) -> Iterator[Conversation]:
     journal.close(remove=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "first", [b"no message", encode(Refused(reason="not today")), encode(Unknown())]
 )
@@ -98,6 +99,7 @@ def test_a_daemon_that_says_something_else_is_asked_again(talk: Conversation, fi
     assert talk.sender.drain(PATIENCE_MS / 1000, PATIENCE_MS / 1000)
 
 
+@pytest.mark.slow
 def test_who_took_the_name_of_a_daemon_is_not_believed(
     talk: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,6 +144,7 @@ say("found", cache.identify(sys.argv[1], sys.argv[2]).digest)
 """
 
 
+@pytest.mark.slow
 def test_many_processes_read_it_once(tmp_path: Path) -> None:
     """Those that come while it is read wait for its reader, or take the place of a killed one."""
     path = large(tmp_path / "data")

@@ -424,6 +424,7 @@ def test_a_request_to_seal_takes_in_who_died_before_its_hello(
         assert db.execute("SELECT final FROM pack").fetchone() == (1,)
 
 
+@pytest.mark.slow
 def test_processes_that_die_while_no_daemon_runs_are_taken_in_by_the_next(
     daemon: Daemon, daemons: MakeDaemon, ranks: Callable[..., subprocess.Popen[str]]
 ) -> None:
@@ -656,6 +657,7 @@ def test_a_full_disk_delays_acknowledgements_and_loses_nothing(
     assert steps(daemon) == list(range(2000))
 
 
+@pytest.mark.slow
 def test_a_welcome_comes_before_old_journals_are_read(daemon: Daemon, daemons: MakeDaemon) -> None:
     """Whoever died left much, perhaps; the living need not wait for it."""
     daemon.stop()

@@ -106,6 +106,7 @@ def _total(said: dict[str, Any], owner: str) -> int:
     return sum(one["uj"] for one in totals if one["owner"] == owner and one["role"] == "count")
 
 
+@pytest.mark.slow
 def test_a_daemon_that_is_killed_loses_no_energy(
     make: Callable[..., Daemon], counters: CrayCounters
 ) -> None:
@@ -170,6 +171,7 @@ def test_however_often_others_ask_they_learn_who_counts(tmp_path: Path) -> None:
             assert f"process {os.getpid()} of user" in second.reason
 
 
+@pytest.mark.slow
 def test_a_program_that_is_run_is_given_what_it_took(
     make: Callable[..., Daemon], counters: CrayCounters, short_dir: Path
 ) -> None:

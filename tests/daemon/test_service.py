@@ -378,6 +378,7 @@ def test_a_job_s_run_is_its_user_s_whoever_speaks_of_it(service: Service, *, ear
     assert rows(service.packs("sites/alice"), "SELECT run, uid FROM run") == [(run_of(mine), ALICE)]
 
 
+@pytest.mark.slow
 def test_who_speaks_of_a_job_to_come_is_kept_apart_from_it(make: MakeService) -> None:
     """Also at a site that all share, and though it was published before the job began."""
     service = make(site="sites")
@@ -478,6 +479,7 @@ def test_a_daemon_that_anybody_could_have_put_there_is_not_believed(make: MakeSe
 # -- quotas -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_who_has_too_many_processes_is_told_and_loses_nothing(make: MakeService) -> None:
     """The one too many goes on with its journal, which is taken when it has ended."""
     service = make(quota_clients="1")
@@ -504,6 +506,7 @@ def test_who_has_too_many_processes_is_told_and_loses_nothing(make: MakeService)
     assert n_values(service.packs("sites/bob")) == 30
 
 
+@pytest.mark.slow
 def test_who_has_stored_too_much_is_told_and_gets_all_of_it_published(make: MakeService) -> None:
     """What is published makes room for what waits; nobody else notices."""
     service = make(quota_stored_bytes="100000", checkpoint_interval_s="1")

@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     rule,
 )
 from support.bench import OWN_UID, POINT_BYTES, SMALL, Bench
+from support.laws import examples
 
 from cmfd.daemon import effects as e
 from cmfd.daemon.stimuli import (
@@ -424,6 +425,6 @@ class SharedNode(Node):
 
 
 TestNode = Node.TestCase
-TestNode.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestNode.settings = settings(max_examples=examples(60), stateful_step_count=60, deadline=None)
 TestSharedNode = SharedNode.TestCase
 TestSharedNode.settings = TestNode.settings

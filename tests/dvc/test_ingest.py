@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from click.testing import CliRunner
 
 from cmfd.cli.main import cli
@@ -86,6 +87,7 @@ def test_a_pipeline_becomes_executions(repo: Repo, tmp_path: Path) -> None:
     assert uses[0]["properties"]["dvc"]["file"] == "hits.csv.dvc"
 
 
+@pytest.mark.slow
 def test_taking_it_in_again_adds_only_what_is_new(repo: Repo, tmp_path: Path) -> None:
     """From a clone, too: the ids are the same. A stage that was run again is another execution."""
     pipeline(repo)
@@ -106,6 +108,7 @@ def test_taking_it_in_again_adds_only_what_is_new(repo: Repo, tmp_path: Path) ->
     assert len(cmfd("runs", *site)) == 3
 
 
+@pytest.mark.slow
 def test_digests_of_dvc_2_are_said_to_be_none(repo: Repo, tmp_path: Path) -> None:
     """The artifact is known by its place only, and the command says so."""
     Path("dvc.lock").write_text(

@@ -20,6 +20,8 @@ from cmfd.dvc.repository import Repository
 if TYPE_CHECKING:
     from support.dvc import Repo
 
+pytestmark = pytest.mark.slow  # real DVC stores
+
 CMFD = (sys.executable, "-m", "cmfd")
 N_RUNS = 32
 
@@ -112,7 +114,6 @@ def test_another_process_of_dvc_is_waited_for(repo: Repo, monkeypatch: pytest.Mo
     assert said == []
 
 
-@pytest.mark.slow
 def test_of_many_runs_at_once_none_loses_an_output(here: Node, repo: Repo, tmp_path: Path) -> None:
     """32 at the same time in one repository, with push: 32 of 32 in cache and remote."""
     names = [f"out{n}.bin" for n in range(N_RUNS)]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     Used = Callable[[], dict[str, str]]
 
+pytestmark = pytest.mark.slow  # real DVC fetches
+
 NAMES = ("hits.csv", "raw")
 
 

@@ -21,6 +21,8 @@ from cmfd.query.index import open_index
 if TYPE_CHECKING:
     from support.dvc import Repo
 
+pytestmark = pytest.mark.slow  # real DVC makes each repository
+
 PIPELINE = """\
 stages:
   double:

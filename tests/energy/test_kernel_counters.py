@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.laws import examples
 from support.sysfs import (
     AMD_RANGE_UJ,
     INTEL_RANGE_UJ,
@@ -214,7 +215,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(EVENTS, st.integers(0, AMD_RANGE_UJ - 1))
 def test_whatever_happens_to_a_counter_what_was_drawn_is_counted_once(
     events: list[tuple[str, int, int]], start_uj: int

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.laws import examples
 from support.samples import EVENTS, NOON_NS, RANGE_UJ, SECOND_NS, Counter, FakeNode, Runner, happen
 
 from cmfd.energy.presence import NOBODY, Allocation
@@ -355,7 +356,7 @@ def test_checks_are_added_to_nothing() -> None:
     assert {row.component for row in node.rows if row.role == "count"} == {"cpu"}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(EVENTS, max_size=60), st.none() | st.just({"cpu": 20_000_000}))
 def test_whatever_happens_energy_is_given_away_exactly_once(
     events: list[tuple[str, Any, Any]], idle_uw: dict[str, int] | None

@@ -253,6 +253,7 @@ def ranks_of(*launcher: str) -> list[str]:
     return done.stdout.split("\n")[:-1]
 
 
+@pytest.mark.slow
 @pytest.mark.mpi
 def test_real_launches_of_open_mpi_are_runs_of_their_own() -> None:
     """All ranks of one agree, also behind a shell; two launches differ."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.energy import BUCKET_NS, a_row
+from support.laws import examples
 
 from cmfd.merge.layout import init_site
 from cmfd.query import energy
@@ -80,7 +81,7 @@ class Node:
         self.store.commit()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(MINUTES, st.integers(0, 2**32))
 def test_what_is_at_the_site_is_what_was_measured(
     minutes: list[tuple[int, int, list[int]]],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.laws import examples
 from support.samples import EVENTS, RANGE_UJ, SECOND_NS, Counter, FakeNode, happen
 
 from cmfd.energy.sampler import Memory
@@ -78,7 +79,7 @@ class StoringNode(FakeNode):
         self.node_store.commit()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     st.lists(EVENTS | st.tuples(st.just("seal"), st.booleans(), st.none()), max_size=40),
     st.integers(0, 2**32),

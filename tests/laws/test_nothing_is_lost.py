@@ -258,6 +258,7 @@ def test_sixty_four_processes_at_once(node: Node) -> None:
     assert all(len(steps) == 3_000 for steps in node.steps().values())
 
 
+@pytest.mark.slow
 def test_a_clock_that_is_set_back_loses_nothing(node: Node) -> None:
     """Times go back by an hour in the middle of a job; every value is kept in its place."""
     code = RANK.replace(
@@ -285,6 +286,7 @@ def test_a_clock_that_is_set_back_loses_nothing(node: Node) -> None:
     node.ranks.clear()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount the small disk")
 def test_a_full_disk_hurts_no_job_and_loses_nothing_that_was_kept(tmp_path: Path) -> None:
     """A 6 MiB disk for journals and node store: the job runs on and knows what it dropped."""

@@ -119,6 +119,7 @@ def test_a_reduced_metric_is_logged_once_with_its_extremes(tmp_path: Path) -> No
     assert len([r for r in records if isinstance(r, Group)]) == 1
 
 
+@pytest.mark.slow
 def test_an_unusable_environment_does_not_leave_ranks_waiting(tmp_path: Path) -> None:
     """Rank 0 cannot decide; the others must not hang in the broadcast."""
     mpirun(WITH_COMM, 4, tmp_path, CMFD_RUN="nonsense", CMFD_SITE="", HOME="", XDG_DATA_HOME="")

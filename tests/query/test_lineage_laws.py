@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.graphs import T0_NS, Linked, Made, Node, content, digest, distances, graphs, links
+from support.laws import examples
 from support.packs import an_id
 from support.sites import ASite
 
@@ -52,7 +53,7 @@ def _found(answer: Lineage) -> dict[str, int]:
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(graphs(), st.just([]) | links(), st.data())
 def test_lineage_is_what_the_graph_says(
     graph: list[Made], linked: list[Linked], data: st.DataObject
@@ -92,7 +93,7 @@ def test_lineage_is_what_the_graph_says(
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @example([Made(frozenset(), frozenset(), None), Made(frozenset({0}), frozenset(), 0),
           Made(frozenset(), frozenset({1}), None, 0)])  # fmt: skip
 @given(graphs())
@@ -167,7 +168,7 @@ def _outers(graph: Sequence[Made], number: int) -> set[int]:
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(graphs(), st.just([]) | links(), st.data())
 def test_impact_names_everything_once_and_how_it_was_reached(
     graph: list[Made], linked: list[Linked], data: st.DataObject

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.energy import a_row
 from support.graphs import Linked, Made, content, digest, distances, graphs, links
+from support.laws import examples
 from support.packs import an_id
 from support.sites import ASite
 
@@ -79,7 +80,7 @@ def written(graph: Sequence[Made]) -> list[Made]:
 energies = st.lists(st.integers(0, 10**9), min_size=8, max_size=8)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(graphs().map(written), st.just([]) | links(), energies)
 def test_the_total_is_the_sum_over_the_distinct_executions(
     graph: list[Made], linked: list[Linked], uj: list[int]
@@ -94,7 +95,7 @@ def test_the_total_is_the_sum_over_the_distinct_executions(
     assert taken.total() == sum(expected.values())
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(graphs().map(written), energies, st.data())
 def test_another_path_between_the_same_changes_nothing(
     graph: list[Made], uj: list[int], data: st.DataObject
@@ -111,7 +112,7 @@ def test_another_path_between_the_same_changes_nothing(
         assert spent(db, LAST) == spent(other, LAST)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.integers(1, 8), st.integers(1, 4), energies)
 def test_executions_of_a_run_share_all_that_it_took(
     n_executions: int, n_runs: int, uj: list[int]
@@ -123,7 +124,7 @@ def test_executions_of_a_run_share_all_that_it_took(
         assert spent(db, LAST).total() == sum(uj)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(graphs(), st.just([]) | links(), energies)
 def test_amortised_costs_add_up_to_what_was_spent(
     graph: list[Made], linked: list[Linked], uj: list[int]

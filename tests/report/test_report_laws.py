@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.energy import Metered
 from support.jobs import a_job
+from support.laws import examples
 from support.sites import ASite
 
 from cmfd.merge.layout import open_site
@@ -44,7 +45,7 @@ def report(site: Path, by: str) -> Report:
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(spent=minutes)
 def test_groups_add_up_to_the_whole_and_the_whole_to_the_counters(
     spent: list[tuple[int, str, str, dict[int | str, int]]],

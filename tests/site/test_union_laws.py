@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.laws import examples
 from support.mergers import digest_of
 from support.oracle import rows_of, union
 from support.packs import random_content, write_pack
@@ -20,7 +21,7 @@ from cmfd.store.site import SiteStore
 seeds = st.integers(0, 2**32)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seeds, st.integers(1, 6), st.integers(1, 40))
 def test_any_order_with_repetitions_gives_the_union(seed: int, n_packs: int, n_rows: int) -> None:
     """Law 5: and the union is what the rules of the schema say, not merely the same every time."""
@@ -42,7 +43,7 @@ def test_any_order_with_repetitions_gives_the_union(seed: int, n_packs: int, n_r
         assert len(digests) == 1
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(seeds, st.integers(1, 8), st.integers(1, 3))
 def test_sites_that_forward_packs_to_each_other_end_up_equal(
     seed: int, n_packs: int, n_sites: int

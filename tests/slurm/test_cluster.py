@@ -70,6 +70,7 @@ def test_users_cannot_read_each_others_homes(alice: Account, bob: Account) -> No
     assert bob.run("setpriv", "--reuid=0", "true", check=False).returncode == 127
 
 
+@pytest.mark.slow
 def test_a_job_ends_as_it_ends(alice: Account) -> None:
     """What sacct says of it: state, exit code, steps."""
     fine = alice.submit("srun true; echo done", "-n2")
@@ -85,6 +86,7 @@ def test_a_job_ends_as_it_ends(alice: Account) -> None:
     assert alice.wait(late).state == "CANCELLED"
 
 
+@pytest.mark.slow
 def test_two_users_share_a_node(cluster: Cluster, alice: Account, bob: Account) -> None:
     """At the same time, on its different cores."""
     node = cluster.nodes[2]
@@ -104,6 +106,7 @@ def test_two_users_share_a_node(cluster: Cluster, alice: Account, bob: Account) 
         path.unlink()
 
 
+@pytest.mark.slow
 def test_what_a_job_leaves_behind_is_seen(cluster: Cluster, alice: Account) -> None:
     """Processes, sockets and files, on disk and in memory."""
     node = cluster.nodes[1]
@@ -119,6 +122,7 @@ def test_what_a_job_leaves_behind_is_seen(cluster: Cluster, alice: Account) -> N
     assert not cluster.leftovers("alice")
 
 
+@pytest.mark.slow
 def test_a_node_without_power_fails_its_job_and_comes_back(
     cluster: Cluster, alice: Account
 ) -> None:
@@ -165,6 +169,7 @@ def test_a_job_is_preempted(cluster: Cluster, alice: Account, bob: Account) -> N
     assert alice.wait(low).state == "PREEMPTED"
 
 
+@pytest.mark.slow
 def test_the_shared_file_system_goes_away(cluster: Cluster, alice: Account) -> None:
     """On one node; what was there is there again when it is back."""
     node = cluster.nodes[0]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from support.cluster import Account, Cluster
 
-pytestmark = pytest.mark.slurm
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 PROGRAM = """
 import cmfd, sys, time
@@ -233,7 +233,6 @@ def test_reports_agree_with_accounting(
     assert row["jobs"]["memory_efficiency"] == known["used_memory_bytes"] / (500 * MIB)
 
 
-@pytest.mark.slow
 def test_each_start_of_a_job(alice: Account, site: Path, env: dict[str, str], program: str) -> None:
     """A requeued job is two runs: the first one's state is REQUEUED."""
     script = f"""
@@ -252,7 +251,6 @@ def test_each_start_of_a_job(alice: Account, site: Path, env: dict[str, str], pr
     ]  # fmt: skip
 
 
-@pytest.mark.slow
 def test_a_job_that_ran_into_its_limit(
     alice: Account, site: Path, env: dict[str, str], program: str
 ) -> None:
@@ -268,7 +266,6 @@ def test_a_job_that_ran_into_its_limit(
     assert row["timed_out_core_s"] == row["core_s"] >= 60
 
 
-@pytest.mark.slow
 def test_energy_is_what_slurm_counted(make_cluster: Callable[[Options], Cluster]) -> None:
     """Of the job's steps, in joules; 100 W for some seconds."""
     cluster = make_cluster(Options(n_nodes=1, watts=100))

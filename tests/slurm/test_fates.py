@@ -78,6 +78,7 @@ def test_failed(fate: Fate, end: str, how: tuple[int | None, int | None], *, log
     assert ends(shown) == [well, well, well, ("failed", *how)]
 
 
+@pytest.mark.slow
 @both
 def test_cancelled(fate: Fate, *, logs: bool) -> None:
     """By its user, with what SLURM sends to all of its processes."""
@@ -112,6 +113,7 @@ def check_handled(fate: Fate) -> None:
     assert ends(shown) == ends(shown, "rank") == [("failed", 7, None)] * 2
 
 
+@pytest.mark.slow
 def test_a_signal_that_the_program_handles(fate: Fate) -> None:
     """SLURM sends it to every process of the step; it comes once."""
     check_handled(fate)

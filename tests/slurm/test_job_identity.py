@@ -75,6 +75,7 @@ def test_all_ranks_of_a_job_are_one_run(
     assert {process["host"] for process in shown["processes"]} == set(cluster.nodes)
 
 
+@pytest.mark.slow
 def test_the_facts_of_a_job_are_recorded(
     cluster: Cluster, alice: Account, site: Path, env: dict[str, str], program: str
 ) -> None:
@@ -116,6 +117,7 @@ def test_steps_of_a_job_are_executions_of_one_run(
     assert sorted(sizes.values()) == [1, 1, 1, 2], sizes
 
 
+@pytest.mark.slow
 def test_each_task_of_an_array_is_a_run(
     alice: Account, site: Path, env: dict[str, str], program: str
 ) -> None:
@@ -151,6 +153,7 @@ def test_each_start_of_a_job_is_a_run(
     assert found[0]["run"] != found[1]["run"]
 
 
+@pytest.mark.slow
 def test_a_heterogeneous_job_is_one_run(
     alice: Account, site: Path, env: dict[str, str], program: str
 ) -> None:
@@ -170,6 +173,7 @@ srun --het-group=0,1 {program}
     assert ranks(recorded.show(alice, site, job)) == [(0, 3), (1, 3), (2, 3)]
 
 
+@pytest.mark.slow
 @pytest.mark.mpi
 @pytest.mark.parametrize(
     "text",

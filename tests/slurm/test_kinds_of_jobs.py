@@ -56,6 +56,7 @@ def check_array(cluster: Cluster, steps: Steps, n_tasks: int) -> None:
     check_idle(cluster)
 
 
+@pytest.mark.slow
 def test_an_array(cluster: Cluster, steps: Steps) -> None:
     """Several tasks are on a node at once, and share a daemon that some end while others begin."""
     check_array(cluster, steps, 8)
@@ -68,6 +69,7 @@ def test_an_array_of_200(cluster: Cluster, steps: Steps) -> None:
     check_array(cluster, steps, 200)
 
 
+@pytest.mark.slow
 def test_a_heterogeneous_job(cluster: Cluster, steps: Steps) -> None:
     """Steps of a component, and one over all: one run, which waits for all nodes of it."""
     script = f"""#!/bin/bash
@@ -172,6 +174,7 @@ def test_two_users_on_one_node(cluster: Cluster, alice: Account, bob: Account) -
     check_idle(cluster)
 
 
+@pytest.mark.slow
 def test_a_step_within_an_allocation(cluster: Cluster, steps: Steps) -> None:
     """Typed on the head, one after another: steps of one run, each with its own end."""
     script = f"{steps.logs('logs')}; {steps.does_not('not')}; srun -n1 {CMFD_SRUN} -- false"
@@ -213,6 +216,7 @@ def check_two_jobs(cluster: Cluster, steps: Steps, *options: str, tag: str = "")
     check_idle(cluster)
 
 
+@pytest.mark.slow
 def test_jobs_of_one_user_share_a_node(cluster: Cluster, steps: Steps) -> None:
     """And its cores: one ends, and delivers its own, while the other goes on with the daemon."""
     check_two_jobs(cluster, steps, "-pshared", f"-w{cluster.nodes[0]}", "--oversubscribe")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from support.cluster import Account
 
-pytestmark = pytest.mark.slurm
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 WRAPPERS = Path(__file__).parents[2] / "wrappers"
 PATH = f"{sys.prefix}/bin:/usr/sbin:/usr/bin:/sbin:/bin"

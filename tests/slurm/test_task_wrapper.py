@@ -65,6 +65,7 @@ def check_a_step_on_every_node(cluster: Cluster) -> None:
     assert (facts["slurm.nodes"], facts["slurm.step_tasks"]) == (n_nodes, 2 * n_nodes)
 
 
+@pytest.mark.slow
 def test_a_step_on_every_node(cluster: Cluster) -> None:
     """One run; at its end all is in the inbox, and nothing is left on any node."""
     check_a_step_on_every_node(cluster)

@@ -14,7 +14,7 @@ from support.steps import Steps, facts, logged, parts
 if TYPE_CHECKING:
     from support.cluster import Account, Cluster
 
-pytestmark = pytest.mark.slurm
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 
 @pytest.fixture
@@ -75,7 +75,6 @@ def enrich(steps: Steps, job: str) -> str:
     return str(facts(steps.show(job)).get("state"))
 
 
-@pytest.mark.slow
 def test_the_controller_is_away_until_after_the_steps(cluster: Cluster, steps: Steps) -> None:
     """Nothing that records a job asks it: all is at the site before it is back."""
     job = begin(steps)
@@ -95,7 +94,6 @@ def test_the_controller_is_away_until_after_the_steps(cluster: Cluster, steps: S
     assert enrich(steps, job) == "FAILED"
 
 
-@pytest.mark.slow
 def test_the_accounting_is_away(cluster: Cluster, steps: Steps) -> None:
     """The controller tells what it knows; the rest is joined when the accounting is back."""
     cluster.services.stop("slurmdbd")
@@ -134,7 +132,6 @@ def test_a_daemon_is_killed(cluster: Cluster, steps: Steps) -> None:
     check_end(cluster, steps, job)
 
 
-@pytest.mark.slow
 def test_the_sites_file_system_is_away_for_a_while(cluster: Cluster, steps: Steps) -> None:
     """From when the daemons begin until shortly before the end."""
     with ExitStack() as away:

@@ -148,6 +148,7 @@ def test_the_nodes_that_are_missing_are_told_by_name(
     assert the_run(site).run.missing_nodes == []
 
 
+@pytest.mark.slow
 def test_accounting_that_is_away_is_asked_again_ever_more_rarely(
     site: Site, watch: Watch, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
 ) -> None:

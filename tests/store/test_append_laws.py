@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.laws import examples
 from support.nodes import chunks_of, content_of
 from support.scripts import RUNS, journals, pieces_of
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 LAW = settings(
     deadline=None,
-    max_examples=30,
+    max_examples=examples(30),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

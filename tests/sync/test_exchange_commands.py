@@ -170,6 +170,7 @@ def test_both_ways_through_ssh(make_site: MakeSite, cmfd: Cmfd, ssh: str, tmp_pa
     assert digest(mine) == digest(hub)
 
 
+@pytest.mark.slow
 def test_what_ssh_cannot_reach_is_told(make_site: MakeSite, cmfd: Cmfd, ssh: str) -> None:
     """No cmfd there, and no site there."""
     mine = make_site("mine", 1)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.exchange import digest, packs_of, to
+from support.laws import examples
 
 from cmfd.errors import RemoteError
 from cmfd.merge.batch import merge_site
@@ -110,7 +111,7 @@ def keep(site: Path, copy: Path, what: str) -> None:
         shutil.copytree(source, target)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS, st.sampled_from([push, pull]))
 def test_any_gossip_ends_in_equal_sites(
     steps: list[tuple[str, int, int, int]], act: Callable[..., Exchanged]

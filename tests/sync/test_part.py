@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.exchange import MakeSite, digest, packs_of, to
+from support.laws import examples
 from support.packs import an_id, small_run, write_pack
 
 from cmfd.errors import FilterError
@@ -180,7 +181,9 @@ TEXTS = st.text(max_size=8)
 
 
 @settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(50),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(TEXTS, TEXTS, TEXTS)
 def test_names_are_only_names(tmp_path: Path, pipeline: str, user: str, artifact: str) -> None:
