@@ -127,3 +127,9 @@ class FactorsError(CmfdError):
     """An intensity series or a factor set cannot be used; nothing of it was taken in."""
 
     exit_code = 20
+
+
+class FormatError(CmfdError):
+    """A file or an answer is not of the format that it is taken for; nothing of it was taken in."""
+
+    exit_code = 21

@@ -35,7 +35,8 @@ def pack_rows(
     out_dir : Path
         Where to put it.
     rows : mapping of str to iterable of tuple
-        By content table (see `cmfd.store.content.tables`), in the order of its columns.
+        By content table (see `cmfd.store.content.tables`), in the order of its columns; chunks,
+        each of which may be there once, in the order of theirs.
     now_ns : int
         When it is made.
     cluster, node : str
@@ -61,10 +62,14 @@ def pack_rows(
                 migrate(db, "pack")
                 with atomic(db):
                     for table, some in rows.items():
-                        db.executemany(upsert(table), some)
+                        db.executemany(_statement(table), some)
                     db.execute(named("node/seal")["label"], label)
             return finish(partial)
         finally:
             partial.unlink(missing_ok=True)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"cannot write a pack to {out_dir}: {error}. Free some space") from error
+
+
+def _statement(table: str) -> str:
+    return named("node/seal")["add_chunk"] if table == "chunk" else upsert(table)

@@ -7,7 +7,7 @@ import click
 from cmfd.cli.help import example
 from cmfd.cli.lazy import LazyGroup
 
-COMMANDS: tuple[str, ...] = ()
+COMMANDS: tuple[str, ...] = ("cmf",)
 
 
 @example("cmfd export cmf --pipeline digits")

@@ -1,0 +1,1 @@
+"""CMF: its JSON of pipelines, and its server."""

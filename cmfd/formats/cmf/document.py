@@ -1,0 +1,243 @@
+"""
+CMF's JSON of pipelines: what `cmf metadata export` writes, and what its server takes and gives.
+
+A pipeline has stages, a stage executions, an execution events, and each event its artifact in
+full. Numbers are those of one file. Floats may be NaN or infinite, as Python's JSON has them.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cmfd.errors import FormatError
+from cmfd.formats.mlmd.graph import (
+    PIPELINE,
+    STAGE,
+    Artifact,
+    Context,
+    Event,
+    Execution,
+    Graph,
+    Node,
+    contexts_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_KEPT = frozenset((
+    "id", "type", "name", "uri", "create_time_since_epoch", "last_update_time_since_epoch",
+    "properties", "custom_properties", "stages", "executions", "events",
+))  # fmt: skip
+
+
+class _Node(msgspec.Struct):
+    type: str = ""
+    name: str = ""
+    id: int = 0
+    create_time_since_epoch: int = 0
+    last_update_time_since_epoch: int = 0
+    properties: dict[str, Any] = {}
+    custom_properties: dict[str, Any] = {}
+
+
+class _Artifact(_Node):
+    uri: str = ""
+
+
+class _Event(msgspec.Struct):
+    type: int
+    artifact: _Artifact
+
+
+class _Execution(_Node):
+    events: list[_Event] = []
+
+
+class _Stage(_Node):
+    executions: list[_Execution] = []
+
+
+class _Pipeline(_Node):
+    stages: list[_Stage] = []
+
+
+class _Document(msgspec.Struct):
+    pipelines: list[_Pipeline] = msgspec.field(name="Pipeline")
+
+
+def read(text: str | bytes, where: str) -> Graph:
+    """
+    Read a document.
+
+    Parameters
+    ----------
+    text : str or bytes
+        JSON.
+    where : str
+        What it is called in errors.
+
+    Raises
+    ------
+    FormatError
+        It is no such document; the message says where.
+    """
+    try:
+        said = json.loads(text)
+        found = msgspec.convert(said, _Document)
+    except json.JSONDecodeError as error:
+        raise _no_document(
+            where, f"line {error.lineno}, column {error.colno}: {error.msg}"
+        ) from error
+    except (msgspec.ValidationError, RecursionError, UnicodeDecodeError) as error:
+        raise _no_document(where, str(error)) from error
+    graph = Graph()
+    for pipeline, its in zip(found.pipelines, said["Pipeline"], strict=True):
+        _take_pipeline(graph, pipeline, its)
+    return graph
+
+
+def _no_document(where: str, problem: str) -> FormatError:
+    return FormatError(
+        f"{where} is no export of CMF's: {problem}. Nothing of it was taken in. "
+        "`cmf metadata export` writes one"
+    )
+
+
+def _take_pipeline(graph: Graph, pipeline: _Pipeline, its: Any) -> None:
+    outer = graph.add(Context(**_common(pipeline, its, PIPELINE)))
+    for stage, said in zip(pipeline.stages, its.get("stages", ()), strict=True):
+        inner = graph.add(Context(**_common(stage, said, STAGE), parents=[outer]))
+        for execution, told in zip(stage.executions, said.get("executions", ()), strict=True):
+            graph.add_execution(
+                Execution(
+                    **_common(execution, told),
+                    contexts=[inner],
+                    events=[*_events(graph, execution, told)],
+                )
+            )
+
+
+def _events(graph: Graph, execution: _Execution, said: Any) -> Iterator[Event]:
+    for event, told in zip(execution.events, said.get("events", ()), strict=True):
+        one = event.artifact
+        artifact = Artifact(**_common(one, told["artifact"]), uri=one.uri)
+        yield Event(artifact=graph.add(artifact), type=event.type)
+
+
+def _common(node: _Node, said: Any, type_: str = "") -> dict[str, Any]:
+    return {
+        "type": node.type or type_,
+        "name": node.name,
+        "id": node.id,
+        "created_ms": node.create_time_since_epoch,
+        "updated_ms": node.last_update_time_since_epoch,
+        "properties": node.properties,
+        "custom": node.custom_properties,
+        "extra": {key: value for key, value in said.items() if key not in _KEPT},
+    }
+
+
+def write(graph: Graph, pipelines: Iterable[str] = ()) -> dict[str, Any]:
+    """
+    Return the document of a graph.
+
+    Parameters
+    ----------
+    graph : Graph
+        With `places`; contexts that are none of CMF's are left out.
+    pipelines : iterable of str
+        Which; all if none is named.
+
+    Returns
+    -------
+    dict
+        For JSON. Numbers are those of the file that all of it came from, else new ones.
+    """
+    return _Writer(graph).document(frozenset(pipelines))
+
+
+class _Writer:
+    """Numbers, and what has them."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        for place in graph.places.values():
+            for context in contexts_of(*place):
+                graph.contexts.setdefault(context.ref, context)
+        self.contexts = _numbers(graph.contexts)
+        self.artifacts = _numbers(graph.artifacts)
+        self.executions = _numbers(graph.executions)
+
+    def document(self, wanted: frozenset[str]) -> dict[str, Any]:
+        """Return the whole."""
+        found = [
+            (ref, one)
+            for ref, one in self.graph.contexts.items()
+            if one.type == PIPELINE and (not wanted or one.name in wanted)
+        ]
+        found.sort(key=lambda item: self.contexts[item[0]])
+        return {"Pipeline": [self._pipeline(ref, one) for ref, one in found]}
+
+    def _pipeline(self, ref: str, pipeline: Context) -> dict[str, Any]:
+        inner = [
+            (its, one)
+            for its, one in self.graph.contexts.items()
+            if one.type == STAGE and ref in one.parents
+        ]
+        inner.sort(key=lambda item: self.contexts[item[0]])
+        stages = [self._stage(its, pipeline.name, one) for its, one in inner]
+        return {**_said(pipeline, self.contexts[ref]), "stages": stages}
+
+    def _stage(self, ref: str, pipeline: str, stage: Context) -> dict[str, Any]:
+        place = (pipeline, stage.name.removeprefix(f"{pipeline}/"))
+        refs = [one for one in self.graph.executions if self.graph.places[one] == place]
+        refs.sort(key=self.executions.__getitem__)
+        executions = [self._execution(one, ref) for one in refs]
+        return {**_said(stage, self.contexts[ref]), "executions": executions}
+
+    def _execution(self, ref: str, stage: str) -> dict[str, Any]:
+        execution = self.graph.executions[ref]
+        said = _said(execution, self.executions[ref])
+        outer = self.graph.contexts[stage].parents[0]
+        numbers = {"Context_ID": self.contexts[stage], "Pipeline_id": self.contexts[outer]}
+        said["properties"] = {
+            key: numbers.get(key, value) for key, value in execution.properties.items()
+        }
+        events = [
+            {"type": one.type, "artifact": self._artifact(one.artifact)}
+            for one in execution.events
+            if one.artifact in self.graph.artifacts
+        ]
+        return {**said, "name": execution.name, "events": events}
+
+    def _artifact(self, ref: str) -> dict[str, Any]:
+        artifact = self.graph.artifacts[ref]
+        said = _said(artifact, self.artifacts[ref])
+        return {**said, "uri": artifact.uri} if artifact.uri else said
+
+
+def _said(node: Node, number: int) -> dict[str, Any]:
+    named = {"name": node.name} if node.name else {}
+    return {
+        **node.extra,
+        **named,
+        "id": number,
+        "type": node.type,
+        "create_time_since_epoch": node.created_ms,
+        "last_update_time_since_epoch": node.updated_ms,
+        "properties": node.properties,
+        "custom_properties": node.custom,
+    }
+
+
+def _numbers(nodes: dict[str, Any]) -> dict[str, int]:
+    """Return the numbers that they had, if no two have the same; else new ones, by time."""
+    had = {ref: node.id for ref, node in nodes.items()}
+    if len(set(had.values())) == len(had) and all(number > 0 for number in had.values()):
+        return had
+    order = sorted(nodes, key=lambda ref: (nodes[ref].created_ms or 1 << 62, nodes[ref].id))
+    return {ref: number for number, ref in enumerate(order, 1)}

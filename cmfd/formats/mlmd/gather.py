@@ -1,0 +1,263 @@
+"""
+A site's executions as a store of ML Metadata would have them.
+
+What came from such a store is given out as it was there. Of other executions, parameters become
+custom properties, artifacts are called as CMF calls them, and the last values of metrics become an
+artifact of type ``Metrics``, as CMF keeps those of an execution.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cmfd.errors import NotFoundError, StoreError
+from cmfd.formats.mlmd.graph import (
+    INPUT,
+    INPUTS,
+    OUTPUT,
+    Artifact,
+    Context,
+    Event,
+    Execution,
+    Graph,
+    Type,
+    contexts_of,
+    uuid_text,
+)
+from cmfd.formats.mlmd.ingest import KEY
+from cmfd.identity import uuid5
+from cmfd.model import ArtifactKind, Direction, Status
+from cmfd.query.index import object_of, value_of
+from cmfd.store.connection import named
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection, Iterator
+
+_NS = 1_000_000  # in a millisecond
+_STATES = {
+    Status.RUNNING: 2, Status.COMPLETED: 3, Status.FAILED: 4, Status.LOST: 4, Status.CANCELLED: 6,
+}  # fmt: skip
+_TYPES = {
+    ArtifactKind.MODEL: "Model", ArtifactKind.CHECKPOINT: "Model",
+    ArtifactKind.METRICS: "Step_Metrics", ArtifactKind.DATASLICE: "Dataslice",
+    ArtifactKind.ENVIRONMENT: "Environment", ArtifactKind.LABEL: "Label",
+}  # fmt: skip
+"""What CMF calls kinds; others are a ``Dataset``."""
+_MODEL = ("model_framework", "model_type", "model_name")
+_RECORDS: dict[str, Any] = {
+    f"{KEY}context": Context, f"{KEY}artifact": Artifact, f"{KEY}execution": Execution,
+    f"{KEY}type": Type,
+}  # fmt: skip
+
+
+def gather(db: sqlite3.Connection, pipelines: Collection[str] = ()) -> Graph:
+    """
+    Return what a site has.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        A site's index.
+    pipelines : collection of str
+        Of which pipelines; of all if none is named.
+
+    Raises
+    ------
+    NotFoundError
+        There is nothing of a pipeline that was named.
+    """
+    gathered = _Gathered(db)
+    for pipeline in pipelines or (None,):
+        n_before = len(gathered.graph.executions)
+        gathered.take(pipeline)
+        if pipeline is not None and len(gathered.graph.executions) == n_before:
+            raise NotFoundError(
+                f"No execution of pipeline {pipeline!r} is here. `cmfd runs` lists what is."
+            )
+    return gathered.graph
+
+
+class _Gathered:
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.db = db
+        self.sql = named("query/mlmd")
+        self.graph = Graph()
+        self.records = _records(db, self.sql["records"])
+        self.by_digest = {one.digest: ref for ref, one in self._artifacts.items()}
+        self.own_by_digest: dict[str, str] = {}
+
+    @property
+    def _artifacts(self) -> dict[str, Artifact]:
+        return self.records[f"{KEY}artifact"]
+
+    def _rows(self, query: str, **parameters: object) -> Iterator[Any]:
+        return iter(self.db.execute(self.sql[query], parameters).fetchall())
+
+    def take(self, pipeline: str | None) -> None:
+        """Take the executions of a pipeline."""
+        if pipeline is None:
+            self.graph.contexts |= self.records[f"{KEY}context"]
+            self.graph.types |= self.records[f"{KEY}type"]
+        for row in self._rows("executions", pipeline=pipeline):
+            ref = row[1]
+            known = self.records[f"{KEY}execution"].get(ref)
+            execution = self._own(*row) if known is None else known
+            self.graph.executions[ref] = execution
+            self.graph.places[ref] = (row[2], row[3])
+            self._around(execution)
+            if known is not None:
+                self._add_events(row[0], execution)
+
+    def _around(self, execution: Execution) -> None:
+        """Take what an execution belongs to and uses, as far as it is known from a store."""
+        for event in execution.events:
+            if event.artifact in self._artifacts:
+                self.graph.artifacts[event.artifact] = self._artifacts[event.artifact]
+        wanted = list(execution.contexts)
+        for event in execution.events:
+            wanted += getattr(self.graph.artifacts.get(event.artifact), "contexts", ())
+        contexts = self.records[f"{KEY}context"]
+        while wanted:
+            ref = wanted.pop()
+            if ref in contexts and ref not in self.graph.contexts:
+                self.graph.contexts[ref] = contexts[ref]
+                wanted += contexts[ref].parents
+
+    def _add_events(self, number: int, execution: Execution) -> None:
+        """Add what an earlier state of its store, or somebody else, said that it used."""
+        told = {
+            (event.type in INPUTS, self.graph.artifacts[event.artifact].digest)
+            for event in execution.events
+            if event.artifact in self.graph.artifacts
+        }
+        for direction, digest, _, at_ns, *_ in self._rows("events", id=number):
+            is_input = direction == Direction.INPUT
+            if (is_input, digest) not in told and (ref := self.by_digest.get(digest)):
+                self.graph.artifacts[ref] = self._artifacts[ref]
+                type_ = INPUT if is_input else OUTPUT
+                execution.events.append(Event(artifact=ref, type=type_, at_ms=at_ns // _NS))
+
+    # -- what no such store said --------------------------------------------------------------
+
+    def _own(  # noqa: PLR0913, PLR0917 - the columns of a row
+        self, number: int, ref: str, pipeline: str, stage: str, status: str, began_ns: int,
+        ended_ns: int | None, command: str, document: str | None,
+    ) -> Execution:  # fmt: skip
+        outer, inner = contexts_of(pipeline, stage)
+        for context in (outer, inner):
+            known = self.records[f"{KEY}context"].get(context.ref, context)
+            found = self.graph.contexts.setdefault(context.ref, known)
+            found.created_ms = found.created_ms or began_ns // _NS
+            found.updated_ms = found.updated_ms or began_ns // _NS
+        identity = bytes.fromhex(ref)
+        facts = {key: value_of(*rest) for key, *rest in self._rows("facts", execution=identity)}
+        params = {key: value_of(*rest) for key, *rest in self._rows("params", id=number)}
+        updated_ns = max(ended_ns or 0, began_ns)
+        execution = Execution(
+            type=inner.name, name=str(facts.get(f"{KEY}name", "")), created_ms=began_ns // _NS,
+            updated_ms=updated_ns // _NS, state=_STATES.get(Status(status), 0), custom=params,
+            properties={
+                "Execution": _command(command, document), "Execution_uuid": uuid_text(identity),
+                "Execution_type_name": inner.name, "Context_Type": inner.name, "Context_ID": 0,
+                "Pipeline_Type": pipeline, "Pipeline_id": 0,
+            },
+            contexts=[inner.ref],
+        )  # fmt: skip
+        code = _part(document, "code")
+        execution.properties |= {
+            "Git_Repo": str(code.get("remote") or ""),
+            "Git_Start_Commit": str(code.get("commit") or ""),
+            "Git_End_Commit": str(facts.get("git.end_commit") or code.get("commit") or ""),
+        }
+        execution.events = [*self._own_events(number, pipeline, inner.ref, code)]
+        execution.events += self._own_metrics(number, identity, inner.ref, execution)
+        return execution
+
+    def _own_events(
+        self, number: int, pipeline: str, stage: str, code: dict[str, Any]
+    ) -> Iterator[Event]:
+        for direction, digest, path, at_ns, kind, absolute, said in self._rows("events", id=number):
+            uri = digest.removeprefix("md5:")
+            type_ = _TYPES.get(_kind(kind), "Dataset")
+            custom = {key: one for key, one in object_of(said).items() if key != "dvc"}
+            properties = {"Commit": uri, "url": f"{pipeline}:{absolute or path}"}
+            if type_ == "Model":
+                properties |= {key: str(custom.pop(key, "Default")) for key in _MODEL}
+            else:
+                properties["git_repo"] = str(code.get("remote") or "")
+            artifact = Artifact(
+                type=type_, name=f"{path}:{uri}", uri=uri, created_ms=at_ns // _NS,
+                updated_ms=at_ns // _NS, properties=properties, custom=custom, contexts=[stage],
+            )  # fmt: skip
+            ref = self._same(artifact)
+            type_number = INPUT if direction == Direction.INPUT else OUTPUT
+            yield Event(artifact=ref, type=type_number, at_ms=at_ns // _NS)
+
+    def _same(self, artifact: Artifact) -> str:
+        """Return the artifact that this content is: CMF has one of a digest, the first."""
+        digest = artifact.digest
+        ref = self.own_by_digest.get(digest) or self.by_digest.get(digest)
+        if ref is None:
+            self.own_by_digest[digest] = self.graph.add(artifact)
+            return self.own_by_digest[digest]
+        known = self.graph.artifacts.setdefault(ref, self._artifacts.get(ref, artifact))
+        known.custom |= artifact.custom
+        known.updated_ms = max(known.updated_ms, artifact.updated_ms)
+        return ref
+
+    def _own_metrics(
+        self, number: int, identity: bytes, stage: str, execution: Execution
+    ) -> Iterator[Event]:
+        rows = [*self._rows("metrics", id=number)]
+        if not rows:
+            return
+        uri = uuid_text(uuid5(identity, "metrics"))
+        last_ms = max(last_ns for *_, last_ns in rows) // _NS
+        name = f"metrics:{uri}:{identity.hex()}"
+        artifact = Artifact(
+            type="Metrics", name=name, uri=uri, created_ms=last_ms, updated_ms=last_ms,
+            properties={"metrics_name": name}, contexts=[stage],
+            custom={key: float("nan") if value is None else value for key, value, _ in rows},
+        )  # fmt: skip
+        execution.updated_ms = max(execution.updated_ms, last_ms)
+        yield Event(artifact=self.graph.add(artifact), type=OUTPUT, at_ms=last_ms)
+
+
+def _kind(text: str) -> ArtifactKind:
+    try:
+        return ArtifactKind(text)
+    except ValueError:  # of a newer cmfd
+        return ArtifactKind.OTHER
+
+
+def _records(db: sqlite3.Connection, query: str) -> dict[str, dict[str, Any]]:
+    """Return the records by the key of their facts, and by the id of what they are of."""
+    found: dict[str, dict[str, Any]] = {key: {} for key in _RECORDS}
+    for subject, key, _, value in db.execute(query):
+        record = _record(key, subject, value)
+        ref = record.execution.hex() if isinstance(record, Execution) else record.ref
+        found[key][ref] = record
+    return found
+
+
+def _record(key: str, subject: str, value: str) -> Any:
+    try:
+        return msgspec.convert(json.loads(value), _RECORDS[key])
+    except (ValueError, RecursionError) as error:
+        raise StoreError(
+            f"what a pack says of {key} {subject} cannot be read: {error}; nothing was written"
+        ) from error
+
+
+def _part(document: str | None, name: str) -> dict[str, Any]:
+    found = object_of(document or "").get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _command(command: str, document: str | None) -> str:
+    argv = _part(document, "command").get("argv")
+    return str(argv) if isinstance(argv, list) and argv else command

@@ -1,0 +1,197 @@
+"""
+What a store of ML Metadata holds, however it is written down.
+
+Its numbers are those of one file; here things are known by ids that follow from what they are, so
+that everybody who takes them in, at any site and however often, takes in the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import uuid
+from typing import Any
+
+import msgspec
+
+from cmfd.identity import NAMESPACE, uuid5
+
+INPUTS, OUTPUTS = frozenset((1, 3, 5)), frozenset((2, 4, 6, 7))
+"""Types of events: declared, plain, internal and pending ones (`Event.Type` in MLMD's proto)."""
+
+INPUT, OUTPUT = 3, 4
+
+PIPELINE, STAGE = "Parent_Context", "Pipeline_Stage"
+"""Types of the contexts that CMF makes."""
+
+_MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
+_DIGEST = re.compile(r"(md5|hdf5|slice|quick|stat|mlmd):[0-9a-f]+(\.dir)?")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Node(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What contexts, artifacts and executions have in common."""
+
+    type: str
+    name: str = ""
+    id: int = 0
+    """Its number in the file that it came from."""
+    created_ms: int = 0
+    updated_ms: int = 0
+    properties: dict[str, Any] = {}
+    custom: dict[str, Any] = {}
+    external_id: str = ""
+    extra: dict[str, Any] = {}
+    """What else the file says of it, in the file's words."""
+
+
+class Context(Node, kw_only=True, omit_defaults=True):
+    """A pipeline, a stage, a run: whatever executions and artifacts belong to."""
+
+    parents: list[str] = []
+
+    @property
+    def ref(self) -> str:
+        """Its id, in hexadecimal; MLMD has one context of a type and name."""
+        return _ref("context", self.type, self.name)
+
+
+class Artifact(Node, kw_only=True, omit_defaults=True):
+    """Content, or something that stands for it."""
+
+    uri: str = ""
+    state: int = 0
+    contexts: list[str] = []
+
+    @property
+    def digest(self) -> str:
+        """Its identity in cmfd: the MD5 that CMF and DVC know it by, else derived from itself."""
+        if _MD5.fullmatch(self.uri):
+            return f"md5:{self.uri}"
+        if _DIGEST.fullmatch(self.uri):
+            return self.uri
+        if _UUID.fullmatch(self.uri):
+            return f"mlmd:{self.uri.replace('-', '')}"
+        said = json.dumps([self.type, self.uri, self.name, self.created_ms])
+        return f"mlmd:{hashlib.sha256(said.encode()).hexdigest()}"
+
+    @property
+    def ref(self) -> str:
+        """Its id, in hexadecimal; one content may stand there under several names."""
+        return _ref("artifact", self.digest, self.type, self.name)
+
+
+class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An artifact going into or out of an execution."""
+
+    artifact: str
+    type: int
+    at_ms: int = 0
+    path: list[str | int] = []
+
+
+class Execution(Node, kw_only=True, omit_defaults=True):
+    """One time something ran."""
+
+    state: int = 0
+    """`Execution.State` in MLMD's proto; 0: not known."""
+    contexts: list[str] = []
+    events: list[Event] = []
+
+    @property
+    def uuid(self) -> str:
+        """The first of the UUIDs that CMF gave it; empty if it is none of CMF's."""
+        found = str(self.properties.get("Execution_uuid", "")).partition(",")[0].strip().lower()
+        return found if _UUID.fullmatch(found) else ""
+
+    @property
+    def execution(self) -> bytes:
+        """Its id in cmfd."""
+        if self.uuid:
+            return bytes.fromhex(_ref("execution", self.uuid))
+        where = (*sorted(self.contexts), str(self.created_ms), str(self.id))
+        return bytes.fromhex(_ref("execution", self.type, self.name, *where))
+
+
+class Type(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A type of one of the kinds ``execution``, ``artifact`` and ``context``."""
+
+    kind: str
+    name: str
+    properties: dict[str, int] = {}
+    """How their values are kept (`PropertyType` in MLMD's proto), by name."""
+    version: str = ""
+    description: str = ""
+    external_id: str = ""
+    parents: list[str] = []
+
+    @property
+    def key(self) -> str:
+        """What nodes call it."""
+        return f"{self.name}@{self.version}" if self.version else self.name
+
+    @property
+    def ref(self) -> str:
+        """Its id, in hexadecimal."""
+        return _ref("type", self.kind, self.key)
+
+
+class Graph(msgspec.Struct):
+    """All of it, each in the order of its file, by its id in hexadecimal."""
+
+    contexts: dict[str, Context] = {}
+    artifacts: dict[str, Artifact] = {}
+    executions: dict[str, Execution] = {}
+    types: dict[str, Type] = {}
+    places: dict[str, tuple[str, str]] = {}
+    """Pipeline and stage of each execution."""
+
+    def add(self, node: Context | Artifact | Type) -> str:
+        """Add something, or what is said of it later; return its id."""
+        some: dict[str, Any] = self._of(node)
+        some[node.ref] = node
+        return node.ref
+
+    def _of(self, node: Context | Artifact | Type) -> dict[str, Any]:
+        if isinstance(node, Context):
+            return self.contexts
+        return self.artifacts if isinstance(node, Artifact) else self.types
+
+    def add_execution(self, execution: Execution) -> str:
+        """Add an execution; return its id."""
+        ref = execution.execution.hex()
+        self.executions[ref] = execution
+        self.places[ref] = self._place(execution)
+        return ref
+
+    def _place(self, execution: Execution) -> tuple[str, str]:
+        """Tell pipeline and stage: of CMF's contexts, of TFX's, or of whatever there is."""
+        around = [self.contexts[ref] for ref in execution.contexts if ref in self.contexts]
+        above = [
+            self.contexts[ref] for one in around for ref in one.parents if ref in self.contexts
+        ]
+        every = around + above
+        stage = next((one for one in around if one.type == STAGE), None)
+        named = [one.name for one in every if one.type in (PIPELINE, "pipeline")]
+        outer = next(iter(named or [one.name for one in above or around]), "mlmd")
+        if stage is not None:
+            return outer, stage.name.removeprefix(f"{outer}/")
+        return outer, execution.type or "execution"
+
+
+def contexts_of(pipeline: str, stage: str) -> tuple[Context, Context]:
+    """Return the contexts that CMF would make for a stage."""
+    outer = Context(type=PIPELINE, name=pipeline, properties={"Pipeline": pipeline})
+    name = f"{pipeline}/{stage}"
+    inner = Context(type=STAGE, name=name, properties={"Pipeline_Stage": name}, parents=[outer.ref])
+    return outer, inner
+
+
+def uuid_text(identity: bytes) -> str:
+    """Write an id as CMF writes those of its executions."""
+    return str(uuid.UUID(bytes=identity))
+
+
+def _ref(*parts: str) -> str:
+    return uuid5(NAMESPACE, "mlmd/" + "".join(f"{len(part)}:{part}," for part in parts)).hex()

@@ -1,0 +1,40 @@
+-- name: records
+-- What stores of ML Metadata said last of their contexts, artifacts, executions and types.
+SELECT lower(hex(f.subject)) AS subject, f.key, f.at_ns, f.value
+FROM fact AS f
+WHERE f.key IN ('mlmd.artifact', 'mlmd.context', 'mlmd.execution', 'mlmd.type')
+ORDER BY f.key, f.at_ns, f.subject;
+
+-- name: execution
+SELECT 1 FROM execution WHERE execution = :execution AND at_ns IS NOT NULL;
+
+-- name: executions
+-- In the order of time; :pipeline is null for all.
+SELECT x.execution_id AS id, x.execution, x.pipeline, x.stage, x.status, x.began_ns, x.ended_ns,
+    ifnull(r.command, '') AS command, d.document
+FROM executions AS x
+LEFT JOIN run AS r ON r.id = x.run_id
+LEFT JOIN execution_environment AS v ON v.execution_id = x.execution_id
+LEFT JOIN environment AS d ON d.id = v.environment_id
+WHERE x.pipeline IS NOT NULL AND (:pipeline IS NULL OR x.pipeline = :pipeline)
+ORDER BY x.began_ns, x.execution;
+
+-- name: params
+-- The value said last of several comes last.
+SELECT p.key, p.value_type, p.value FROM param AS p
+WHERE p.execution_id = :id ORDER BY p.key, p.at_ns, p.value_type, p.value;
+
+-- name: facts
+SELECT f.key, f.value_type, f.value FROM fact AS f
+WHERE f.subject = :execution ORDER BY f.key;
+
+-- name: events
+SELECT v.direction, a.digest, v.path, v.at_ns, v.kind, v.absolute, v.properties
+FROM event AS v CROSS JOIN artifact AS a ON a.id = v.artifact_id
+WHERE v.execution_id = :id ORDER BY v.at_ns, v.direction, v.path, a.digest;
+
+-- name: metrics
+-- The value of each metric that was logged last.
+SELECT s.name, c.last_value, max(c.last_ns) AS last_ns
+FROM series AS s CROSS JOIN chunk AS c ON c.series_id = s.id
+WHERE s.execution_id = :id GROUP BY s.name ORDER BY s.name;
