@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENV_ALLOW", "SITE_DIRECTORY", "SYSTEM_FILE", "SettingDescription", "Settings",
-    "describe_settings", "ensure_node_dir", "find_site", "load", "load_usable", "variable_of",
+    "describe_settings", "ensure_node_dir", "find_site", "load", "load_usable", "user_directory",
+    "variable_of",
 ]  # fmt: skip
 
 SYSTEM_FILE = Path("/etc/cmfd/cmfd.toml")
@@ -167,10 +168,23 @@ def load_usable(
 def _files(environ: Mapping[str, str]) -> Iterator[tuple[Path, bool]]:
     """Yield the configuration files, weakest first, and whether each must exist."""
     yield SYSTEM_FILE, False
-    if home := _xdg(environ, "XDG_CONFIG_HOME", ".config"):
-        yield home / "cmfd" / "cmfd.toml", False
+    if home := user_directory(environ):
+        yield home / "cmfd.toml", False
     if named := environ.get("CMFD_CONFIG"):
         yield Path(named), True
+
+
+def user_directory(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """
+    Return where this user's files for cmfd are, such as `cmfd.toml`; None without a home directory.
+
+    Parameters
+    ----------
+    environ : mapping
+        Environment variables.
+    """
+    home = _xdg(environ, "XDG_CONFIG_HOME", ".config")
+    return None if home is None else home / "cmfd"
 
 
 def _xdg(environ: Mapping[str, str], variable: str, below_home: str) -> Path | None:

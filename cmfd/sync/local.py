@@ -212,6 +212,18 @@ class SitePeer:
                 " what came of it is kept, and the next exchange goes on from there"
             ) from error
 
+    def n_come(self, digest: str) -> int:
+        """Return how many bytes of a pack came in a try that was cut."""
+        if not is_pack_name(f"{digest}.db"):
+            return 0
+        try:
+            return self._part_of(digest).stat().st_size
+        except OSError:
+            return 0
+
+    def _part_of(self, name: str) -> Path:
+        return self.site.path / INCOMING / f"{name}{PARTIAL_SUFFIX}"
+
     def _write(self, digest: str, size_bytes: int, blocks: FromOffset, *, signature: str) -> None:
         make_directory(self.site.path / INCOMING)
         with self._partial(digest) as (path, file):
@@ -248,9 +260,8 @@ class SitePeer:
     @contextmanager
     def _partial(self, digest: str) -> Iterator[tuple[Path, BinaryIO]]:
         """Open what there is of a pack; who comes while another sends it begins one of its own."""
-        directory = self.site.path / INCOMING
         for name in (digest, f"{digest}-{secrets.token_hex(8)}"):
-            path = directory / f"{name}{PARTIAL_SUFFIX}"
+            path = self._part_of(name)
             try:
                 file = _opened(path)
             except PermissionError:

@@ -7,12 +7,14 @@ an exchange need not compare all packs, and may be removed at any time.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -42,21 +44,39 @@ class Address(NamedTuple):
     Attributes
     ----------
     path : str
-        Its directory there.
+        Its directory there; of a server, what its addresses begin with.
     host : str
-        For ssh; empty if it is a directory of this machine.
+        Another machine; empty if it is a directory of this one.
     port : int or None
-        For ssh; None is ssh's own.
+        None is ssh's own, or that of https.
+    scheme : str
+        ``https``, or ``http`` on this machine; empty for ssh and directories.
     """
 
     path: str
     host: str = ""
     port: int | None = None
+    scheme: str = ""
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the host is this machine, for whoever asks."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
 
 def parse(url: str) -> Address:
     """
-    Understand where a site is: PATH, ``file://PATH``, ``ssh://HOST[:PORT]/PATH`` or ``HOST:PATH``.
+    Understand where a site is.
+
+    Parameters
+    ----------
+    url : str
+        PATH, ``file://PATH``, ``ssh://HOST[:PORT]/PATH``, ``HOST:PATH`` or ``https://HOST[:PORT]``.
 
     Raises
     ------
@@ -72,15 +92,39 @@ def parse(url: str) -> Address:
         )
     if url.startswith("file:///"):
         return Address(url.removeprefix("file://"))
+    if url.startswith(("https://", "http://")):
+        return _of_server(url)
     if "://" in url:
         raise ConfigError(
-            f"cannot use {url}: a site's address is PATH, HOST:PATH or ssh://HOST/PATH"
+            f"cannot use {url}: a site's address is PATH, HOST:PATH, ssh://HOST/PATH or https://HOST"
         )
     if found := _SCP_LIKE.fullmatch(url):
         return _checked(Address(found["path"], found["host"]), url)
     if not url:
         raise ConfigError("an empty address is no site's")
     return Address(url)
+
+
+def _of_server(url: str) -> Address:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigError(f"cannot use that address: {error}") from error
+    if "@" in parts.netloc:  # which is shown nowhere: it is a secret
+        raise ConfigError(
+            f"cannot use an address of {parts.hostname} with a password in it: it would be shown and"
+            " kept. Put the token into CMFD_TOKEN or a file: cmfd remote add --token-file"
+        )
+    if not parts.hostname or parts.query or parts.fragment or not url.isprintable() or " " in url:
+        raise ConfigError(f"cannot use {url}: a server's address is https://HOST[:PORT][/PATH]")
+    address = Address(parts.path.rstrip("/"), parts.hostname, port, parts.scheme)
+    if parts.scheme == "http" and not address.is_loopback:
+        raise ConfigError(
+            f"cannot use {url}: without TLS, whoever is in between reads the token and what is sent."
+            " Use https://"
+        )
+    return address
 
 
 def absolute(url: str) -> str:
@@ -101,6 +145,7 @@ class _Entry(msgspec.Struct, omit_defaults=True):
 
     url: str
     command: str = ""
+    token_file: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,11 +161,14 @@ class Remote:
         Where it is.
     command : str
         What runs cmfd there, over ssh; empty for ``cmfd``.
+    token_file : str
+        The file with the token for it, over https; empty: where it usually is.
     """
 
     name: str
     url: str
     command: str = ""
+    token_file: str = ""
 
 
 class Progress(msgspec.Struct, omit_defaults=True):
@@ -156,7 +204,7 @@ def all_of(site: Site) -> list[Remote]:
     ConfigError
         Its `remotes.toml` cannot be understood.
     """
-    return [Remote(name, entry.url, entry.command) for name, entry in sorted(_read(site).items())]
+    return [_remote(name, entry) for name, entry in sorted(_read(site).items())]
 
 
 def named(site: Site, name: str) -> Remote:
@@ -170,7 +218,7 @@ def named(site: Site, name: str) -> Remote:
         another machine.
     """
     if entry := _read(site).get(name):
-        return Remote(name, entry.url, entry.command)
+        return _remote(name, entry)
     if _NAME.fullmatch(name) and not (Path(name) / "site.toml").exists():
         raise _unknown(site, name)
     parse(name)
@@ -195,7 +243,7 @@ def add(site: Site, remote: Remote) -> None:
             f" Change where it is: cmfd remote set-url {remote.name} URL"
         )
     parse(remote.url)
-    _write(site, {**entries, remote.name: _Entry(remote.url, remote.command)})
+    _write(site, {**entries, remote.name: _Entry(remote.url, remote.command, remote.token_file)})
 
 
 def remove(site: Site, name: str) -> None:
@@ -229,7 +277,11 @@ def set_url(site: Site, name: str, url: str) -> None:
     if name not in entries:
         raise _unknown(site, name)
     parse(url)
-    _write(site, {**entries, name: _Entry(url, entries[name].command)})
+    _write(site, {**entries, name: msgspec.structs.replace(entries[name], url=url)})
+
+
+def _remote(name: str, entry: _Entry) -> Remote:
+    return Remote(name, entry.url, entry.command, entry.token_file)
 
 
 def _unknown(site: Site, name: str) -> NotFoundError:
@@ -276,6 +328,7 @@ def _write(site: Site, entries: dict[str, _Entry]) -> None:
     for name, entry in sorted(entries.items()):
         key = name if _BARE.fullmatch(name) else json.dumps(name)
         lines.append(f"[{key}]\nurl = {json.dumps(entry.url)}\n")
-        if entry.command:
-            lines.append(f"command = {json.dumps(entry.command)}\n")
+        for field in ("command", "token_file"):
+            if said := getattr(entry, field):
+                lines.append(f"{field} = {json.dumps(said)}\n")
     write_whole(site.path / "remotes.toml", "".join(lines).encode())

@@ -245,13 +245,13 @@ def _serve_one(peer: Peer, pipe: Pipe, message: _Message) -> None:
 
 def _tell_part(pipe: Pipe, part: Part) -> None:
     entries = iter(part.entries)
-    while page := _page(entries, _PAGE):
+    while page := page_of(entries, _PAGE):
         _tell(pipe, page)
     _tell(pipe, [])
     _tell(pipe, msgspec.structs.replace(part, entries=[]))
 
 
-def _page(entries: Iterator[Entry], limit: int) -> list[Entry]:
+def page_of(entries: Iterator[Entry], limit: int) -> list[Entry]:
     """Take the next entries, as many as fit into a message."""
     page: list[Entry] = []
     n_bytes = 0
@@ -274,7 +274,7 @@ def _answer(peer: Peer, pipe: Pipe, message: _Message) -> object:
         case AskCount(place):
             return peer.count_since(place)
         case AskSince(place, limit):
-            return _page(peer.since(place), min(max(limit, 1), _PAGE))
+            return page_of(peer.since(place), min(max(limit, 1), _PAGE))
         case AskLacks(digests) if len(digests) <= MOST_DIGESTS:
             return peer.lacks(digests)
         case Offer(digest, size_bytes, signature):
