@@ -128,6 +128,7 @@ class _Merger:
                     self._n_done += 1
                     if self._progress is not None:
                         self._progress(self._n_done, max(n_known, self._n_done))
+            index.sum_up()
 
     def _settle(self, pack: Path, outcome: Outcome) -> None:
         """Put a pack where it belongs now; one that cannot be moved waits for the next merge."""

@@ -110,6 +110,7 @@ def build(
                 refused.append((pack, str(outcome)))
             if progress is not None:
                 progress(n_done, len(packs))
+        index.sum_up()
     return refused
 
 

@@ -28,7 +28,14 @@ SCHEMAS: dict[str, Steps] = {
         ("content/0002",),
         ("content/0003",),
     ),
-    "site": (("site/0001",), ("site/0002",), ("site/0003",), ("site/0004",), ("site/0005",)),
+    "site": (
+        ("site/0001",),
+        ("site/0002",),
+        ("site/0003",),
+        ("site/0004",),
+        ("site/0005",),
+        ("site/0006",),
+    ),
 }
 """The .sql files of each step of each schema."""
 

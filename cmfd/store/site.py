@@ -23,6 +23,7 @@ from cmfd.store.digest import content_digest
 from cmfd.store.migrations import check, migrate, refresh_views, version_of
 from cmfd.store.pack import damage, open_untrusted
 from cmfd.store.shared import follow
+from cmfd.store.sums import is_stale, refresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -124,6 +125,21 @@ class SiteStore:
         """Return the sha256 of the logical content: equal for equal content."""
         with index_errors(self.path):
             return content_digest(self._db)
+
+    def sum_up(self) -> None:
+        """
+        Make anew what sums of reports are out of date: to be done when a merge is.
+
+        Raises
+        ------
+        SiteBusyError, StoreError
+            As for `absorb`; those that are still out of date are made by the next merge, and until
+            then by who reads.
+        """
+        with index_errors(self.path):
+            while is_stale(self._db):
+                with atomic(self._db):
+                    refresh(self._db)
 
     def damage(self) -> str:
         """Return what SQLite finds wrong with the index file, or nothing."""

@@ -9,6 +9,14 @@
 -- so that no two different rows are equal and the outcome never depends on the order of packs.
 -- CROSS JOIN keeps SQLite from reordering: the pack's rows lead, each finding its id by one look-up.
 
+-- Derived: what sums are out of date (see sums.sql), here of the runs that executions are said to be of,
+-- which may be others when all of this is done.
+INSERT INTO main.stale_run
+SELECT DISTINCT e.run_id
+FROM incoming.execution AS x CROSS JOIN main.execution AS e ON e.execution = x.execution
+WHERE e.run_id IS NOT NULL
+ON CONFLICT DO NOTHING;
+
 -- first
 INSERT INTO main.run AS t (run, at_ns, origin, uid, cluster, job, restart, user, name, command, cwd)
 SELECT run, at_ns, origin, uid, cluster, job, restart, user, name, command, cwd
@@ -257,3 +265,27 @@ WHERE t.execution_id IS NULL
     OR ((SELECT execution FROM main.execution WHERE id = excluded.execution_id),
         excluded.name, excluded.kind)
     > ((SELECT execution FROM main.execution WHERE id = t.execution_id), t.name, t.kind);
+
+-- Derived: what sums are out of date.
+INSERT INTO main.stale_execution
+SELECT e.id
+FROM (
+    SELECT execution FROM incoming.process UNION SELECT execution FROM incoming.process_state
+) AS x CROSS JOIN main.execution AS e ON e.execution = x.execution
+WHERE true
+ON CONFLICT DO NOTHING;
+INSERT INTO main.stale_run
+SELECT r.id
+FROM (SELECT DISTINCT subject FROM incoming.fact) AS x CROSS JOIN main.run AS r ON r.run = x.subject
+WHERE true
+ON CONFLICT DO NOTHING;
+INSERT INTO main.stale_run
+SELECT DISTINCT e.run_id
+FROM (
+    SELECT execution FROM incoming.execution UNION SELECT execution FROM incoming.execution_end
+    UNION SELECT execution FROM incoming.process
+    UNION SELECT execution FROM incoming.process_state
+    UNION SELECT subject FROM incoming.fact
+) AS x CROSS JOIN main.execution AS e ON e.execution = x.execution
+WHERE e.run_id IS NOT NULL
+ON CONFLICT DO NOTHING;

@@ -51,6 +51,19 @@ GROUP BY 1, 2
 ON CONFLICT (meter_id, run_id) DO UPDATE SET
     first_ns = min(t.first_ns, excluded.first_ns), end_ns = max(t.end_ns, excluded.end_ns);
 
+-- Derived: what sums are out of date.
+INSERT INTO main.stale_energy
+SELECT DISTINCT
+    iif(x.owner = 'run', r.id, 0), m.id, x.owner, iif(x.execution = zeroblob(16), 0, e.id),
+    x.t0_ns / 86400000000000
+FROM incoming.energy AS x
+CROSS JOIN main.meter AS m ON m.node = x.node AND m.boot = x.boot AND m.component = x.component
+    AND m.domain = x.domain AND m.source = x.source AND m.role = x.role
+LEFT JOIN main.run AS r ON r.run = x.run
+LEFT JOIN main.execution AS e ON e.execution = x.execution
+WHERE true
+ON CONFLICT DO NOTHING;
+
 -- last
 INSERT INTO main.energy_probe AS t
     (boot, node, source, at_ns, origin, status, reason, advice, grade, scope, components, domains,
