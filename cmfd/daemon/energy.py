@@ -110,6 +110,7 @@ class Energy:
         self._parts: _Parts | None = None
         self._next_ns = 0
         self._flush_ns = 0
+        self._stored_ns = 0
         self._election = Election(settings)
         self._exposer = Exposer(settings, place.node)
         self._told: dict[str, Any] = {"on": settings.energy, "counts": False, "reason": "begins"}
@@ -199,7 +200,7 @@ class Energy:
         self._works = works
         if asked and self._waits_for_counters(parts, now_ns):
             self._next_ns = min(self._next_ns, now_ns + _AGAIN_NS)
-        elif asked or left or now_ns >= self._flush_ns:
+        elif asked or left or now_ns >= self._flush_ns or parts.sampler.is_full:
             self._flush(parts, order.number)
 
     def _waits_for_counters(self, parts: _Parts, now_ns: int) -> bool:
@@ -262,11 +263,11 @@ class Energy:
     def _sample(self, parts: _Parts, works: tuple[Work, ...]) -> None:
         began_ns = time.perf_counter_ns()
         readings = parts.sources.read()
-        runs, executions = parts.presence.usages()
+        runs, processes = parts.presence.usages()
         parts.sampler.cpus = parts.presence.cpus
         parts.sampler.take(
             Sample(
-                boottime_ns(), time.time_ns(), readings, parts.node.usage(), runs, executions, works
+                boottime_ns(), time.time_ns(), readings, parts.node.usage(), runs, processes, works
             )
         )
         self._next_ns = self._due_ns(boottime_ns(), time.time_ns())
@@ -289,8 +290,11 @@ class Energy:
         """Hand over the rows that are new or have grown, and what who goes on must know."""
         bucket_ns = round(self._settings.energy_bucket_s * SECOND_NS)
         self._flush_ns = boottime_ns() + bucket_ns - time.time_ns() % bucket_ns
-        at_ns = time.time_ns()
-        rows = tuple(self._row(row, at_ns) for row in parts.sampler.rows())
+        since_ns = parts.sampler.undivided_since_ns
+        lives = parts.presence.lives(since_ns) if since_ns is not None else ()
+        # Of what was moved between rows the latest word counts, also after a clock was set back.
+        self._stored_ns = max(self._stored_ns + 1, time.time_ns())
+        rows = tuple(self._row(row, self._stored_ns) for row in parts.sampler.rows(lives))
         self._told = {**self._told, "totals": _totals(parts.sampler)}
         self._memory = memory or msgspec.msgpack.encode(parts.sampler.memory)
         self._answered = max(self._answered, number)

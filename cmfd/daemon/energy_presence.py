@@ -15,6 +15,7 @@ import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
+from cmfd.energy.lives import Life
 from cmfd.energy.presence import WHOLE_GPU, Allocation, Work
 from cmfd.energy.usage import Cgroups, Processes, Usage
 from cmfd.errors import SlurmError
@@ -37,12 +38,12 @@ _MOST_TRIES = 5
 
 
 class Members(NamedTuple):
-    """Processes of a run, and of its executions."""
+    """Processes of a run."""
 
     run: bytes
     jobs: tuple[str, ...]
     processes: dict[int, set[bytes]]
-    """Executions that each takes part in."""
+    """Instances that each is: one, as a rule."""
 
 
 class Presence:
@@ -70,7 +71,8 @@ class Presence:
         devices: Sequence[tuple[str, int]], changed: Callable[[], object],
     ) -> None:  # fmt: skip
         self._db = connect(node_db, readonly=True)
-        self._sql = named("node/queries")["present"]
+        queries = named("node/queries")
+        self._sql, self._lives_sql = queries["present"], queries["lives"]
         self._cgroups, self._tree = Cgroups(roots, node), Processes(roots)
         self._roots = roots
         self._allocations = Allocations(node, n_cpus, devices, self._cgroups, changed)
@@ -78,7 +80,7 @@ class Presence:
         self._before_now: list[Members] = []
         self._process_ns: dict[int, int] = {}
         self._run_ns: dict[bytes, int] = {}  # by their processes
-        self._execution_ns: dict[bytes, int] = {}
+        self._instance_ns: dict[bytes, int] = {}
         self._jobs: dict[int, str] = {}
 
     @property
@@ -98,7 +100,7 @@ class Presence:
             pid = order.processes.get(instance)
             if pid is not None:
                 one = members.setdefault(run, Members(run, (), {}))
-                one.processes.setdefault(pid, set()).update({execution} if execution else ())
+                one.processes.setdefault(pid, set()).add(instance)
         self._before_now, self._members = self._members, [
             one if one.jobs else one._replace(jobs=self._jobs_of(one)) for one in members.values()
         ]  # fmt: skip
@@ -150,7 +152,7 @@ class Presence:
 
     def usages(self) -> tuple[dict[bytes, Usage], dict[bytes, int]]:
         """
-        Return what runs and executions have used that are here, or were until now.
+        Return what runs and processes have used that are here, or were until now.
 
         Of processes, what they used since they were first read counts.
         """
@@ -170,22 +172,25 @@ class Presence:
                 memory = sum(found[pid].memory_bytes or 0 for pid in one.processes if pid in found)
                 runs[one.run] = Usage(self._run_ns[one.run], memory)
         self._cgroups.keep({job for one in self._members for job in one.jobs})
-        return runs, dict(self._execution_ns)
+        return runs, dict(self._instance_ns)
 
     def _add_up(self, members: Collection[Members], found: Mapping[int, Usage]) -> None:
-        """Add what processes used since the last time to their runs and executions."""
+        """Add what processes used since the last time to them and their runs."""
         before, self._process_ns = self._process_ns, {p: u.cpu_ns for p, u in found.items()}
-        runs, executions = self._run_ns, self._execution_ns
+        runs, instances = self._run_ns, self._instance_ns
         self._run_ns = {one.run: runs.get(one.run, 0) for one in members}
-        self._execution_ns = {}
+        self._instance_ns = {}
         for one in members:
-            for pid, parts in one.processes.items():
+            for pid, several in one.processes.items():
                 now_ns = self._process_ns.get(pid, 0)
                 moved_ns = max(0, now_ns - before.get(pid, now_ns))
                 self._run_ns[one.run] += moved_ns
-                for part in parts:
-                    known_ns = self._execution_ns.get(part, executions.get(part, 0))
-                    self._execution_ns[part] = known_ns + moved_ns
+                for instance in several:
+                    self._instance_ns[instance] = instances.get(instance, 0) + moved_ns
+
+    def lives(self, since_ns: int) -> list[Life]:
+        """Return when executions ran, of those that did since a time (UTC)."""
+        return list(map(Life._make, self._db.execute(self._lives_sql, {"since_ns": since_ns})))
 
     def close(self) -> None:
         """Close all files."""

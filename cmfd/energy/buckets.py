@@ -9,7 +9,7 @@ from cmfd.energy.presence import NOBODY, Row
 from cmfd.energy.split import Share
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from cmfd.energy.presence import Role
     from cmfd.energy.readings import Grade
@@ -42,6 +42,15 @@ class _Growing:
     flags: int = 0
     counted_uj: int = 0
     """What of it is in the totals."""
+    stored: bool = False
+    """It was among the rows of some `Buckets.changed_rows`."""
+    divided: bool = False
+    """Some of it was moved to others."""
+
+    @property
+    def is_needless(self) -> bool:
+        """Whether others have all of it, and it was told of to nobody."""
+        return self.divided and not self.stored and not (self.uj or self.cpu_ns)
 
 
 class Entry:
@@ -80,6 +89,19 @@ class Entry:
         row.method = max(row.method, _NUMBERS[method])
         row.flags |= flags
 
+    def change(self, whose: Whose, share: Share, cpu_ns: int) -> None:
+        """Move to or from somebody what was put for all of the interval; less is negative."""
+        row = self._buckets.row(whose, self._slot, self._t0_ns)
+        row.uj += share.uj
+        row.static_uj += share.static_uj
+        row.cpu_ns += cpu_ns
+        row.divided = True
+
+    @property
+    def number(self) -> Number:
+        """Which bucket it is of."""
+        return self._buckets.number(self._t0_ns)
+
 
 class Buckets:
     """
@@ -106,13 +128,17 @@ class Buckets:
 
     def entry(self, slot: Slot, t0_ns: int, dur_ns: int, covered_ns: int) -> Entry:
         """Begin to add an interval; it is of the bucket that it begins in."""
+        self._number = self.number(t0_ns)
         return Entry(self, slot, t0_ns, dur_ns, covered_ns)
+
+    def number(self, t0_ns: int) -> Number:
+        """Return which bucket a time is in."""
+        day, in_day_ns = divmod(t0_ns, _DAY_NS)
+        return day, in_day_ns // self._bucket_ns
 
     def row(self, whose: Whose, slot: Slot, t0_ns: int) -> _Growing:
         """Return a row that is about to change."""
-        day, in_day_ns = divmod(t0_ns, _DAY_NS)
-        self._number = (day, in_day_ns // self._bucket_ns)
-        key = (self._number, whose, slot)
+        key = (self.number(t0_ns), whose, slot)
         self._changed.add(key)
         found = self._rows.get(key)
         if found is None:
@@ -130,16 +156,27 @@ class Buckets:
         for key in [key for key in self.totals if key[0] == "run" and key[1] not in but]:
             del self.totals[key]
 
-    def changed_rows(self) -> list[Row]:
-        """Return the rows that are new or have grown since the last call."""
-        rows = [_row(key, self._rows[key]) for key in sorted(self._changed)]
-        for key in self._changed:
+    def changed_rows(self, changing: Iterable[Entry] = ()) -> list[Row]:
+        """
+        Return the rows that are new or have changed since the last call.
+
+        Parameters
+        ----------
+        changing : iterable of Entry
+            Those of which something may yet be moved.
+        """
+        rows = []
+        for key in sorted(self._changed):
             _, (owner, run, _), slot = key
             row, total = self._rows[key], (owner, run, slot)
             self.totals[total] = self.totals.get(total, 0) + row.uj - row.counted_uj
             row.counted_uj = row.uj
+            if not row.is_needless:
+                row.stored = True
+                rows.append(_row(key, row))
         self._changed.clear()
-        self._rows = {key: row for key, row in self._rows.items() if key[0] == self._number}
+        kept = {self._number, *(entry.number for entry in changing)}
+        self._rows = {key: row for key, row in self._rows.items() if key[0] in kept}
         return rows
 
 

@@ -70,8 +70,8 @@ class Sample(NamedTuple):
         Of the whole node.
     runs : mapping
         Of runs that are or were just now on the node; without those of whom it is not known.
-    executions : mapping
-        Processor time of executions, likewise.
+    processes : mapping
+        Processor time of each instance's process since it was first read, likewise.
     works : tuple of Work
         Who is on the node from now on.
     """
@@ -81,7 +81,7 @@ class Sample(NamedTuple):
     readings: list[Measured]
     node: Usage
     runs: Mapping[bytes, Usage]
-    executions: Mapping[bytes, int]
+    processes: Mapping[bytes, int]
     works: tuple[Work, ...]
 
 

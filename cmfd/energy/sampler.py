@@ -9,7 +9,8 @@ Theory of operation. Each `Sample` ends a *stretch* of time in which nobody came
 *channel* is what is split as one: a component by one source, or one GPU. Its stretches wait until
 its counter has moved, since some counters are renewed rarely; then the energy is split by all of
 them. Shares add up in rows of one bucket of time. A row that was stored is stored again when it
-has grown: it covers more then, and replaces what it was.
+has grown: it covers more then, and replaces what it was. What a run was given is divided among its
+executions when these have said when they ran: then rows of one run change, and their sum does not.
 """
 
 from __future__ import annotations
@@ -22,20 +23,21 @@ import msgspec
 
 from cmfd.energy.buckets import Buckets
 from cmfd.energy.counters import Meters
+from cmfd.energy.divisions import Division, Divisions
 from cmfd.energy.idle import IdlePower
 from cmfd.energy.presence import NOBODY
 from cmfd.energy.readings import Flag, Reading
-from cmfd.energy.split import Share, divide, split
-from cmfd.energy.stretches import Stretch, parts_of, weights_of
+from cmfd.energy.split import Share, split
+from cmfd.energy.stretches import Stretch, weights_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from cmfd.energy.buckets import Entry, Slot
     from cmfd.energy.counters import Delta
+    from cmfd.energy.lives import Life
     from cmfd.energy.presence import Measured, Role, Row, Sample
     from cmfd.energy.readings import Component, Grade
-    from cmfd.energy.stretches import Parts
 
 LONGEST_GAP_NS = 300_000_000_000
 """After so long without a daemon, what the counters moved is nobody's: it is missing."""
@@ -159,6 +161,7 @@ class Sampler:
         self._bases: dict[tuple[str, str], Reading] = {}
         self._channels: dict[tuple[str, str, str], Channel] = {}
         self._buckets = Buckets(bucket_ns)
+        self._divisions = Divisions()
         self._last: Sample | None = None
         self._parts_uj = 0
         self._resumed = memory
@@ -302,13 +305,12 @@ class Sampler:
                 cpu_ns = rest_ns if owner == "system" else 0
                 entry.put((owner, NOBODY, NOBODY), share, method, flags, cpu_ns)
         for run, share in whose.shares.items():
-            parts = parts_of(stretches, run)
-            for execution, part in _divided(share, parts).items():
-                cpu_ns = parts.uses.get(execution, 0) if counts_cpu else 0
-                if execution == NOBODY and len(parts.uses) > 1 and not (part.uj or cpu_ns):
-                    continue
-                how = method if execution == NOBODY else "rank_pids"
-                entry.put(("run", run, execution), part, how, flags, cpu_ns)
+            used_ns = sum(stretch.used_ns(run) or 0 for stretch in stretches) if counts_cpu else 0
+            entry.put(("run", run, NOBODY), share, method, flags, used_ns)
+        if whose.shares:
+            self._divisions.note(
+                Division(entry, stretches, whose.shares, flags, counts_cpu=counts_cpu)
+            )
 
     @property
     def _cpu_component(self) -> str:
@@ -318,12 +320,31 @@ class Sampler:
 
     # -- what came of it -------------------------------------------------------------------
 
-    def rows(self) -> list[Row]:
-        """Return the rows that are new or have grown since the last call."""
-        rows = self._buckets.changed_rows()
+    def rows(self, lives: Iterable[Life] = ()) -> list[Row]:
+        """
+        Return the rows that are new or have changed since the last call.
+
+        Parameters
+        ----------
+        lives : iterable of Life
+            When executions ran, of all that did since `undivided_since_ns`.
+        """
+        if self._last is not None:
+            self._divisions.settle(lives, self._last.boot_ns)
+        rows = self._buckets.changed_rows(self._divisions.entries)
         here = self._last.works if self._last is not None else ()
         self._buckets.forget_runs({work.run for work in here} | self.waiting_runs)
         return rows
+
+    @property
+    def undivided_since_ns(self) -> int | None:
+        """Since when (UTC) it matters which executions ran; None: it does not."""
+        return self._divisions.since_ns
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to call `rows`."""
+        return self._divisions.is_full
 
     @property
     def waiting_runs(self) -> frozenset[bytes]:
@@ -355,9 +376,3 @@ class Sampler:
             [(source, reading) for (source, _), reading in self._bases.items()],
             {**self._seen_uw, **seen}, self._parts_uj,
         )  # fmt: skip
-
-
-def _divided(share: Share, parts: Parts) -> dict[bytes, Share]:
-    if len(parts.uses) == 1:
-        return {NOBODY: share}
-    return divide(share, parts.times, parts.uses)

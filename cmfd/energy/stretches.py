@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from cmfd.energy.presence import NOBODY, WHOLE_GPU
+from cmfd.energy.lives import Window
+from cmfd.energy.presence import WHOLE_GPU
 from cmfd.energy.split import Claim, Weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from cmfd.energy.presence import Sample, Work
-
-
-class Parts(NamedTuple):
-    """
-    How a run's energy is divided among its executions.
-
-    Attributes
-    ----------
-    times : dict
-        How long each was there; those at the same time share it.
-    uses : dict
-        Processor time of each, and, under `NOBODY`, of the run beside them.
-    """
-
-    times: dict[bytes, int]
-    uses: dict[bytes, int]
+    from cmfd.energy.presence import Sample
 
 
 class Stretch:
@@ -59,10 +44,7 @@ class Stretch:
         self._node_memory = after.node.memory_bytes
         self._run_ns = {work.run: _run_ns(work.run, before, after) for work in self.works}
         self._run_memory = {run: usage.memory_bytes for run, usage in after.runs.items()}
-        self._execution_ns = {
-            execution: max(0, after.executions.get(execution, 0) - began_ns)
-            for execution, began_ns in _began(before, self.works)
-        }
+        self._before, self._after = before, after
 
     @cached_property
     def by_processor(self) -> Weights[bytes]:
@@ -104,15 +86,15 @@ class Stretch:
         return weights
 
     @cached_property
-    def parts(self) -> dict[bytes, Parts]:
-        """What is used by each run, and by its executions."""
-        return {work.run: self._parts(work) for work in self.works}
+    def window(self) -> Window:
+        """When it was, and what processes used in it."""
+        then, now = self._before.processes, self._after.processes
+        moved = {key: used_ns - then.get(key, used_ns) for key, used_ns in now.items()}
+        return Window(self._before.utc_ns, self._after.utc_ns, moved)
 
-    def _parts(self, work: Work) -> Parts:
-        uses = {execution: self._execution_ns[execution] for execution in work.executions}
-        uses[NOBODY] = max(0, (self._run_ns[work.run] or 0) - sum(uses.values()))
-        there = work.executions or (NOBODY,)
-        return Parts(dict.fromkeys(there, self.dur_ns // len(there)), uses)
+    def used_ns(self, run: bytes) -> int | None:
+        """Return a run's processor time; None: not known, or it was not there."""
+        return self._run_ns.get(run)
 
     @property
     def rest_ns(self) -> int:
@@ -128,12 +110,6 @@ def _run_ns(run: bytes, before: Sample, after: Sample) -> int | None:
     then = before.runs.get(run)
     # It was there without having anything that could be read: its control group is younger.
     return max(0, now.cpu_ns - (then.cpu_ns if then is not None else 0))
-
-
-def _began(before: Sample, works: Sequence[Work]) -> Iterator[tuple[bytes, int]]:
-    for work in works:
-        for execution in work.executions:
-            yield execution, before.executions.get(execution, 0)
 
 
 def weights_of(stretches: Sequence[Stretch], component: str, domain: str) -> Weights[bytes]:
@@ -170,17 +146,4 @@ def _added(several: Sequence[Weights[bytes]]) -> Weights[bytes]:
         whole.system_use += one.system_use
         whole.shared |= one.shared
         whole.by_alloc |= one.by_alloc
-    return whole
-
-
-def parts_of(stretches: Sequence[Stretch], run: bytes) -> Parts:
-    """Return how a run's energy over stretches is divided among its executions."""
-    if len(stretches) == 1:
-        return stretches[0].parts[run]
-    whole = Parts({}, {})
-    for stretch in stretches:
-        if run in stretch.parts:
-            for into, what in zip(whole, stretch.parts[run], strict=True):
-                for key, amount in what.items():
-                    into[key] = into.get(key, 0) + amount
     return whole

@@ -217,3 +217,69 @@ def test_a_program_that_is_run_is_given_what_it_took(
             {name: sum(r["uj"] for r in found if r["owner"] == name) for name in
              ("counter", "idle", "run", "system") if any(r["owner"] == name for r in found)}
         )  # fmt: skip
+
+
+LOOP = """
+import sys, time, cmfd
+with cmfd.start(pipeline="p", stage="train"):
+    print(".", flush=True)
+    input()
+    for n in range(6):
+        with cmfd.start(pipeline="p", stage=f"epoch-{n}"):
+            end_s = time.process_time() + 0.04 * (n % 3 + 1)
+            while time.process_time() < end_s:
+                pass
+    print(".", flush=True)
+    input()
+"""
+
+
+@pytest.mark.slow
+def test_executions_between_two_readings_are_given_what_they_took(
+    make: Callable[..., Daemon], counters: CrayCounters, short_dir: Path
+) -> None:
+    """A loop of short ones in one process: each has its part, by its processor time."""
+    daemon = make(energy_interval_s="5", energy_bucket_s="2", energy_idle_w="0.000001").start()
+    daemon.wait_for(counts, "it counts")
+    environ = {**daemon.environ(), "CMFD_SITE": str(short_dir / "site")}
+    with subprocess.Popen(
+        [sys.executable, "-c", LOOP], env=environ, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+
+        def is_known(said: dict[str, Any]) -> bool:
+            counters.advance(energy=1)
+            return _total(said, "run") > 0
+
+        begun_j = counters.joules["energy"]
+        daemon.wait_for(is_known, "its run is known")
+        moved_uj = round((counters.joules["energy"] - begun_j) * 1e6)
+        daemon.wait_for(lambda said: _total(said, "counter") == moved_uj, "all of it is read")
+        process.stdin.write("\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        counters.advance(energy=1000)
+        process.communicate("\n")
+    assert daemon.stop() == 0
+    found = rows(daemon)
+    assert uj(found, "run", "idle", "system") == uj(found, "counter") == moved_uj + 10**9
+    with closing(sqlite3.connect(daemon.node_dir / "node.db")) as db:
+        used_ns = dict(db.execute(USED))
+    given_uj = {
+        execution: sum(row["uj"] for row in found if row["execution"] == execution)
+        for execution in used_ns
+    }
+    assert len(given_uj) == 6
+    whole_uj, whole_ns = sum(given_uj.values()), sum(used_ns.values())
+    assert whole_uj > uj(found, "run") / 2
+    for execution, each_ns in used_ns.items():
+        assert given_uj[execution] / whole_uj == pytest.approx(each_ns / whole_ns, rel=0.15)
+
+
+USED = """
+SELECT execution, cpu_user_ns + cpu_system_ns
+FROM process_state JOIN execution USING (execution) WHERE stage LIKE 'epoch-%'
+"""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from support.laws import examples
 from support.samples import EVENTS, NOON_NS, RANGE_UJ, SECOND_NS, Counter, FakeNode, Runner, happen
 
+from cmfd.energy.lives import Life
 from cmfd.energy.presence import NOBODY, Allocation
 from cmfd.energy.readings import Flag
 
@@ -167,6 +168,110 @@ def test_executions_have_parts_of_their_run() -> None:
         TEST: (100_000_000, 150_000_000, "rank_pids"),
         NOBODY: (0, 50_000_000, "shared_static_dynamic"),
     }
+    node.check()
+
+
+def life(
+    execution: bytes, began_s: float, ended_s: float | None, cpu_s: float | None, *,
+    instance: bytes = b"p" * 16, outer: bytes = NOBODY, wraps: bool = False,
+) -> Life:  # fmt: skip
+    """Say when an execution of A ran, from noon on."""
+    began_ns, ended_ns = (
+        None if at_s is None else NOON_NS + round(at_s * SECOND_NS) for at_s in (began_s, ended_s)
+    )
+    assert began_ns is not None
+    cpu_ns = None if cpu_s is None else round(cpu_s * SECOND_NS)
+    return Life(instance, A, execution, outer, began_ns, ended_ns, cpu_ns, wraps)
+
+
+def joules_of(node: FakeNode) -> dict[bytes, float]:
+    """Return the joules of A's executions, and of A beside them."""
+    joules: dict[bytes, float] = {}
+    for row in node.rows:
+        if row.owner == "run" and row.run == A:
+            joules[row.execution] = joules.get(row.execution, 0) + row.uj / 1e6
+    return joules
+
+
+def test_executions_between_two_readings_have_their_part() -> None:
+    """A loop of ten of 0.2 s: each has what its processor time is worth, the rest is the run's."""
+    node = FakeNode(package(), idle_uw={"cpu": 40_000_000})
+    a = node.join(Runner(A, Allocation(cpus=8, exclusive=True)))
+    node.sample()
+    each = [bytes([n]) * 16 for n in range(1, 11)]
+    a.lives = [life(e, 0.5 + n / 4, 0.7 + n / 4, 0.1) for n, e in enumerate(each)]
+    a.use(4 * SECOND_NS)
+    node.busy_ns += 4 * SECOND_NS
+    tick(node)
+    node.store()
+    # static: 200 J for 5 s, of which 0.2 s each; dynamic: 300 J for 4 s of processor time
+    assert joules_of(node) == {**dict.fromkeys(each, 8 + 7.5), NOBODY: 120 + 225}
+    assert {row.cpu_ns for row in node.rows if row.execution in each} == {SECOND_NS // 10}
+    node.check()
+
+
+def test_what_an_execution_says_late_is_moved_to_it() -> None:
+    """Its records come after its energy was stored: rows of the run change, not their sum."""
+    node = FakeNode(package())
+    a = node.join(Runner(A, Allocation(cpus=8, exclusive=True)))
+    node.sample()
+    a.use(4 * SECOND_NS)
+    node.busy_ns += 4 * SECOND_NS
+    tick(node)
+    node.store()
+    assert joules_of(node) == {NOBODY: 500}
+    a.lives = [life(TRAIN, 1, 2, 1)]
+    node.store()
+    assert joules_of(node) == {TRAIN: 125, NOBODY: 375}
+    assert not node.store()
+    tick(node, seconds=60)
+    node.store()
+    a.lives = [life(TRAIN, 1, 2, 3)]
+    assert not node.store()  # too late by far
+    node.check()
+
+
+def test_of_an_execution_around_another_is_what_is_beside_it() -> None:
+    """In one process, the one that began last runs; nothing counts for both."""
+    node = FakeNode(package(), idle_uw={"cpu": 0})
+    a = node.join(Runner(A, Allocation(cpus=8, exclusive=True)))
+    node.sample()
+    a.lives = [life(TRAIN, 0, 5, 4), life(TEST, 1, 2, 3, outer=TRAIN)]
+    a.use(5 * SECOND_NS)
+    node.busy_ns += 5 * SECOND_NS
+    tick(node)
+    node.store()
+    assert joules_of(node) == {TRAIN: 100, TEST: 300, NOBODY: 100}
+
+
+def test_what_waits_beside_a_program_takes_nothing_of_it() -> None:
+    """`cmfd run` says the time of the program that it ran, which says it too."""
+    node = FakeNode(package())
+    a = node.join(Runner(A, Allocation(cpus=8, exclusive=True)))
+    node.sample()
+    a.lives = [
+        life(TRAIN, 0, 4, 4, instance=b"w" * 16, wraps=True),
+        life(TEST, 1, 3, 3, outer=TRAIN),
+    ]
+    a.use(4 * SECOND_NS)
+    node.busy_ns += 4 * SECOND_NS
+    tick(node)
+    node.store()
+    assert joules_of(node) == {TRAIN: 125, TEST: 375}
+
+
+def test_processes_cannot_say_more_than_their_run_used() -> None:
+    """A program may write what it likes in its journal: it is divided within its run only."""
+    node = FakeNode(package())
+    a = node.join(Runner(A, Allocation(cpus=4)))
+    node.sample()
+    a.lives = [life(TRAIN, 0, 5, 1e9), life(TEST, -1e9, 5, 1e9, instance=b"q" * 16)]
+    a.use(2 * SECOND_NS)
+    node.busy_ns += 4 * SECOND_NS
+    tick(node)
+    node.store()
+    assert sum(joules_of(node).values()) == 250
+    assert sum(row.cpu_ns for row in node.rows if row.run == A) == 2 * SECOND_NS
     node.check()
 
 

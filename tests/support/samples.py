@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from cmfd.energy.presence import Allocation, Measured, Row, Sample, Work
+from cmfd.energy.lives import Life
+from cmfd.energy.presence import NOBODY, Allocation, Measured, Row, Sample, Work
 from cmfd.energy.readings import Reading
 from cmfd.energy.sampler import Memory, Sampler
 from cmfd.energy.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from cmfd.energy.presence import Role
     from cmfd.energy.readings import Component, Grade, ReadingStatus
@@ -62,6 +63,14 @@ class Runner:
     cpu_ns: int = 0
     memory_bytes: int | None = None
     executions: dict[bytes, int] = field(default_factory=dict)
+    """What the one process of each that goes on has used."""
+    lives: list[Life] = field(default_factory=list)
+    """Of executions beside these."""
+
+    def all_lives(self) -> Iterator[Life]:
+        yield from self.lives
+        for execution in self.executions:
+            yield Life(execution, self.run, execution, NOBODY, 0, None, None)
 
     def use(self, cpu_ns: int, execution: bytes | None = None) -> None:
         self.cpu_ns += cpu_ns
@@ -84,6 +93,7 @@ class FakeNode:
         self.busy_ns, self.used_bytes = 0, 1 << 30
         self.runners: dict[bytes, Runner] = {}
         self.gone: dict[bytes, Runner] = {}
+        self.known: list[Life] = []
         self.stored: dict[tuple[object, ...], Row] = {}
         self.memory: Memory | None = None
         self.sampler = self.new_sampler()
@@ -104,6 +114,8 @@ class FakeNode:
 
     def leave(self, run: bytes) -> None:
         self.gone[run] = self.runners.pop(run)
+        for life in self.gone[run].all_lives():
+            self.known.append(life._replace(ended_ns=life.ended_ns or self.utc_ns))
 
     def sample(self) -> None:
         """Read everything."""
@@ -126,7 +138,8 @@ class FakeNode:
 
     def store(self) -> list[Row]:
         """Store what is new, and what a sampler must know, in one transaction."""
-        rows = self.sampler.rows()
+        lives = [life for one in self.runners.values() for life in one.all_lives()]
+        rows = self.sampler.rows([*self.known, *lives])
         for row in rows:
             known = self.stored.get(row[:7] + row[13:14])
             if known is None or known.dur_ns <= row.dur_ns:
@@ -174,6 +187,18 @@ EVENTS = st.one_of(
     st.tuples(st.just("use"), st.integers(0, 4), st.integers(0, 8_000)),
     st.tuples(st.just("execution"), st.integers(0, 4), st.integers(0, 3)),
     st.tuples(
+        st.just("life"),
+        st.integers(0, 4),
+        st.tuples(
+            st.integers(0, 3),
+            st.integers(0, 3),
+            st.integers(0, 40_000),
+            st.integers(-10, 30_000),
+            st.none() | st.integers(-1, 1 << 70),
+            st.booleans(),
+        ),
+    ),
+    st.tuples(
         st.just("status"), st.integers(0, 2), st.sampled_from(("ok", "ok", "stale", "denied"))
     ),
     st.tuples(st.just("reset"), st.integers(0, 2), st.none()),
@@ -205,6 +230,15 @@ def happen(  # noqa: C901 - one branch for each event
         execution = bytes([first + 1, second]) * 8
         node.runners[run].executions.setdefault(execution, 0)
         node.runners[run].use(1_000_000, execution)
+    elif what == "life" and run in node.runners:
+        execution, outer, ago_ms, dur_ms, cpu_ns, wraps = second
+        began_ns = node.utc_ns - ago_ms * 1_000_000
+        node.runners[run].lives.append(
+            Life(
+                bytes([outer]) * 16, run, bytes([execution + 1]) * 16, bytes([outer]) * 16,
+                began_ns, None if dur_ms < 0 else began_ns + dur_ms * 1_000_000, cpu_ns, wraps,
+            )
+        )  # fmt: skip
     elif what == "status":
         node.counters[first].status = second
     elif what == "reset":

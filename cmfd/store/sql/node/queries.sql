@@ -250,6 +250,20 @@ JOIN mention AS m USING (instance)
 JOIN standing AS s ON s.run = m.subject
 WHERE i.ended_ns IS NULL;
 
+-- name: lives
+-- When processes took part in executions, and what they used in those that ended.
+SELECT
+    p.instance, e.run, p.execution, ifnull(e.parent, zeroblob(16)), p.at_ns,
+    CASE WHEN s.status <> 'running' THEN s.at_ns ELSE i.ended_ns END,
+    CASE WHEN s.status NOT IN ('running', 'lost') THEN s.cpu_user_ns + s.cpu_system_ns END,
+    p.role = 'wrapper'
+FROM instance AS i
+JOIN process AS p USING (instance)
+JOIN execution AS e USING (execution)
+LEFT JOIN process_state AS s USING (execution, instance)
+WHERE ifnull(i.ended_ns, :since_ns) >= :since_ns
+    AND (ifnull(s.status, 'running') = 'running' OR s.at_ns >= :since_ns);
+
 -- name: unsealed_ledger
 -- Whether a site that gets the ledger does not have all of it.
 SELECT 1 FROM energy
