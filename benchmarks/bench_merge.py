@@ -107,7 +107,7 @@ def make_pack(directory: Path, rows: dict[str, list[tuple[Any, ...]]]) -> Path:
             db.executemany(
                 f"INSERT INTO {table} VALUES ({', '.join('?' * len(content[0]))})", content
             )
-        db.execute("INSERT INTO pack VALUES (?, 'bench', 'c', 'n1', ?, 1)", (FORMAT, T0_NS))
+        db.execute("INSERT INTO pack VALUES (?, 'bench', 'c', 'n1', ?, 1, '')", (FORMAT, T0_NS))
         db.execute("COMMIT")
     return finish(path)
 

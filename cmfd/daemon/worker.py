@@ -127,8 +127,10 @@ class Worker:
     def _seal_and_publish(self, effect: Seal, job: _Job) -> None:
         # 25 ms of imports that a daemon's start need not wait for.
         from cmfd.store.interpret import seal  # noqa: PLC0415
-        from cmfd.store.pack import publish  # noqa: PLC0415
+        from cmfd.store.pack import publish, site_id  # noqa: PLC0415
 
+        if effect.owner is not None and self.sites is not None:
+            job.site = self.sites.place(effect.owner)
         if job.sealed is None:
             job.sealed = seal(
                 self._node_db,
@@ -141,10 +143,9 @@ class Worker:
                 job_over=effect.job_over,
                 apart=effect.apart,
                 found=self._read_again(effect.run) if effect.final else None,
+                site=site_id(job.site),
             )
         if job.sealed is not None:
-            if effect.owner is not None and self.sites is not None:
-                job.site = self.sites.place(effect.owner)
             job.published = publish(job.sealed.path, job.site)
             job.sealed.path.unlink(missing_ok=True)
 

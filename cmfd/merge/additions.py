@@ -11,7 +11,7 @@ from cmfd.errors import IncompleteError
 from cmfd.merge.batch import merge_site
 from cmfd.slurm import node_name
 from cmfd.store.factpack import pack_rows
-from cmfd.store.pack import publish
+from cmfd.store.pack import publish, site_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,7 +44,12 @@ def publish_rows(site_dir: Path, rows: Rows, *, cluster: str = "") -> Path:
     """
     with tempfile.TemporaryDirectory(prefix="cmfd-") as scratch:
         pack = pack_rows(
-            Path(scratch), rows, now_ns=time.time_ns(), cluster=cluster, node=node_name()
+            Path(scratch),
+            rows,
+            now_ns=time.time_ns(),
+            cluster=cluster,
+            node=node_name(),
+            site=site_id(site_dir),
         )
         return publish(pack, site_dir)
 

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from cmfd.merge.inbox import named_by
-from cmfd.merge.layout import open_site
 from cmfd.query.index import open_index, results
 from cmfd.query.results import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -25,9 +20,11 @@ class PackLine(Result, frozen=True, kw_only=True):
     digest : str
         Its sha256, which is its name.
     run, job, user : str
-        What it is of; empty where its file is gone, or it is of no run.
+        What it is of, or speaks of; empty if that is no run.
     cluster, node : str
         Where it was made.
+    site : str
+        The id of the site that it was made for; empty if that was not known.
     sealed_ns, merged_ns : int
         When it was made there, and merged here.
     size_bytes : int
@@ -43,6 +40,7 @@ class PackLine(Result, frozen=True, kw_only=True):
     merged_ns: int
     size_bytes: int
     is_final: bool
+    site: str = ""
     run: str = ""
     job: str = ""
     user: str = ""
@@ -59,18 +57,5 @@ def latest(site_dir: Path, *, limit: int = 20) -> list[PackLine]:
     limit : int
         How many at most; -1 for all.
     """
-    return list(_lines(site_dir, limit))
-
-
-def _lines(site_dir: Path, limit: int) -> Iterator[PackLine]:
-    site = open_site(site_dir)
     with open_index(site_dir) as db:
-        for line in results(db, "packs", PackLine, limit=limit):
-            # Which run it is of only the pack says.
-            named = named_by(site.merged(line.digest))
-            if named is None:
-                yield line
-                continue
-            query = "SELECT coalesce(user, '') FROM run WHERE run = ?"
-            (user,) = db.execute(query, (named.run,)).fetchone() or ("",)
-            yield msgspec.structs.replace(line, run=named.run.hex(), job=named.job or "", user=user)
+        return results(db, "packs", PackLine, limit=limit)

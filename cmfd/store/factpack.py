@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def pack_rows(
+def pack_rows(  # noqa: PLR0913 - what the pack says of itself
     out_dir: Path,
     rows: Mapping[str, Iterable[tuple[Any, ...]]],
     *,
     now_ns: int,
     cluster: str,
     node: str,
+    site: str = "",
 ) -> Path:
     """
     Make a pack of rows.
@@ -41,6 +42,8 @@ def pack_rows(
         When it is made.
     cluster, node : str
         Where this is; with the time, the pack's label.
+    site : str
+        The id of the site that it is for.
 
     Returns
     -------
@@ -53,7 +56,7 @@ def pack_rows(
         It cannot be written.
     """
     partial = out_dir / f"{PARTIAL_PREFIX}{secrets.token_hex(8)}"
-    label = (FORMAT, f"cmfd {__version__}", cluster, node, now_ns, 0)
+    label = (FORMAT, f"cmfd {__version__}", cluster, node, now_ns, 0, site)
     try:
         try:
             with closing(connect(partial)) as db:

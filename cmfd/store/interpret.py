@@ -92,6 +92,7 @@ def seal(  # noqa: PLR0913 - what the pack says of itself
     job_over: bool = False,
     apart: int | None = None,
     found: Mapping[Unread, Found] | None = None,
+    site: str = "",
 ) -> SealedPack | None:
     """
     Make a pack of what is new of a run.
@@ -121,6 +122,8 @@ def seal(  # noqa: PLR0913 - what the pack says of itself
         ids of its own, the same on all nodes.
     found : mapping, optional
         What became of `unread`.
+    site : str
+        The id of the site that it is for, for the pack's label.
 
     Returns
     -------
@@ -135,7 +138,7 @@ def seal(  # noqa: PLR0913 - what the pack says of itself
         The node store cannot be read, or the pack not be written.
     """
     partial = out_dir / f"{PARTIAL_PREFIX}{secrets.token_hex(8)}"
-    label = (FORMAT, f"cmfd {__version__}", cluster, node, now_ns, int(final))
+    label = (FORMAT, f"cmfd {__version__}", cluster, node, now_ns, int(final), site)
     delivery = {
         "run": run, "node": node, "at_ns": now_ns, "origin": uuid5(run, "delivery"),
         "final": final, "job_over": job_over,

@@ -10,16 +10,14 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 from cmfd import __version__
 from cmfd.errors import StoreError
 from cmfd.store.connection import atomic, named
 from cmfd.store.interpret import new_pack
-from cmfd.store.pack import FORMAT, PARTIAL_PREFIX, finish
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from cmfd.store.pack import FORMAT, PARTIAL_PREFIX, finish, site_id
 
 
 class SealedLedger(NamedTuple):
@@ -68,7 +66,8 @@ def seal_ledger(  # noqa: PLR0913 - what the pack says of itself
         The node store cannot be read, or the pack not be written.
     """
     partial = out_dir / f"{PARTIAL_PREFIX}{secrets.token_hex(8)}"
-    label = (FORMAT, f"cmfd {__version__}", cluster, node, now_ns, 0)
+    made_for = site_id(Path(site)) if site else ""
+    label = (FORMAT, f"cmfd {__version__}", cluster, node, now_ns, 0, made_for)
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         try:

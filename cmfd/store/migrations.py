@@ -27,6 +27,7 @@ SCHEMAS: dict[str, Steps] = {
         ("content/0002_pack",),
         ("content/0002",),
         ("content/0003",),
+        ("content/0005_pack",),
     ),
     "site": (
         ("site/0001",),
@@ -35,6 +36,7 @@ SCHEMAS: dict[str, Steps] = {
         ("site/0004",),
         ("site/0005",),
         ("site/0006",),
+        ("site/0007",),
     ),
 }
 """The .sql files of each step of each schema."""

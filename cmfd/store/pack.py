@@ -17,8 +17,10 @@ import stat
 import sys
 from contextlib import closing
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+import msgspec
 
 from cmfd.errors import PackError, SchemaTooNewError, StoreError
 from cmfd.store.connection import connect
@@ -60,6 +62,15 @@ def sha256_of(path: Path) -> str:
     for block in _blocks(path):
         content.update(block)
     return content.hexdigest()
+
+
+def site_id(site_dir: Path) -> str:
+    """Return the id of a site, for the label of a pack that is made for it; empty if unknown."""
+    try:
+        said = msgspec.toml.decode((site_dir / "site.toml").read_bytes(), type=dict[str, Any])
+    except (OSError, ValueError):
+        return ""
+    return str(said.get("id", ""))
 
 
 def sync_directory(path: Path) -> None:

@@ -36,7 +36,8 @@ _INCOMING = re.compile(r"\bincoming\.(\w+)")
 
 _SINCE_FORMAT = {"delivery": 2, "link": 3, "slice_members": 3, "note": 3}
 _ENERGY_FORMAT = 4
-"""The first pack format that has a table; those that are not named are as old as packs."""
+_SITE_FORMAT = 5
+"""The first pack format that has a table or column; what is not named is as old as packs."""
 
 _HAS_ENERGY = """
 SELECT EXISTS (SELECT 1 FROM incoming.energy) OR EXISTS (SELECT 1 FROM incoming.energy_probe)
@@ -234,6 +235,7 @@ class SiteStore:
         with_energy = self._with_energy(formats)
         for statement in _energy_statements(with_energy):
             self._db.execute(statement)
+        versions = dict(formats)
         for schema, digest in attached.items():
             queries = _pack_statements(schema)
             self._db.execute(queries["series"])
@@ -245,14 +247,15 @@ class SiteStore:
                 queries["ledger"],
                 {"digest": digest, "size_bytes": n_bytes, "merged_ns": time.time_ns()},
             ).lastrowid
-            self._note_runs(queries, pack_id, of_node=schema in with_energy)
-
-    def _note_runs(self, queries: Mapping[str, str], pack_id: int | None, *, of_node: bool) -> None:
-        """Note which runs a pack is about; `of_node`: it has energy, a node's own if of none."""
-        asked = {"pack_id": pack_id}
-        names = ("about", "about_parts", "about_energy") if of_node else ("about", "about_parts")
-        if not any(self._db.execute(queries[name], asked).rowcount for name in names):
-            self._db.execute(queries["about_none"], {**asked, "run_id": -1 if of_node else 0})
+            asked = {"pack_id": pack_id}
+            if versions[schema] >= _SITE_FORMAT:
+                self._db.execute(queries["site"], asked)
+            if not self._db.execute(queries["about"], asked).rowcount:
+                self._db.execute(queries["about_parts"], asked)
+                if versions[schema] >= _SINCE_FORMAT["note"]:
+                    self._db.execute(queries["about_notes"], asked)
+                if schema in with_energy:
+                    self._db.execute(queries["about_energy"], asked)
 
     def _with_energy(self, packs: Sequence[tuple[str, int]]) -> tuple[str, ...]:
         """Return the schemas of those packs that say something of energy."""

@@ -59,7 +59,7 @@ def test_a_past_format_must_be_exactly_itself(tmp_path: Path, version: int) -> N
     """What calls itself an old pack may have no table of a new one."""
     path = from_fixture(f"pack-{version}.sql", tmp_path / "old.db")
     with closing(sqlite3.connect(path)) as db:
-        db.execute("CREATE TABLE energy (energy)")
+        db.execute("CREATE TABLE later (later)")
     with pytest.raises(StoreError, match="foreign"):
         open_pack(finish(path))
 

@@ -129,7 +129,7 @@ def test_a_pack_has_the_whole_run_and_nothing_of_another(node: Node) -> None:
     assert counts.pop("delivery") == 2, "one of the processes' node, one of the store's"
     assert counts.pop("execution_end") == counts.pop("process_state") == 0
     assert set(counts.values()) == {1}
-    assert label == [(FORMAT, "cmfd 0.1.0", "c1", "n1", 77, 0)]
+    assert label == [(FORMAT, "cmfd 0.1.0", "c1", "n1", 77, 0, "")]
 
 
 def _deliveries(pack: sqlite3.Connection) -> list[tuple[Any, ...]]:

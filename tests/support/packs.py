@@ -64,7 +64,7 @@ def write_pack(
                 marks = ", ".join("?" * len(row))
                 db.execute(f"INSERT INTO {table} VALUES ({marks})", row)
         db.execute(
-            "INSERT INTO pack VALUES (?, 'test', 'cluster', ?, ?, 1)", (FORMAT, node, sealed_ns)
+            "INSERT INTO pack VALUES (?, 'test', 'cluster', ?, ?, 1, '')", (FORMAT, node, sealed_ns)
         )
         db.execute("COMMIT")
     return finish(path)

@@ -113,7 +113,8 @@ INSERT INTO main.energy_probe SELECT * FROM node.energy_probe;
 INSERT INTO main.node_hardware SELECT * FROM node.node_hardware;
 
 -- name: label
-INSERT INTO main.pack (format, creator, cluster, node, sealed_ns, final) VALUES (?, ?, ?, ?, ?, ?);
+INSERT INTO main.pack (format, creator, cluster, node, sealed_ns, final, site)
+VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- name: deliver
 -- For each node whose processes took part, and for the one that this is even if none did.

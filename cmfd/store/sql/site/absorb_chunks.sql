@@ -53,25 +53,49 @@ WHERE (excluded.n_values, excluded.data, excluded.n_nan, excluded.step_min, excl
 INSERT INTO main.pack (digest, size_bytes, cluster, node, sealed_ns, final, merged_ns)
 SELECT :digest, :size_bytes, cluster, node, sealed_ns, final, :merged_ns FROM incoming.pack;
 
+-- name: site
+-- Since format 5.
+UPDATE main.pack SET site = (SELECT site FROM incoming.pack) WHERE id = :pack_id;
+
 -- name: about
+-- What a pack is about is told by the pack alone, so that it is the same in whatever order packs
+-- come: the runs that it has something of. Those of a run are about nothing else.
 INSERT INTO main.pack_run (run_id, pack_id)
 SELECT DISTINCT r.id, :pack_id
 FROM (
     SELECT run FROM incoming.run
     UNION ALL SELECT run FROM incoming.execution
-    UNION ALL SELECT subject FROM incoming.fact
+    UNION ALL SELECT run FROM incoming.run_end
 ) AS x CROSS JOIN main.run AS r ON r.run = x.run WHERE true
 ON CONFLICT DO NOTHING;
 
 -- name: about_parts
--- What is said of executions that another pack made known.
-INSERT INTO main.pack_run (run_id, pack_id)
-SELECT DISTINCT e.run_id, :pack_id
+-- What is said of runs and executions that other packs make known, now or later.
+INSERT INTO main.pack_about (subject, pack_id)
+SELECT lower(hex(x.id)), :pack_id
 FROM (
-    SELECT subject AS execution FROM incoming.fact
-    UNION ALL SELECT execution FROM incoming.event
-) AS x CROSS JOIN main.execution AS e ON e.execution = x.execution
-WHERE e.run_id IS NOT NULL
+    SELECT subject AS id FROM incoming.fact
+    UNION SELECT execution FROM incoming.execution_end
+    UNION SELECT execution FROM incoming.process
+    UNION SELECT execution FROM incoming.process_state
+    UNION SELECT execution FROM incoming.param
+    UNION SELECT execution FROM incoming.event
+    UNION SELECT execution FROM incoming.execution_environment
+    UNION SELECT execution FROM incoming.series
+) AS x;
+
+-- name: about_notes
+-- What is said of those, and of artifacts. Since format 3.
+INSERT INTO main.pack_about (subject, pack_id)
+SELECT x.subject, :pack_id
+FROM (
+    SELECT lower(hex(run)) AS subject FROM incoming.delivery
+    UNION SELECT subject FROM incoming.note
+    UNION SELECT subject FROM incoming.link
+    UNION SELECT object FROM incoming.link
+    UNION SELECT digest FROM incoming.slice_members
+) AS x
+WHERE true
 ON CONFLICT DO NOTHING;
 
 -- name: about_energy
@@ -80,6 +104,3 @@ SELECT DISTINCT r.id, :pack_id
 FROM incoming.energy AS x CROSS JOIN main.run AS r ON r.run = x.run
 WHERE x.owner = 'run'
 ON CONFLICT DO NOTHING;
-
--- name: about_none
-INSERT INTO main.pack_run (run_id, pack_id) VALUES (:run_id, :pack_id);

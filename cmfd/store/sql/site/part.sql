@@ -37,8 +37,28 @@ ON CONFLICT DO NOTHING;
 DELETE FROM part_run WHERE level = :level;
 
 -- name: packs
-SELECT DISTINCT k.id, k.digest, k.merged_ns, k.size_bytes
-FROM (SELECT id FROM part_run UNION ALL SELECT 0) AS c
-CROSS JOIN pack_run AS x ON x.run_id = c.id
-CROSS JOIN pack AS k ON k.id = x.pack_id
+-- Those of the runs, and those that only speak of the runs, their executions, what these read or
+-- wrote, or what that is a part of or has in it. 0: of which an earlier release noted nothing.
+WITH touched AS (
+    SELECT e.id AS execution_id, e.execution
+    FROM part_run AS c CROSS JOIN execution AS e ON e.run_id = c.id
+), moved AS (
+    SELECT DISTINCT v.artifact_id FROM touched AS t CROSS JOIN event AS v ON v.execution_id = t.execution_id
+), near AS (
+    SELECT artifact_id FROM moved
+    UNION SELECT l.subject_id FROM moved AS m CROSS JOIN link AS l ON l.object_id = m.artifact_id
+    UNION SELECT l.object_id FROM moved AS m CROSS JOIN link AS l ON l.subject_id = m.artifact_id
+), subject AS (
+    SELECT lower(hex(r.run)) AS subject FROM part_run AS c CROSS JOIN run AS r ON r.id = c.id
+    UNION ALL SELECT lower(hex(execution)) FROM touched
+    UNION ALL SELECT a.digest FROM near AS n CROSS JOIN artifact AS a ON a.id = n.artifact_id
+)
+SELECT k.id, k.digest, k.merged_ns, k.size_bytes
+FROM (
+    SELECT x.pack_id
+    FROM (SELECT id FROM part_run UNION ALL SELECT 0) AS c CROSS JOIN pack_run AS x ON x.run_id = c.id
+    UNION
+    SELECT x.pack_id FROM subject AS s CROSS JOIN pack_about AS x ON x.subject = s.subject
+) AS found
+CROSS JOIN pack AS k ON k.id = found.pack_id
 ORDER BY k.id;
