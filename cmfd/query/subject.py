@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MOST_CANDIDATES = 10
 _BARE = re.compile(r"[0-9a-fA-F]{6,64}(\.dir)?")
 """What may be a digest or its beginning without its algorithm."""
-_ALGORITHMS = ("md5", "hdf5", "slice", "quick", "stat", "sha256")
+_ALGORITHMS = ("md5", "hdf5", "slice", "quick", "stat", "mlmd", "sha256")
 _RUNS = re.compile(r"last|@-\d+")
 
 

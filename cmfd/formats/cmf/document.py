@@ -24,6 +24,7 @@ from cmfd.formats.mlmd.graph import (
     Node,
     contexts_of,
 )
+from cmfd.formats.mlmd.numbers import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -168,9 +169,9 @@ class _Writer:
         for place in graph.places.values():
             for context in contexts_of(*place):
                 graph.contexts.setdefault(context.ref, context)
-        self.contexts = _numbers(graph.contexts)
-        self.artifacts = _numbers(graph.artifacts)
-        self.executions = _numbers(graph.executions)
+        self.contexts = numbers(graph.contexts)
+        self.artifacts = numbers(graph.artifacts)
+        self.executions = numbers(graph.executions)
 
     def document(self, wanted: frozenset[str]) -> dict[str, Any]:
         """Return the whole."""
@@ -203,9 +204,9 @@ class _Writer:
         execution = self.graph.executions[ref]
         said = _said(execution, self.executions[ref])
         outer = self.graph.contexts[stage].parents[0]
-        numbers = {"Context_ID": self.contexts[stage], "Pipeline_id": self.contexts[outer]}
+        own = {"Context_ID": self.contexts[stage], "Pipeline_id": self.contexts[outer]}
         said["properties"] = {
-            key: numbers.get(key, value) for key, value in execution.properties.items()
+            key: own.get(key, value) for key, value in execution.properties.items()
         }
         events = [
             {"type": one.type, "artifact": self._artifact(one.artifact)}
@@ -232,12 +233,3 @@ def _said(node: Node, number: int) -> dict[str, Any]:
         "properties": node.properties,
         "custom_properties": node.custom,
     }
-
-
-def _numbers(nodes: dict[str, Any]) -> dict[str, int]:
-    """Return the numbers that they had, if no two have the same; else new ones, by time."""
-    had = {ref: node.id for ref, node in nodes.items()}
-    if len(set(had.values())) == len(had) and all(number > 0 for number in had.values()):
-        return had
-    order = sorted(nodes, key=lambda ref: (nodes[ref].created_ms or 1 << 62, nodes[ref].id))
-    return {ref: number for number, ref in enumerate(order, 1)}

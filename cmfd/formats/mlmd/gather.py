@@ -101,6 +101,7 @@ class _Gathered:
         """Take the executions of a pipeline."""
         if pipeline is None:
             self.graph.contexts |= self.records[f"{KEY}context"]
+            self.graph.artifacts |= self._artifacts
             self.graph.types |= self.records[f"{KEY}type"]
         for row in self._rows("executions", pipeline=pipeline):
             ref = row[1]

@@ -17,8 +17,8 @@ import msgspec
 
 from cmfd.identity import NAMESPACE, uuid5
 
-INPUTS, OUTPUTS = frozenset((1, 3, 5)), frozenset((2, 4, 6, 7))
-"""Types of events: declared, plain, internal and pending ones (`Event.Type` in MLMD's proto)."""
+INPUTS = frozenset((2, 3, 5))
+"""Types of events (`Event.Type` in MLMD's proto): declared, plain, internal; others are outputs."""
 
 INPUT, OUTPUT = 3, 4
 
@@ -119,6 +119,8 @@ class Type(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     kind: str
     name: str
+    id: int = 0
+    """Its number in the file that it came from."""
     properties: dict[str, int] = {}
     """How their values are kept (`PropertyType` in MLMD's proto), by name."""
     version: str = ""

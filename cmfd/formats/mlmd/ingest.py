@@ -160,19 +160,26 @@ class _Rows:
 
     def add_rest(self) -> None:
         """Add contexts, artifacts and types as they stand there."""
-        used = {
-            event.artifact
-            for ref, one in self.graph.executions.items()
-            if one.uuid.replace("-", "") not in self.known.own
-            for event in one.events
-        }
-        for ref, context in self.graph.contexts.items():
-            self._fact("context", ref, context, context.updated_ms)
-        for ref, artifact in self.graph.artifacts.items():
-            if ref in used or not artifact.uri:
-                self._fact("artifact", ref, artifact, artifact.updated_ms)
+        own = self._used(own=True) - self._used(own=False)
+        kinds: dict[str, dict[str, Any]] = {
+            "context": self.graph.contexts, "artifact": self.graph.artifacts
+        }  # fmt: skip
+        for kind, nodes in kinds.items():
+            for ref, node in nodes.items():
+                if ref not in own:
+                    self._fact(kind, ref, node, node.updated_ms)
         for ref, type_ in self.graph.types.items():
             self._fact("type", ref, type_, 0)
+
+    def _used(self, *, own: bool) -> set[str]:
+        """Return what executions of this site's own belong to and use, or the others."""
+        found: set[str] = set()
+        for one in self.graph.executions.values():
+            if (one.uuid.replace("-", "") in self.known.own) is own:
+                found.update(one.contexts, (event.artifact for event in one.events))
+                for ref in one.contexts:
+                    found.update(self.graph.contexts[ref].parents)
+        return found
 
     def _fact(self, kind: str, ref: str, record: msgspec.Struct, at_ms: int) -> str:
         """Add what is said of something, if that is news."""
