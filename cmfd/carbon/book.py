@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from cmfd.carbon import kept, reckon, timeline
 from cmfd.carbon.model import GRADE_BOUNDS, Carbon, Stretch
-from cmfd.carbon.spread import span_ns, spread
+from cmfd.carbon.spread import Course, span_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -58,6 +58,7 @@ class CarbonBook:
         self._site = site_dir
         self._factors: FactorSet | None = chosen.factors if chosen else None
         self._sources: dict[int, timeline.Sources] = {}
+        self._courses: dict[int, Course] = {}
         self.factor_set_id = chosen.id if chosen else ""
         self.factor_set_name = chosen.factors.name if chosen else ""
 
@@ -128,8 +129,7 @@ class CarbonBook:
         for number, energy in self._by_place(rows, sums, unplaced).items():
             place = self._factors.places[number]
             sources = self._sources_of(number)
-            pieces = timeline.pieces(place, sources.layers, *span_ns(energy))
-            if not sums.add(place, pieces, spread(energy, pieces)):
+            if not sums.add(place, self._course(number, *span_ns(energy)).lots(energy)):
                 missing += sources.reasons
         if unplaced:
             missing.append(NO_PLACE.format(nodes=", ".join(sorted(unplaced))))
@@ -193,6 +193,20 @@ class CarbonBook:
             self._sources[number] = timeline.sources_of(place, series)
         return self._sources[number]
 
+    def _course(self, number: int, t0_ns: int, t1_ns: int) -> Course:
+        """Return a place's factors over a time, or over a longer one that was asked for before."""
+        assert self._factors is not None  # only then there are places
+        course = self._courses.get(number)
+        if course is None or t0_ns < course.began_ns or t1_ns > course.ended_ns:
+            if course is not None:  # twice as long as before, so that it is seldom made anew
+                more_ns = course.ended_ns - course.began_ns
+                t0_ns = min(t0_ns, course.began_ns - more_ns)
+                t1_ns = max(t1_ns, course.ended_ns + more_ns)
+            layers = self._sources_of(number).layers
+            pieces = timeline.pieces(self._factors.places[number], layers, t0_ns, t1_ns)
+            course = self._courses[number] = Course(pieces)
+        return course
+
     def _number_of(self, node: str) -> int | None:
         place: Place | None = self._factors.place_of(node) if self._factors else None
         return None if place is None or not self._factors else self._factors.places.index(place)
@@ -224,7 +238,7 @@ class CarbonBook:
             operational_gco2e=float(sums.grams) if covered else None,
             low_gco2e=float(sums.low) if covered else None,
             high_gco2e=float(sums.high) if covered else None,
-            market_gco2e=float(sums.market) if sums.market is not None and sums.n_pieces else None,
+            market_gco2e=float(sums.market) if sums.market is not None and sums.n_lots else None,
             embodied_gco2e=embodied.gco2e,
             intensity_gco2e_per_kwh=(
                 float(sums.grams * reckon.UJ_PER_KWH / with_pue) if with_pue else None

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from cmfd.carbon.factors import FactorSet, NodeType, Place
     from cmfd.carbon.model import Hold
-    from cmfd.carbon.spread import Energy
-    from cmfd.carbon.timeline import Grid, Piece
+    from cmfd.carbon.spread import Lot
+    from cmfd.carbon.timeline import Grid
 
 UJ_PER_KWH = 3_600_000_000_000
 
@@ -90,10 +90,10 @@ class _Lack:
     ended_ns: int
     uj: Fraction = Fraction()
 
-    def add(self, piece: Piece, uj: Fraction) -> None:
-        """Add the energy of a piece."""
-        self.began_ns = min(self.began_ns, piece.began_ns)
-        self.ended_ns = max(self.ended_ns, piece.ended_ns)
+    def add(self, lot: Lot, uj: Fraction) -> None:
+        """Add the energy of some pieces."""
+        self.began_ns = min(self.began_ns, lot.began_ns)
+        self.ended_ns = max(self.ended_ns, lot.ended_ns)
         self.uj += uj
 
     def said(self, text: str, words: Mapping[str, str], whole: Fraction) -> str:
@@ -117,8 +117,8 @@ class Sums:
         Location-based, in gCO2e, and its bounds.
     market : Fraction or None
         Market-based; None as soon as it is not known of any.
-    n_pieces, n_covered : int
-        Pieces of time that had rows, and those of which intensity and PUE are known.
+    n_lots, n_covered : int
+        Lots of energy, and those of which intensity and PUE are known.
     """
 
     bounds: Mapping[str, tuple[float, float]]
@@ -129,7 +129,7 @@ class Sums:
     low: Fraction = Fraction()
     high: Fraction = Fraction()
     market: Fraction | None = Fraction()
-    n_pieces: int = 0
+    n_lots: int = 0
     n_covered: int = 0
     _uses: dict[_Factor, _Use] = field(default_factory=lambda: defaultdict(_Use))
     _lacks: dict[tuple[str, tuple[tuple[str, str], ...]], _Lack] = field(default_factory=dict)
@@ -137,97 +137,96 @@ class Sums:
     def add_unknown(self, uj: int) -> None:
         """Add energy of which nothing can be said."""
         self.uj += uj
-        self.n_pieces += 1
+        self.n_lots += 1
         self.market = None
 
-    def add(self, place: Place, pieces: Sequence[Piece], energy: Sequence[Energy]) -> bool:
+    def add(self, place: Place, lots: Iterable[Lot]) -> bool:
         """Add the energy of a place; return whether its first source had an intensity for all."""
         has_all = True
-        for piece, grades in zip(pieces, energy, strict=True):
-            if grades:
-                self._add(place, piece, grades)
-                has_all &= piece.grid is not None and piece.grid.kind == place.order[0]
+        for lot in lots:
+            self._add(place, lot)
+            grid = lot.piece.grid
+            has_all &= grid is not None and grid.kind == place.order[0]
         return has_all
 
-    def _add(self, place: Place, piece: Piece, grades: Energy) -> None:
-        uj = sum(grades.values(), Fraction())
+    def _add(self, place: Place, lot: Lot) -> None:
+        piece = lot.piece
+        uj = sum(lot.uj.values(), Fraction())
         self.uj += uj
-        self.n_pieces += 1
+        self.n_lots += 1
         if piece.pue is None:
-            self._lack(NO_PUE, place, piece, uj)
+            self._lack(NO_PUE, place, lot, uj)
             self.market = None
             return
         pue = exact(piece.pue.value)
-        self._add_market(place, piece, uj, pue)
+        self._add_market(place, lot, uj, pue)
         if piece.grid is None:
-            self._lack(NO_INTENSITY, place, piece, uj)
+            self._lack(NO_INTENSITY, place, lot, uj)
             return
         self.n_covered += 1
         self.covered_uj += uj
         self.with_pue_uj += uj * pue
-        self._use(_Factor("pue", "configured", "1", piece.pue.source), uj, uj, pue)
-        self._add_grid(place, piece, piece.grid, uj, pue)
-        self._add_grams(grades, pue * piece.grid.gco2e_per_kwh / UJ_PER_KWH,
-                        exact(piece.pue.uncertainty), piece.grid.uncertainty)  # fmt: skip
+        self._use(_Factor("pue", "configured", "1", piece.pue.source), uj, uj, uj * pue)
+        self._add_grid(place, lot, piece.grid, uj, pue)
+        self._add_grams(lot, pue, exact(piece.pue.uncertainty), piece.grid.uncertainty)
 
-    def _add_market(self, place: Place, piece: Piece, uj: Fraction, pue: Fraction) -> None:
-        market = piece.market
+    def _add_market(self, place: Place, lot: Lot, uj: Fraction, pue: Fraction) -> None:
+        market = lot.piece.market
         if market is None:
             self.market = None
             if place.contracts or place.residual:
-                self._lack(NO_MARKET, place, piece, uj)
+                self._lack(NO_MARKET, place, lot, uj)
             return
+        weighted = uj * pue * market.gco2e_per_kwh
         if self.market is not None:
-            self.market += uj * pue * market.gco2e_per_kwh / UJ_PER_KWH
+            self.market += weighted / UJ_PER_KWH
         factor = _Factor("market", "configured", "gCO2e/kWh", market.source)
-        self._use(factor, uj, uj * pue, market.gco2e_per_kwh)
+        self._use(factor, uj, uj * pue, weighted)
 
-    def _add_grid(
-        self, place: Place, piece: Piece, grid: Grid, uj: Fraction, pue: Fraction
-    ) -> None:
+    def _add_grid(self, place: Place, lot: Lot, grid: Grid, uj: Fraction, pue: Fraction) -> None:
         """Put down where an intensity is from, and what a reader would not expect of it."""
         factor = _Factor(
             "intensity", grid.kind, "gCO2e/kWh", grid.source, grid.version, grid.basis, grid.scope
         )
-        self._use(factor, uj, uj * pue, grid.gco2e_per_kwh, estimated=grid.estimated)
+        weighted = pue * sum(lot.weighted.values(), Fraction())
+        self._use(factor, uj, uj * pue, weighted, estimated=grid.estimated)
         if grid.kind != place.order[0]:
-            self._lack(ANOTHER, place, piece, uj, kind=grid.kind)
+            self._lack(ANOTHER, place, lot, uj, kind=grid.kind)
         if grid.scope != place.scope:
-            self._lack(OTHER_SCOPE, place, piece, uj, scope=grid.scope)
+            self._lack(OTHER_SCOPE, place, lot, uj, scope=grid.scope)
 
-    def _add_grams(
-        self, grades: Energy, each: Fraction, of_pue: Fraction, of_grid: Fraction
-    ) -> None:
+    def _add_grams(self, lot: Lot, pue: Fraction, of_pue: Fraction, of_grid: Fraction) -> None:
         """Add emissions, and their bounds: every factor at its own extreme."""
         widest = max(self.bounds.values(), default=(0.0, 0.0))
-        for grade, uj in grades.items():
+        for grade, weighted in lot.weighted.items():
             below, above = (exact(one) for one in self.bounds.get(grade, widest))
-            self.grams += uj * each
-            self.low += uj * each * (1 - below) * (1 - of_pue) * (1 - of_grid)
-            self.high += uj * each * (1 + above) * (1 + of_pue) * (1 + of_grid)
+            grams = weighted * pue / UJ_PER_KWH
+            self.grams += grams
+            self.low += grams * (1 - below) * (1 - of_pue) * (1 - of_grid)
+            self.high += grams * (1 + above) * (1 + of_pue) * (1 + of_grid)
 
     def _use(
-        self, factor: _Factor, amount: Fraction, weight: Fraction, value: Fraction, *,
+        self, factor: _Factor, amount: Fraction, weight: Fraction, weighted: Fraction, *,
         estimated: bool = False,
     ) -> None:  # fmt: skip
         use = self._uses[factor]
         use.amount += amount
         use.weight += weight
-        use.weighted += weight * value
+        use.weighted += weighted
         if estimated:
             use.estimated += amount
 
-    def _lack(self, text: str, place: Place, piece: Piece, uj: Fraction, **words: str) -> None:
+    def _lack(self, text: str, place: Place, lot: Lot, uj: Fraction, **words: str) -> None:
         named = place.zone or place.country or ", ".join(place.nodes)
         key = (text, (("place", named), *words.items()))
-        self._lacks.setdefault(key, _Lack(piece.began_ns, piece.ended_ns)).add(piece, uj)
+        self._lacks.setdefault(key, _Lack(lot.began_ns, lot.ended_ns)).add(lot, uj)
 
     @property
     def covered_share(self) -> float:
         """Share of the energy that is covered; of no energy at all, of the time."""
         if self.uj:
             return _share(self.covered_uj, self.uj)
-        return float(self.n_covered == self.n_pieces and self.n_pieces > 0)
+        return float(self.n_covered == self.n_lots and self.n_lots > 0)
 
     def provenance(self) -> list[Provenance]:
         """Return where factors are from: what was used the most first."""

@@ -7,21 +7,19 @@ no order of rows, and no division of a row in time or among owners, changes a su
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
-from collections import defaultdict
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
 
     from cmfd.carbon.timeline import Piece
 
 Rows = dict[tuple[int, int, str], int]
 """Microjoules by when their time begins, how long it is, and grade."""
-
-Energy = dict[str, Fraction]
-"""Microjoules by grade."""
 
 
 def span_ns(rows: Mapping[tuple[int, int, str], int]) -> tuple[int, int]:
@@ -30,29 +28,101 @@ def span_ns(rows: Mapping[tuple[int, int, str], int]) -> tuple[int, int]:
     return min(t0_ns for t0_ns, _, _ in rows), max(ends)
 
 
-def spread(rows: Mapping[tuple[int, int, str], int], pieces: Sequence[Piece]) -> list[Energy]:
+@dataclass
+class Lot:
     """
-    Return the energy in each piece.
+    Energy in pieces of time whose factors differ in nothing but the grid's intensity.
+
+    Attributes
+    ----------
+    piece : Piece
+        One of them.
+    began_ns, ended_ns : int
+        From the first of them to the last.
+    uj : dict
+        Microjoules by grade.
+    weighted : dict
+        The same, each times the intensity of its piece; zeroes where none is known.
+    """
+
+    piece: Piece
+    began_ns: int
+    ended_ns: int
+    uj: dict[str, Fraction] = field(default_factory=dict)
+    weighted: dict[str, Fraction] = field(default_factory=dict)
+
+
+class Course:
+    """
+    The pieces of a place's timeline, ready for much energy to be spread over them.
 
     Parameters
     ----------
-    rows : mapping
-        As `Rows`.
     pieces : sequence of Piece
-        Ascending, without gaps, over all of the rows' time.
+        Ascending, without gaps.
     """
-    found: list[Energy] = [defaultdict(Fraction) for _ in pieces]
-    whole: dict[tuple[int, str], int] = defaultdict(int)
-    starts = [piece.began_ns for piece in pieces]
-    for (t0_ns, dur_ns, grade), uj in rows.items():
-        at = bisect_right(starts, t0_ns) - 1
-        if t0_ns + dur_ns <= pieces[at].ended_ns:
-            whole[at, grade] += uj
-            continue
-        for number in range(at, bisect_right(starts, t0_ns + dur_ns - 1)):
-            piece = pieces[number]
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self._pieces = pieces
+        self.began_ns, self.ended_ns = pieces[0].began_ns, pieces[-1].ended_ns
+        self._starts = [piece.began_ns for piece in pieces]
+        self._ends = [piece.ended_ns for piece in pieces]
+        numbers: dict[Hashable, int] = {}
+        self._kinds = [numbers.setdefault(_kind(piece), len(numbers)) for piece in pieces]
+        grams = [piece.grid.gco2e_per_kwh if piece.grid else Fraction() for piece in pieces]
+        # Of one denominator, so that very many products are of integers.
+        self._denominator = math.lcm(*{one.denominator for one in grams})
+        self._grams = [int(one * self._denominator) for one in grams]
+
+    def lots(self, rows: Mapping[tuple[int, int, str], int]) -> list[Lot]:
+        """
+        Return where energy is, put together by factors.
+
+        Parameters
+        ----------
+        rows : mapping
+            As `Rows`; all within the course.
+        """
+        starts, ends, kinds, grams = self._starts, self._ends, self._kinds, self._grams
+        # By kind of piece and grade: microjoules, and these times intensity.
+        sums: dict[tuple[int, str], list[Fraction | int]] = {}
+        seen: dict[int, list[int]] = {}
+        for (t0_ns, dur_ns, grade), uj in rows.items():
+            at = bisect_right(starts, t0_ns) - 1
+            whole = t0_ns + dur_ns <= ends[at]
+            for number, part in ((at, uj),) if whole else self._parts(at, t0_ns, dur_ns, uj):
+                kind = kinds[number]
+                one = sums.get((kind, grade))
+                if one is None:
+                    sums[kind, grade] = [part, part * grams[number]]
+                else:
+                    one[0] += part
+                    one[1] += part * grams[number]
+                ends_of = seen.setdefault(kind, [number, number])
+                if number < ends_of[0]:
+                    ends_of[0] = number
+                elif number > ends_of[1]:
+                    ends_of[1] = number
+        began_ns, ended_ns = span_ns(rows) if rows else (0, 0)
+        lots = {
+            kind: Lot(self._pieces[first], max(starts[first], began_ns), min(ends[last], ended_ns))
+            for kind, (first, last) in sorted(seen.items(), key=lambda item: item[1])
+        }
+        for (kind, grade), (uj, weighted) in sums.items():
+            lots[kind].uj[grade] = Fraction(uj)
+            lots[kind].weighted[grade] = Fraction(weighted) / self._denominator
+        return list(lots.values())
+
+    def _parts(
+        self, at: int, t0_ns: int, dur_ns: int, uj: int
+    ) -> Iterator[tuple[int, Fraction | int]]:
+        """Yield what of a row over borders is in which piece."""
+        for number in range(at, bisect_right(self._starts, t0_ns + dur_ns - 1)):
+            piece = self._pieces[number]
             inside = min(t0_ns + dur_ns, piece.ended_ns) - max(t0_ns, piece.began_ns)
-            found[number][grade] += Fraction(uj * inside, dur_ns)
-    for (at, grade), uj in whole.items():
-        found[at][grade] += uj
-    return found
+            yield number, Fraction(uj * inside, dur_ns)
+
+
+def _kind(piece: Piece) -> Hashable:
+    """Return what pieces have in common that differ in time and intensity only."""
+    return id(piece.pue), piece.market, piece.grid and piece.grid._replace(gco2e_per_kwh=Fraction())
