@@ -25,7 +25,7 @@ COMMANDS = (
     "carbon", "status", "doctor",
     "init", "clone", "remote", "fetch", "pull", "push", "log", "bundle", "verify",
     "import", "export",
-    "daemon", "site", "slurm", "dvc", "completion", "serve-stdio",
+    "daemon", "serve", "site", "slurm", "dvc", "completion", "serve-stdio",
 )  # fmt: skip
 """In the order of a run's life."""
 

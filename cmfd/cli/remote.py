@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,9 +13,6 @@ from cmfd.cli.output import print_json
 from cmfd.merge.layout import open_site
 from cmfd.report.text import printable
 from cmfd.sync import remotes
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @example(
@@ -31,10 +29,22 @@ def command() -> None:
 @click.argument("name")
 @click.argument("url")
 @click.option("--command", "there", default="", metavar="CMFD", help="What runs cmfd there.")
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="A file of yours alone with the token for https://HOST.",
+)
 @options.site
-def add(name: str, url: str, site: Path, there: str) -> None:
-    """Call the site at URL by NAME: a directory, HOST:PATH, or ssh://HOST[:PORT]/PATH."""
-    remotes.add(open_site(site), remotes.Remote(name, remotes.absolute(url), there))
+def add(name: str, url: str, site: Path, there: str, token_file: Path | None) -> None:
+    """
+    Call the site at URL by NAME: a directory, HOST:PATH, ssh://HOST[:PORT]/PATH or https://HOST.
+
+    The token for a server is taken from CMFD_TOKEN, else from --token-file, else from
+    ~/.config/cmfd/credentials.toml. It is never part of a URL.
+    """
+    file = "" if token_file is None else str(token_file.absolute())
+    remotes.add(open_site(site), remotes.Remote(name, remotes.absolute(url), there, file))
 
 
 @example("cmfd remote list --json")

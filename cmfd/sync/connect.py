@@ -1,17 +1,18 @@
-"""Reaching another site: in a directory, or through ssh."""
+"""Reaching another site: in a directory, through ssh, or over https."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import subprocess
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmfd.errors import RemoteError
 from cmfd.merge.layout import open_site
 from cmfd.sync import remotes
+from cmfd.sync.credentials import token_for
 from cmfd.sync.local import SitePeer
 from cmfd.sync.stdio import Pipe, StdioPeer
 
@@ -38,12 +39,21 @@ def connect(remote: remotes.Remote) -> Iterator[Peer]:
 
     Raises
     ------
+    ConfigError
+        The token for a server cannot be read.
     NotFoundError
         There is no site.
     RemoteError
         The other machine cannot be reached, or has no cmfd.
     """
     address = remotes.parse(remote.url)
+    if address.scheme:
+        from cmfd.sync.http import Wire  # noqa: PLC0415 - TLS takes time to import
+        from cmfd.sync.https import HttpsPeer  # noqa: PLC0415 - as above
+
+        with closing(Wire(remote.url, address, token_for(remote))) as wire:
+            yield HttpsPeer(wire)
+        return
     if not address.host:
         yield SitePeer(open_site(Path(address.path).expanduser()))
         return

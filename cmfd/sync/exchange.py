@@ -17,7 +17,7 @@ import msgspec
 from cmfd.errors import NotFoundError, PackError, RemoteError
 from cmfd.sync import remotes
 from cmfd.sync.local import SitePeer
-from cmfd.sync.peer import MOST_DIGESTS, PROTOCOL_VERSION
+from cmfd.sync.peer import MOST_DIGESTS, PROTOCOL_VERSION, Guess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 T = TypeVar("T")
+
+_MOST_GUESSED = 500
+"""How many packs the first question is about: of more, it is asked as they are sent."""
 
 
 @dataclass
@@ -114,7 +117,8 @@ def fetch(  # noqa: PLR0913 - two sites, what of them, and who is told
     FilterError
         It cannot be understood which part.
     """
-    reached, _ = _progress(site, remote, peer)
+    begin = None if everything or wanted is not None else remotes.progress(site, remote).fetched
+    reached, _ = _progress(site, remote, peer, Guess(place=begin))
     own = SitePeer(site)
     if wanted is not None:
         return _send_part(peer, own, wanted, Exchanged(remote.url), on_progress)
@@ -186,9 +190,12 @@ def push(  # noqa: PLR0913 - two sites, what of them, and who is told
     RemoteError, StoreError
         The other side or this one cannot go on. What arrived is kept there.
     """
-    reached, about = _progress(site, remote, peer)
-    done, last = Exchanged(remote.url), None
     source = SitePeer(site, key)
+    known = remotes.progress(site, remote)
+    new = islice(source.since(None if everything else known.pushed), _MOST_GUESSED)
+    guess = Guess([entry.place.digest for entry in new], known.pushed_into)
+    reached, about = _progress(site, remote, peer, guess)
+    done, last = Exchanged(remote.url), None
     if wanted is not None:
         done = _send_part(source, peer, wanted, done, on_progress)
     else:
@@ -223,9 +230,11 @@ def _count(source: Peer, target: Peer, begin: Place | None) -> int:
     )
 
 
-def _progress(site: Site, remote: remotes.Remote, peer: Peer) -> tuple[remotes.Progress, About]:
+def _progress(
+    site: Site, remote: remotes.Remote, peer: Peer, guess: Guess | None = None
+) -> tuple[remotes.Progress, About]:
     """Return how far the exchange came, as far as that still counts, and who the other is."""
-    about = peer.about()
+    about = peer.about(guess)
     if about.protocol != PROTOCOL_VERSION:
         raise RemoteError(
             f"{remote.url} speaks version {about.protocol} of the exchange, this cmfd"

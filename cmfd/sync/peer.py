@@ -148,11 +148,27 @@ class Part(msgspec.Struct, frozen=True):
     n_left_out: int
 
 
+class Guess(msgspec.Struct, frozen=True):
+    """
+    What will be asked next, most likely: who is far away answers it along with the first question.
+
+    Attributes
+    ----------
+    digests : list of str
+        Which of these packs, at most `MOST_DIGESTS`, does it lack?
+    place : Place or None
+        How many packs came after this place?
+    """
+
+    digests: list[str] = []
+    place: Place | None = None
+
+
 class Peer(Protocol):
     """A site that packs are exchanged with, wherever it is."""
 
-    def about(self) -> About:
-        """Say who it is."""
+    def about(self, guess: Guess | None = None) -> About:
+        """Say who it is; what will be asked next may be of use to it."""
 
     def count_since(self, place: Place | None) -> int | None:
         """Count the packs that came after a place; None if the order is another by now."""

@@ -96,7 +96,8 @@ def parse(url: str) -> Address:
         return _of_server(url)
     if "://" in url:
         raise ConfigError(
-            f"cannot use {url}: a site's address is PATH, HOST:PATH, ssh://HOST/PATH or https://HOST"
+            f"cannot use {url}: a site's address is PATH, HOST:PATH, ssh://HOST/PATH or"
+            " https://HOST"
         )
     if found := _SCP_LIKE.fullmatch(url):
         return _checked(Address(found["path"], found["host"]), url)
@@ -113,16 +114,16 @@ def _of_server(url: str) -> Address:
         raise ConfigError(f"cannot use that address: {error}") from error
     if "@" in parts.netloc:  # which is shown nowhere: it is a secret
         raise ConfigError(
-            f"cannot use an address of {parts.hostname} with a password in it: it would be shown and"
-            " kept. Put the token into CMFD_TOKEN or a file: cmfd remote add --token-file"
+            f"cannot use an address of {parts.hostname} with a password in it: it would be shown,"
+            " and kept. Put the token into CMFD_TOKEN or a file: cmfd remote add --token-file"
         )
     if not parts.hostname or parts.query or parts.fragment or not url.isprintable() or " " in url:
         raise ConfigError(f"cannot use {url}: a server's address is https://HOST[:PORT][/PATH]")
     address = Address(parts.path.rstrip("/"), parts.hostname, port, parts.scheme)
     if parts.scheme == "http" and not address.is_loopback:
         raise ConfigError(
-            f"cannot use {url}: without TLS, whoever is in between reads the token and what is sent."
-            " Use https://"
+            f"cannot use {url}: without TLS, whoever is in between reads the token and what is"
+            " sent. Use https://"
         )
     return address
 
@@ -328,7 +329,6 @@ def _write(site: Site, entries: dict[str, _Entry]) -> None:
     for name, entry in sorted(entries.items()):
         key = name if _BARE.fullmatch(name) else json.dumps(name)
         lines.append(f"[{key}]\nurl = {json.dumps(entry.url)}\n")
-        for field in ("command", "token_file"):
-            if said := getattr(entry, field):
-                lines.append(f"{field} = {json.dumps(said)}\n")
+        more = {"command": entry.command, "token_file": entry.token_file}
+        lines += [f"{field} = {json.dumps(said)}\n" for field, said in more.items() if said]
     write_whole(site.path / "remotes.toml", "".join(lines).encode())

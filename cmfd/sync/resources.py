@@ -31,22 +31,6 @@ MOST_PAGE = 1000
 """How many packs one page of a list has."""
 
 
-class Guess(msgspec.Struct, frozen=True):
-    """
-    What will be asked next, most likely, so that it is answered along with the first question.
-
-    Attributes
-    ----------
-    digests : list of str
-        Which of these packs does it lack?
-    place : Place or None
-        How many packs came after this place?
-    """
-
-    digests: list[str] = []
-    place: Place | None = None
-
-
 class Greeting(msgspec.Struct, frozen=True):
     """
     Who a site is, and what was guessed.

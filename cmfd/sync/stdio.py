@@ -30,7 +30,7 @@ from cmfd.sync.peer import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cmfd.sync.peer import Blocks, FromOffset, Peer
+    from cmfd.sync.peer import Blocks, FromOffset, Guess, Peer
 
 MOST_BYTES = 4 << 20
 """A message is never longer."""
@@ -338,8 +338,9 @@ class StdioPeer:
     def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
 
-    def about(self) -> About:
+    def about(self, guess: Guess | None = None) -> About:
         """Say who it is."""
+        del guess  # one question at a time
         return self._ask(AskAbout(), About)
 
     def count_since(self, place: Place | None) -> int | None:

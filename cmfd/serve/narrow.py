@@ -1,0 +1,126 @@
+"""
+A site as it is there for who may see some pipelines only.
+
+What they see are packs, whole; so a pack is there for them only if all that is in it is of runs
+whose executions are all of these pipelines.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cmfd.errors import NotFoundError
+from cmfd.store.connection import named
+from cmfd.sync import signatures
+from cmfd.sync.local import SitePeer
+from cmfd.sync.peer import Entry, Part, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cmfd.merge.layout import Site
+    from cmfd.sync.peer import About, Blocks, Guess, Wanted
+
+_MOST_KEPT = 32
+
+_Key = tuple[str, tuple[str, ...], Place | None]
+_kept: OrderedDict[_Key, dict[str, Entry]] = OrderedDict()
+_guard = threading.Lock()
+
+
+class NarrowPeer(SitePeer):
+    """
+    A site's directory, of which only some pipelines can be seen.
+
+    Parameters
+    ----------
+    site : Site
+        The site.
+    pipelines : tuple of str
+        Which.
+    """
+
+    def __init__(self, site: Site, pipelines: tuple[str, ...]) -> None:
+        super().__init__(site)
+        self._pipelines = pipelines
+
+    def about(self, guess: Guess | None = None) -> About:
+        """Say who it is, and how many packs can be seen."""
+        del guess
+        return msgspec.structs.replace(super().about(), n_packs=len(self._seen()))
+
+    def count_since(self, place: Place | None) -> int | None:
+        """Count the packs that came after a place; None if the order is another by now."""
+        if super().count_since(place) is None:
+            return None
+        return sum(1 for _ in self._after(place))
+
+    def since(self, place: Place | None) -> Iterator[Entry]:
+        """Yield those after a place, all where that is no place of it."""
+        if super().count_since(place) is None:
+            place = None
+        for entry in self._after(place):
+            yield msgspec.structs.replace(
+                entry, signature=signatures.of(self.site, entry.place.digest)
+            )
+
+    def part(self, wanted: Wanted) -> Part:
+        """Return the packs of a part of it; of what the runs came from, only what can be seen."""
+        part = super().part(wanted)
+        seen = self._seen()
+        entries = [entry for entry in part.entries if entry.place.digest in seen]
+        if len(entries) == len(part.entries):
+            return part
+        # How many runs there are that cannot be seen is nobody's matter either.
+        return Part(entries, len(entries), 0, 0)
+
+    def read(self, digest: str, offset: int) -> Blocks:
+        """Yield the bytes of a pack, unless it cannot be seen."""
+        self.see(digest)
+        yield from super().read(digest, offset)
+
+    def see(self, digest: str) -> None:
+        """
+        Do nothing if a pack can be seen.
+
+        Raises
+        ------
+        NotFoundError
+            It cannot.
+        """
+        if digest not in self._seen():
+            raise NotFoundError(f"there is no pack {digest[:80]!r} for you here")
+
+    def _after(self, place: Place | None) -> Iterator[Entry]:
+        number = 0 if place is None else place.number
+        return (entry for entry in self._seen().values() if entry.place.number > number)
+
+    def _seen(self) -> dict[str, Entry]:
+        """Return what can be seen, by digest; found once for each state of the site."""
+        newest = super().about().newest
+        key = (self.site.id, self._pipelines, newest)
+        with _guard:
+            if key in _kept:
+                _kept.move_to_end(key)
+                return _kept[key]
+        found = self._find()
+        with _guard:
+            _kept[key] = found
+            if len(_kept) > _MOST_KEPT:
+                _kept.popitem(last=False)
+        return found
+
+    def _find(self) -> dict[str, Entry]:
+        names = {f"p{number}": name for number, name in enumerate(self._pipelines)}
+        marks = ", ".join(f":{name}" for name in names)
+        query = named("site/narrow")["packs"].replace("{pipelines}", marks)
+        with self._index() as db:
+            rows = [] if db is None else db.execute(query, names).fetchall()
+        return {
+            digest: Entry(Place(number, digest, merged_ns), size_bytes)
+            for number, digest, merged_ns, size_bytes in rows
+        }

@@ -1,0 +1,303 @@
+"""
+The exchange with a server: `cmfd serve` on another machine.
+
+What can be asked at once is: the first question says what is likely to be asked next, and small
+packs go together, with the order to merge them. So a push of something new is two requests.
+"""
+
+from __future__ import annotations
+
+import base64
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from cmfd.errors import CmfdError, FilterError, NotFoundError, PackError, RemoteError, StoreError
+from cmfd.sync.http import BROKEN, TRIES, Told, Wire
+from cmfd.sync.peer import (
+    BLOCK_BYTES,
+    MOST_DIGESTS,
+    MOST_PACK_BYTES,
+    About,
+    Entry,
+    Guess,
+    Part,
+    Place,
+    Taken,
+    Wanted,
+)
+from cmfd.sync.resources import (
+    MOST_BATCH_BYTES,
+    PREFIX,
+    SIGNATURE_HEADER,
+    SMALL_BYTES,
+    After,
+    Greeting,
+    Incoming,
+    Page,
+    Received,
+    Sent,
+    Trouble,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cmfd.sync.peer import Blocks, FromOffset
+
+T = TypeVar("T")
+
+MOST_ANSWER_BYTES = 64 << 20
+"""An answer is not longer, but for packs and lists of parts."""
+
+_LINE_BYTES = 1 << 16
+_BATCH_BYTES = MOST_BATCH_BYTES // 2
+"""How many bytes of small packs go together; base64 makes them longer."""
+
+_KINDS: dict[str, type[CmfdError]] = {
+    kind.__name__: kind for kind in (NotFoundError, PackError, StoreError, FilterError)
+}
+_GOES_ON = "what came over is kept, and the next exchange goes on from there"
+
+
+class HttpsPeer:
+    """
+    A site that is served.
+
+    Small packs that are written go there with the next `merge`, at the latest, and only then is
+    told which of them were refused.
+
+    Parameters
+    ----------
+    wire : Wire
+        To a `cmfd serve`.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._lacks: dict[str, bool] = {}
+        self._counts: dict[Place | None, int | None] = {}
+        self._about: About | None = None
+        self._waiting: list[Sent] = []
+        self._refused: dict[str, str] = {}
+
+    def about(self, guess: Guess | None = None) -> About:
+        """
+        Say who it is.
+
+        Parameters
+        ----------
+        guess : Guess, optional
+            What will be asked next, most likely.
+        """
+        if self._about is not None:
+            told, self._about = self._about, None
+            return told
+        return self._greet(guess or Guess()).about
+
+    def _greet(self, guess: Guess) -> Greeting:
+        told = self._post("greeting", guess, Greeting)
+        lacks = set(told.lacks)
+        self._lacks = {digest: digest in lacks for digest in guess.digests}
+        self._counts = {guess.place: told.count}
+        return told
+
+    def count_since(self, place: Place | None) -> int | None:
+        """Count the packs that came after a place; None if the order is another by now."""
+        if place in self._counts:
+            return self._counts.pop(place)
+        return self._post("greeting", Guess(place=place), Greeting).count
+
+    def since(self, place: Place | None) -> Iterator[Entry]:
+        """Yield its packs in their order: those after a place, all where that is no place of it."""
+        more = True
+        while more:
+            page = self._post("since", After(place), Page)
+            yield from page.entries
+            more = page.more and bool(page.entries)
+            place = page.entries[-1].place if page.entries else place
+
+    def lacks(self, digests: Sequence[str]) -> list[str]:
+        """Return which of these packs it neither has nor waits to merge."""
+        if all(digest in self._lacks for digest in digests):
+            return [digest for digest in digests if self._lacks[digest]]
+        return self._post("greeting", Guess(list(digests[:MOST_DIGESTS])), Greeting).lacks
+
+    def part(self, wanted: Wanted) -> Part:
+        """Return the packs of a part of it."""
+        told = self._done(self._wire.ask("POST", f"{PREFIX}/part", **_json(wanted)))
+        with closing(told.body):
+            counts: Part = self._line(told, Part)
+            entries: list[Entry] = []
+            while entry := self._line(told, Entry | None):
+                entries.append(entry)
+        self._wire.close()  # nothing is known of what is left in it
+        return msgspec.structs.replace(counts, entries=entries)
+
+    def _line(self, told: Told, kind: Any) -> Any:
+        try:
+            line = told.body.readline(_LINE_BYTES)
+        except BROKEN as error:
+            raise self._wire.lost(error) from error
+        return self._decoded(line, kind)
+
+    def vouch(self, entry: Entry) -> str:
+        """Return the signature that a pack of it is sent with."""
+        return entry.signature
+
+    def read(self, digest: str, offset: int) -> Blocks:
+        """Yield the bytes of a pack from an offset, and go on where a connection was cut."""
+        n_cut = 0
+        while True:
+            try:
+                for block in self._blocks(digest, offset):
+                    n_cut = 0
+                    offset += len(block)
+                    yield block
+            except BROKEN as error:  # noqa: PERF203 - it is a loop for that
+                n_cut += 1
+                self._wire.close()
+                if n_cut == TRIES:
+                    raise self._wire.lost(error) from error
+            else:
+                return
+
+    def _blocks(self, digest: str, offset: int) -> Blocks:
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        told = self._wire.ask("GET", f"{PREFIX}/packs/{digest}", headers=headers)
+        if told.status == 416:  # all of it came, and then the connection was cut
+            told.body.read()
+            return
+        self._done(told)
+        if told.status != (206 if offset else 200):
+            self._wire.close()
+            raise RemoteError(f"{self._wire.whom} gives other bytes than it was asked for")
+        n_left = MOST_PACK_BYTES
+        try:
+            while block := told.body.read(BLOCK_BYTES):
+                n_left -= len(block)
+                if n_left < 0:
+                    raise RemoteError(f"{self._wire.whom} sends a pack without end")
+                yield block
+        finally:
+            if not told.body.isclosed():
+                self._wire.close()  # somebody wanted no more of it
+        if told.body.length:  # http.client does not say so of a read of some bytes
+            raise ConnectionError("it was cut")
+
+    def write(
+        self, digest: str, size_bytes: int, blocks: FromOffset, *, signature: str = ""
+    ) -> None:
+        """Have it take a pack; what came of an earlier try that was cut is not sent again."""
+        if size_bytes > SMALL_BYTES:
+            self._write_large(digest, size_bytes, blocks, signature)
+            return
+        with closing(blocks(0)) as coming:
+            self._waiting.append(Sent(digest, b"".join(coming), signature))
+        if sum(len(one.data) for one in self._waiting) > _BATCH_BYTES - SMALL_BYTES:
+            self._send(merge=False)
+
+    def _send(self, *, merge: bool) -> Received:
+        sent, self._waiting = self._waiting, []
+        path = f"packs?merge={'true' if merge else 'false'}" if sent else "merge"
+        told = self._post(path, sent or None, Received)
+        self._refused.update(told.refused)
+        return told
+
+    def _write_large(
+        self, digest: str, size_bytes: int, blocks: FromOffset, signature: str
+    ) -> None:
+        path = f"{PREFIX}/packs/{digest}"
+        offset, n_cut = self._n_come(digest), 0
+        while True:
+            headers = {
+                "Content-Range": f"bytes {offset}-{size_bytes - 1}/{size_bytes}",
+                "Content-Length": str(size_bytes - offset),
+                SIGNATURE_HEADER: base64.b64encode(signature.encode()).decode(),
+            }
+            try:
+                with closing(blocks(offset)) as coming:
+                    told = self._wire.try_once("PUT", path, body=coming, headers=headers)
+                if told.status != 409:
+                    self._done(told).body.read()
+                    return
+                offset = self._trouble(told).offset or 0
+            except BROKEN as error:
+                before, offset = offset, self._n_come(digest)
+                n_cut = 0 if offset > before else n_cut + 1
+                if n_cut == TRIES:
+                    raise self._wire.lost(error) from error
+
+    def _n_come(self, digest: str) -> int:
+        told = self._wire.ask("GET", f"{PREFIX}/incoming/{digest}")
+        return self._decoded(self._body(told), Incoming).offset
+
+    def merge(self) -> Taken:
+        """Merge what waits there, and what was not yet sent."""
+        told = self._send(merge=True)
+        self._about = told.about
+        if told.taken is None:
+            raise RemoteError(f"{self._wire.whom} did not merge what it was sent; {_GOES_ON}")
+        refused, self._refused = {**self._refused, **told.taken.refused}, {}
+        return msgspec.structs.replace(told.taken, refused=refused)
+
+    def _post(self, what: str, body: object, kind: type[T]) -> T:
+        told = self._wire.ask("POST", f"{PREFIX}/{what}", **_json(body))
+        return self._decoded(self._body(told), kind)
+
+    def _body(self, told: Told) -> bytes:
+        self._done(told)
+        return self._read(told)
+
+    def _read(self, told: Told) -> bytes:
+        try:
+            data = told.body.read(MOST_ANSWER_BYTES)
+        except BROKEN as error:
+            raise self._wire.lost(error) from error
+        if not told.body.isclosed():
+            self._wire.close()
+        return data
+
+    def _decoded(self, data: bytes, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(data, type=kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise RemoteError(
+                f"{self._wire.whom} answers what was not asked: {error}. Look whether it is a site"
+                " of cmfd, and of this release"
+            ) from error
+
+    def _trouble(self, told: Told) -> Trouble:
+        data = self._read(told)
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            return msgspec.json.decode(data, type=Trouble)
+        # Some proxy's page, perhaps.
+        return Trouble("", f"{data[:200]!r}")
+
+    def _done(self, told: Told) -> Told:
+        """Raise what an answer says went wrong; return it if nothing did."""
+        if told.status < 300:
+            return told
+        trouble = self._trouble(told)
+        if kind := _KINDS.get(trouble.error):
+            raise kind(trouble.reason)
+        advice = _ADVICE.get(told.status, "")
+        raise RemoteError(
+            f"{self._wire.whom} answers {told.status}: {trouble.reason}; {_GOES_ON}.{advice}"
+        )
+
+
+_ADVICE = {
+    401: " Ask its operator for a token, and put it into CMFD_TOKEN, or into a file: cmfd remote"
+    " add NAME URL --token-file FILE",
+    403: " Ask its operator for a token that may",
+    404: " Look whether the address is right",
+    413: " Ask its operator to take larger packs",
+}
+
+
+def _json(body: object) -> dict[str, Any]:
+    if body is None:
+        return {}
+    return {"body": msgspec.json.encode(body), "headers": {"Content-Type": "application/json"}}
