@@ -1,4 +1,4 @@
-"""Tables of a site as files: Parquet, CSV, Arrow; some rows at a time, whatever a table's length."""
+"""Tables of a site as files: Parquet, CSV, Arrow; some rows at a time, however long they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from cmfd.query.tables import arrow, batches, find, schema
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
     from pathlib import Path
+
+    import pyarrow as pa
 
     from cmfd.query.tables import Told
 
@@ -60,22 +63,29 @@ def write(  # noqa: PLR0913 - one call says it all, by name
     n_rows = {}
     for name in names:
         path = directory / f"{name}.{kind}"
-        partial = directory / f".{path.name}-{secrets.token_hex(8)}"
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            with closing(_writer(partial, name, kind)) as writer:
-                n_rows[name] = 0
-                for batch in batches(db, name, where, told=told):
-                    writer.write_batch(batch)
-                    n_rows[name] += len(batch)
-            partial.replace(path)
+            n_rows[name] = _write(path, batches(db, name, where, told=told), name, kind)
         except OSError as error:
             raise FormatError(
                 f"{path} cannot be written: {error.strerror or error}; it is as it was. Check the"
                 " directory's permissions and the free space, then export again."
             ) from error
-        finally:
-            partial.unlink(missing_ok=True)
+    return n_rows
+
+
+def _write(path: Path, rows: Iterator[pa.RecordBatch], name: str, kind: Format) -> int:
+    """Write a table, whole or not at all, and count its rows."""
+    partial = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    n_rows = 0
+    try:
+        with closing(_writer(partial, name, kind)) as writer:
+            for batch in rows:
+                writer.write_batch(batch)
+                n_rows += len(batch)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     return n_rows
 
 

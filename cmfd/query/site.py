@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from cmfd import config
 from cmfd.query import artifacts as artifacts_
-from cmfd.query import metrics, repro, subject
+from cmfd.query import frames, metrics, repro, subject
 from cmfd.query import runs as runs_
 from cmfd.query import search as search_
 from cmfd.query.impact import impact as impact_
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import os
 
     from cmfd.query.artifacts import ArtifactDetail, KnownArtifact
+    from cmfd.query.frames import Like, Reduction
     from cmfd.query.impact import Impact
     from cmfd.query.lineage import Lineage
     from cmfd.query.metrics import Points
@@ -133,3 +134,40 @@ class Site:
         """Return in what two executions differ."""
         one, other = (self.recipe(name, check=False) for name in (left, right))
         return repro.differences(one, other)
+
+    def frame(self, name: str, where: str = "", *, like: Like = "pandas") -> Any:
+        """
+        Return a table as a frame of pandas, polars or Arrow; see `cmfd.query.frames.frame`.
+
+        Parameters
+        ----------
+        name : str
+            ``runs``, ``executions``, ``processes``, ``params``, ``facts``, ``metrics``, ``points``,
+            ``artifacts``, ``events``, ``notes``, ``energy``, ``packs``.
+        where : str
+            A filter: only what belongs to executions that it lets pass, or to their runs.
+        like : str
+            ``pandas``, ``polars`` or ``arrow``.
+        """
+        return frames.frame(self._db, name, where, like=like)
+
+    def params(self, where: str = "", *, like: Like = "pandas") -> Any:
+        """Return a frame with a row for each execution and a column for each parameter."""
+        return frames.params(self._db, where, like=like)
+
+    def metrics(
+        self, where: str = "", *, over: Reduction | None = None, like: Like = "pandas"
+    ) -> Any:
+        """
+        Return a frame with a row for each step and a column for each metric.
+
+        Parameters
+        ----------
+        where : str
+            A filter of executions.
+        over : str, optional
+            ``mean``, ``min`` or ``max`` over ranks; by default each rank has its rows.
+        like : str
+            ``pandas``, ``polars`` or ``arrow``.
+        """
+        return frames.metrics(self._db, where, over=over, like=like)
