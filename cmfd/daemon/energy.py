@@ -21,6 +21,7 @@ import msgspec
 from cmfd.daemon.border import attempt
 from cmfd.daemon.effects import ReadEnergy
 from cmfd.daemon.energy_election import Election
+from cmfd.daemon.energy_mark import Marks
 from cmfd.daemon.energy_metrics import Exposer
 from cmfd.daemon.energy_presence import Presence
 from cmfd.daemon.energy_sources import Sources
@@ -112,6 +113,7 @@ class Energy:
         self._flush_ns = 0
         self._stored_ns = 0
         self._election = Election(settings)
+        self._marks = Marks(place.boot, settings.energy_sysfs, place.node_db)
         self._exposer = Exposer(settings, place.node)
         self._told: dict[str, Any] = {"on": settings.energy, "counts": False, "reason": "begins"}
 
@@ -180,6 +182,7 @@ class Energy:
     def _end(self) -> None:
         if self._parts is not None:
             self._parts.close()
+        self._marks.close()
         self._election.close()
         self._exposer.close()
 
@@ -254,11 +257,17 @@ class Energy:
         if not self._memory or self._election.is_contested():
             return None
         try:
-            return msgspec.msgpack.decode(self._memory, type=Memory | None)
+            memory = msgspec.msgpack.decode(self._memory, type=Memory | None)
         except msgspec.DecodeError as error:
             log.warning("what the daemon before left of energy is not understood: %s; it is counted"
                         " from now on", error)  # fmt: skip
             return None
+        if memory is None or memory.boot != self._place.boot.hex():
+            return memory
+        if self._marks.has_counted(memory.boot_ns, memory.chain, boottime_ns()):
+            log.info("another daemon has counted the node's energy meanwhile")
+            return None
+        return memory
 
     def _sample(self, parts: _Parts, works: tuple[Work, ...]) -> None:
         began_ns = time.perf_counter_ns()
@@ -270,6 +279,7 @@ class Energy:
                 boottime_ns(), time.time_ns(), readings, parts.node.usage(), runs, processes, works
             )
         )
+        self._marks.tell(parts.sampler.chain, boottime_ns())
         self._next_ns = self._due_ns(boottime_ns(), time.time_ns())
         self._told = {
             "on": True, "counts": True, "reason": "",

@@ -15,6 +15,7 @@ executions when these have said when they ran: then rows of one run change, and 
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -63,6 +64,8 @@ class Memory(msgspec.Struct, frozen=True):
         Powers seen while nobody was there, by component and domain.
     parts_uj : int
         What the components moved since the node's counter last did.
+    chain : bytes
+        The same in all that go on from each other.
     """
 
     boot: str
@@ -71,6 +74,7 @@ class Memory(msgspec.Struct, frozen=True):
     readings: list[tuple[str, Reading]]
     idle_uw: dict[str, list[int]]
     parts_uj: int = 0
+    chain: bytes = b""
 
 
 @dataclass(eq=False)
@@ -143,6 +147,8 @@ class Sampler:
     ----------
     cpus, memory_bytes : int
         As above; may be known better later.
+    chain : bytes
+        The same as of the sampler that it goes on from, if it does.
     totals : dict
         Microjoules since the beginning, by owner, run and slot, as of the last `rows`; of runs
         that are here.
@@ -165,6 +171,7 @@ class Sampler:
         self._last: Sample | None = None
         self._parts_uj = 0
         self._resumed = memory
+        self.chain = (memory.chain if memory is not None else b"") or secrets.token_bytes(16)
         self._held: list[Measured] = []  # read before it was known who uses the node
         self.totals = self._buckets.totals
 
@@ -374,5 +381,5 @@ class Sampler:
         return Memory(
             self._boot, self._last.boot_ns, self._last.utc_ns,
             [(source, reading) for (source, _), reading in self._bases.items()],
-            {**self._seen_uw, **seen}, self._parts_uj,
+            {**self._seen_uw, **seen}, self._parts_uj, self.chain,
         )  # fmt: skip

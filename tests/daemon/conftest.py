@@ -46,9 +46,9 @@ def daemons(short_dir: Path) -> Iterator[Callable[..., Daemon]]:
     """Make daemons of one node directory; none is left running."""
     made: list[Daemon] = []
 
-    def make(node_dir: Path | None = None, **settings: str) -> Daemon:
+    def make(node_dir: Path | None = None, user: int | None = None, **settings: str) -> Daemon:
         log = short_dir / f"daemon{len(made)}.log"
-        made.append(Daemon(node_dir or short_dir / "node", log=log, **settings))
+        made.append(Daemon(node_dir or short_dir / "node", log=log, user=user, **settings))
         return made[-1]
 
     yield make

@@ -35,6 +35,11 @@ def wait_until(true: Callable[[], object], what: str, timeout_s: float = PATIENC
         time.sleep(0.01)
 
 
+def as_user(uid: int, *command: str) -> list[str]:
+    """Return a command as it is run by a user."""
+    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--", *command]
+
+
 class Daemon:
     """
     A daemon of a node directory.
@@ -43,13 +48,18 @@ class Daemon:
     ----------
     node_dir : Path
         Where it keeps its things.
+    user : int, optional
+        Whose it is, if root starts it for another.
     settings : str
         As variables without their prefix, in lower case: ``idle_s="0"``.
     """
 
-    def __init__(self, node_dir: Path, *, log: Path, **settings: str) -> None:
+    def __init__(
+        self, node_dir: Path, *, log: Path, user: int | None = None, **settings: str
+    ) -> None:
         self.node_dir = node_dir
         self.log = log
+        self.user = user
         # Energy only where a test is about it: of all daemons on a machine one counts it.
         self.settings = {"idle_s": "0", "auto_merge": "false", "energy": "false", **settings}
         self.process: subprocess.Popen[bytes] | None = None
@@ -62,11 +72,14 @@ class Daemon:
             if not key.startswith(("CMFD_", "SLURM_"))
         }
         chosen = {f"CMFD_{key.upper()}": value for key, value in self.settings.items()}
+        if self.user is not None:
+            chosen["HOME"] = str(self.node_dir)
         return {**kept, **chosen, "CMFD_NODE_DIR": str(self.node_dir)}
 
     def command(self, *arguments: str) -> list[str]:
         """Return how it is started."""
-        return [sys.executable, "-m", "cmfd", "daemon", *arguments]
+        command = [sys.executable, "-m", "cmfd", "daemon", *arguments]
+        return command if self.user is None else as_user(self.user, *command)
 
     def start(self, *, wait: bool = True) -> Daemon:
         """Start it, and wait until it listens."""

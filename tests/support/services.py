@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from support.daemons import Daemon
+from support.daemons import Daemon, as_user
 
 from cmfd.slurm.spool import BEGIN, END, JobNote, file_name, text_of
 
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 SERVICE, ALICE, BOB = 20100, 20001, 20002
 """User ids, and those of their groups."""
 TESTS = Path(__file__).parents[1]
-
-
-def as_user(uid: int, *command: str) -> list[str]:
-    """Return a command as it is run by a user."""
-    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--", *command]
 
 
 def why_not() -> str:
@@ -49,7 +44,8 @@ class Service(Daemon):
     def __init__(
         self, base: Path, *, log: Path, site: str = "sites/{user}", **settings: str
     ) -> None:
-        super().__init__(base / "node", log=log, **settings)
+        super().__init__(base / "node", log=log)
+        self.settings |= settings
         self.base = base
         self.settings |= {"system": "true", "system_site": str(base / site)}
         self._make(self.node_dir, 0o1771, 0)

@@ -1,0 +1,158 @@
+"""
+Up to when a node's counters were read, for whoever reads them next.
+
+A daemon that was killed goes on from where it ended, since nobody has counted what the counters
+moved meanwhile; unless somebody has. Each daemon that counts says so in a small file of its own,
+where all users of the node can read it. A mark has no figures. Whoever reads one believes no more
+than that he must not go on: he counts from now on. So a false mark costs what a true one does, and
+to leave a true one any user may count while no other does. Nobody can write, replace or hide the
+mark of another: directories for temporary files are sticky, and names are random.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import stat
+import struct
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from cmfd.energy.sampler import LONGEST_GAP_NS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PLACES = (Path("/dev/shm"), Path("/var/tmp"))  # noqa: S108 - that all users may write there is what it is for
+"""Some jobs have a first one of their own, some services a second one."""
+_PREFIX = "cmfd-energy."
+_FORM = struct.Struct("<8s16s16s16sq")
+_MAGIC = b"cmfdmark"
+
+
+class Mark(NamedTuple):
+    """
+    What a daemon says.
+
+    Attributes
+    ----------
+    boot : bytes
+        Which boot of the node it is about.
+    chain : bytes
+        The same in what goes on from each other: who goes on where another ended keeps it.
+    store : bytes
+        Digest of what is counted and where it is stored.
+    boot_ns : int
+        Up to when.
+    """
+
+    boot: bytes
+    chain: bytes
+    store: bytes
+    boot_ns: int
+
+
+class Marks:
+    """
+    The marks of this node.
+
+    Parameters
+    ----------
+    boot : bytes
+        Which boot of the node this is.
+    counters : Path
+        Where counters are looked for: who looks elsewhere counts something else.
+    store : Path
+        Where this daemon stores what it counts.
+    places : tuple of Path
+        Where marks are.
+    """
+
+    def __init__(
+        self, boot: bytes, counters: Path, store: Path, places: tuple[Path, ...] = PLACES
+    ) -> None:
+        self._boot = boot
+        self._prefix = _PREFIX + hashlib.sha256(os.fsencode(counters)).hexdigest()[:8] + "."
+        self._store = hashlib.sha256(os.fsencode(store)).digest()[:16]
+        self._places = places
+        self._files: list[int] | None = None
+
+    def has_counted(self, since_ns: int, chain: bytes, now_ns: int) -> bool:
+        """
+        Tell whether somebody else has counted.
+
+        Parameters
+        ----------
+        since_ns : int
+            Since then, by the clock that begins with the boot.
+        chain : bytes
+            A mark with this is one's own.
+        now_ns : int
+            The time now: nobody has counted longer than until then.
+        """
+        return any(
+            mark.boot == self._boot and mark.chain != chain and since_ns < mark.boot_ns <= now_ns
+            for _, _, mark in self._found(self._prefix)
+        )
+
+    def tell(self, chain: bytes, boot_ns: int) -> None:
+        """Say that the counters were read; where that cannot be said, it is not."""
+        if self._files is None:
+            self._forget(boot_ns)
+            self._files = [file for place in self._places if (file := self._made(place)) >= 0]
+        said = _FORM.pack(_MAGIC, self._boot, chain, self._store, boot_ns)
+        for file in self._files:
+            with suppress(OSError):  # no space, say
+                os.pwrite(file, said, 0)
+
+    def close(self) -> None:
+        """Close the files; what they say stays."""
+        for file in self._files or ():
+            os.close(file)
+        self._files = None
+
+    def _made(self, place: Path) -> int:
+        path = place / f"{self._prefix}{secrets.token_hex(8)}"
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            file = os.open(path, flags, 0o644)
+        except OSError:
+            return -1
+        os.fchmod(file, 0o644)  # whatever the mask: others are to read it
+        return file
+
+    def _forget(self, now_ns: int) -> None:
+        """Remove of this user what daemons left whom nobody goes on from, or this one does."""
+        for path, uid, mark in self._found(_PREFIX):
+            is_late = mark.boot != self._boot or mark.boot_ns < now_ns - LONGEST_GAP_NS
+            if uid == os.geteuid() and (is_late or mark.store == self._store):
+                with suppress(OSError):
+                    path.unlink()
+
+    def _found(self, prefix: str) -> Iterator[tuple[Path, int, Mark]]:
+        """Yield all marks whose names begin so, and whose they are."""
+        for place in self._places:
+            with suppress(OSError):
+                for path in place.glob(f"{prefix}*"):
+                    if (found := _read(path)) is not None:
+                        yield (path, *found)
+
+
+def _read(path: Path) -> tuple[int, Mark] | None:
+    """Return whose a mark is and what it says; None: it is none."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        magic, *said = _FORM.unpack(os.pread(file, _FORM.size, 0))
+    except (OSError, struct.error):
+        return None
+    finally:
+        os.close(file)
+    return (status.st_uid, Mark(*said)) if magic == _MAGIC else None

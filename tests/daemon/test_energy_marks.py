@@ -1,0 +1,140 @@
+"""Daemons of several users that take turns at counting: nothing is counted twice."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+from support import services
+from support.daemons import Daemon, wait_until
+from support.sysfs import CrayCounters
+
+from cmfd.daemon.energy_mark import Marks
+from cmfd.energy.readings import boottime_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+BOOT, MINE, OTHERS = b"b" * 16, b"m" * 16, b"o" * 16
+
+
+def marks(place: Path, store: str = "a", boot: bytes = BOOT, counters: str = "/sys") -> Marks:
+    return Marks(boot, place / counters, place / store, (place,))
+
+
+def test_a_mark_says_that_somebody_has_counted(tmp_path: Path) -> None:
+    """Since one's own last word, on this boot, what one counts oneself, and not in the future."""
+    marks(tmp_path, "b").tell(OTHERS, 100)
+    asking = marks(tmp_path)
+    assert asking.has_counted(99, MINE, 200)
+    assert not asking.has_counted(100, MINE, 200)
+    assert not asking.has_counted(99, OTHERS, 200)
+    assert not asking.has_counted(0, MINE, 99)
+    assert not marks(tmp_path, boot=b"x" * 16).has_counted(0, MINE, 200)
+    assert not marks(tmp_path, counters="other").has_counted(0, MINE, 200)
+
+
+def test_a_daemon_leaves_one_mark(tmp_path: Path) -> None:
+    """However often it begins; and of others of its user those that nobody needs any more."""
+    marks(tmp_path, "b", boot=b"x" * 16).tell(OTHERS, 5)
+    marks(tmp_path, "c", counters="other").tell(OTHERS, 5)
+    for at_ns in (6, 7):
+        one = marks(tmp_path)
+        one.tell(MINE, at_ns)
+        one.tell(MINE, at_ns)
+        one.close()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_is_no_mark_is_passed_over(tmp_path: Path) -> None:
+    """Anybody may put anything where all may write."""
+    one = marks(tmp_path, "b")
+    one.tell(OTHERS, 5)
+    (name,) = (path.name for path in tmp_path.iterdir())
+    (tmp_path / f"{name}1").write_bytes(b"x")
+    (tmp_path / f"{name}2").symlink_to(name)
+    os.mkfifo(tmp_path / f"{name}3")
+    (tmp_path / f"{name}4").mkdir()
+    (tmp_path / name).unlink()
+    assert not marks(tmp_path).has_counted(0, MINE, 10)
+    nowhere = marks(tmp_path / "missing")
+    nowhere.tell(MINE, 1)
+    assert not nowhere.has_counted(0, OTHERS, 10)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(services.why_not()), reason=services.why_not())
+def test_two_users_daemons_that_take_turns_count_nothing_twice(
+    daemons: Callable[..., Daemon], short_dir: Path
+) -> None:
+    """
+    One is killed, the other counts and ends, the first begins again.
+
+    It must not go on from where it was killed: what moved then the other has counted.
+    """
+    short_dir.chmod(0o755)
+    counters = CrayCounters(short_dir / "sys")
+    made = {}
+    for uid in (services.ALICE, services.BOB):
+        node_dir = short_dir / str(uid)
+        node_dir.mkdir(mode=0o700)
+        shutil.chown(node_dir, uid)
+        made[uid] = daemons(
+            node_dir=node_dir, user=uid, energy="true", energy_sysfs=str(short_dir / "sys"),
+            energy_interval_s="0.1", energy_bucket_s="0.2",
+        )  # fmt: skip
+    first, second = made.values()
+
+    def move(who: Daemon, joules: int) -> None:
+        before_uj = counted_uj(who.node_dir)
+        counters.advance(energy=joules)
+        wait_until(lambda: counted_uj(who.node_dir) == before_uj + joules * 10**6, "it is stored")
+
+    begin(first, short_dir / "sys")
+    move(first, 5)
+    first.kill()
+    counters.advance(energy=7)  # nobody's: the other does not know when that was
+    begin(second, short_dir / "sys")
+    move(second, 11)
+    assert second.stop() == 0
+    begin(first, short_dir / "sys")
+    move(first, 3)
+    first.kill()
+    counters.advance(energy=2)  # nobody else counts: this is the first one's when it goes on
+    begin(first, short_dir / "sys")
+    wait_until(lambda: counted_uj(first.node_dir) == 10 * 10**6, "it goes on")
+    assert first.stop() == 0
+    assert [counted_uj(one.node_dir) for one in made.values()] == [10 * 10**6, 11 * 10**6]
+
+
+def begin(daemon: Daemon, sys: Path) -> None:
+    """Start one, and wait until it has read."""
+    boot = UUID(Path("/proc/sys/kernel/random/boot_id").read_text().strip()).bytes
+    since_ns = boottime_ns()
+    daemon.start(wait=False)
+    asking = Marks(boot, sys, sys)
+    wait_until(lambda: asking.has_counted(since_ns, MINE, boottime_ns()), "it counts")
+
+
+def counted_uj(node_dir: Path) -> int:
+    """Return what it has stored that the counters moved."""
+    return stored(node_dir, "SELECT sum(uj) FROM energy WHERE owner = 'counter'") or 0
+
+
+def stored(node_dir: Path, query: str) -> Any:
+    """Return what is in its store; None while it has made none."""
+    # root must leave no file there that the daemon cannot open
+    how = "mode=ro" if (node_dir / "node.db-shm").exists() else "immutable=1"
+    with (
+        suppress(sqlite3.OperationalError),
+        closing(sqlite3.connect(f"file:{node_dir}/node.db?{how}", uri=True)) as db,
+    ):
+        return (db.execute(query).fetchone() or (None,))[0]
+    return None
