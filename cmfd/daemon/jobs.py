@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cmfd.daemon.options import Options
     from cmfd.daemon.stimuli import JobsFound
     from cmfd.slurm.spool import JobNote
+    from cmfd.slurm.tasks import Task
 
 log = logging.getLogger(__name__)
 
@@ -72,12 +73,14 @@ class Jobs:
             for earlier in () if seen.ended else self._earlier_starts(job):
                 log.info("job %s began again: %s has left the node", job.name, earlier.name)
                 over += self._told(earlier, earlier.note, ended=True, now_ns=now_ns)
-            over += self._told(job, seen.note, ended=seen.ended, now_ns=now_ns)
+            over += self._told(job, seen.note, ended=seen.ended, now_ns=now_ns, tasks=seen.tasks)
         return over
 
-    def _told(self, job: Job, note: JobNote, *, ended: bool, now_ns: int) -> list[Job]:
+    def _told(
+        self, job: Job, note: JobNote, *, ended: bool, now_ns: int, tasks: tuple[Task, ...] = ()
+    ) -> list[Job]:
         """Take in that a job began or left the node; return it if its run is over with that."""
-        word = JobWord(job.run, note, ended=ended, always=self.options.all_jobs)
+        word = JobWord(job.run, note, ended=ended, always=self.options.all_jobs, tasks=tasks)
         self.intake.tell(word, now_ns)
         if not ended or job.ended:
             return []

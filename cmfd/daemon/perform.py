@@ -104,7 +104,7 @@ class Performer:
         self._lock = lock
         self._started_s = time.monotonic()
         self._journals = Journals(store.committed)
-        self._spool = Spool(settings.node_dir / JOBS)
+        self._spool = Spool(settings.node_dir / JOBS, journals=settings.journal_dir)
         self._merges: dict[Path, subprocess.Popen[bytes]] = {}
         self._acts: Mapping[type, Callable[[Any], list[Stimulus]]] = {
             e.Send: self._send,

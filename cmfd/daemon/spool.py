@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from cmfd.daemon.stimuli import JobSeen
 from cmfd.errors import ConfigError
 from cmfd.slurm.spool import BEGIN, END, read_note
+from cmfd.slurm.tasks import SUFFIX, read_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cmfd.slurm.spool import JobNote
+    from cmfd.slurm.tasks import Task
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -32,12 +34,18 @@ class Spool:
     boot : str, optional
         What the kernel calls the time since the node was started; asked of it if not given. A job
         that began before is over: no Epilog could say so when the node went down.
+    journals : Path, optional
+        Under which each user has a directory, in which it is told when tasks began and ended.
     """
 
-    def __init__(self, directory: Path, boot: str | None = None) -> None:
+    def __init__(
+        self, directory: Path, boot: str | None = None, journals: Path | None = None
+    ) -> None:
         self._directory = directory
         self._boot = _boot() if boot is None else boot
+        self._journals = journals
         self._known: set[str] = set()
+        self._tasks: dict[str, Path] = {}
 
     def news(self) -> Iterator[JobSeen]:
         """Yield what is there since the last call; that a job began comes before that it ended."""
@@ -57,7 +65,8 @@ class Spool:
                 note = self._read(name)
                 self._known.add(name)
                 if note is not None:
-                    yield JobSeen(stem, note, ended=dot + kind == END or self._is_cut_off(note))
+                    ended = dot + kind == END or self._is_cut_off(note)
+                    yield JobSeen(stem, note, ended, self._read_tasks(stem, note) if ended else ())
 
     def _is_cut_off(self, note: JobNote) -> bool:
         return bool(note.boot and self._boot) and note.boot != self._boot
@@ -71,8 +80,20 @@ class Spool:
             log.error("a note of the job spool is passed over: %s", error)  # noqa: TRY400 - says all
             return None
 
+    def _read_tasks(self, name: str, note: JobNote) -> tuple[Task, ...]:
+        if self._journals is None:
+            return ()
+        # Tasks of a het job know the leader's number.
+        cluster = name.rsplit("_", 2)[0]
+        told = f"{cluster}_{note.job}_{note.restart}{SUFFIX}"
+        self._tasks[name] = self._journals / str(note.uid) / told
+        return read_tasks(self._tasks[name], note.uid)
+
     def remove(self, name: str) -> None:
         """Remove what told of a job; `.end` last, which alone says enough."""
+        if name in self._tasks:
+            with suppress(OSError):
+                self._tasks.pop(name).unlink()
         for kind in (BEGIN, END):
             self._remove(f"{name}{kind}")
 

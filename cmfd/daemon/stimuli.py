@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cmfd.daemon.effects import LedgerMark
     from cmfd.daemon.options import Options
     from cmfd.slurm.spool import JobNote
+    from cmfd.slurm.tasks import Task
     from cmfd.store.energy import Measured
     from cmfd.store.interpret import SealedPack
     from cmfd.store.node import JournalSlice, RunStanding
@@ -91,6 +92,8 @@ class JobSeen(msgspec.Struct, frozen=True):
     note: JobNote
     ended: bool
     """The job has left the node."""
+    tasks: tuple[Task, ...] = ()
+    """What was told of its tasks, once it has."""
 
 
 class JobsFound(msgspec.Struct, frozen=True):

@@ -73,7 +73,7 @@ def read_note(path: Path) -> JobNote:
     OSError
         It cannot be read, or is gone.
     """
-    with open(path, "rb", opener=_open_at_once) as file:
+    with open(path, "rb", opener=open_at_once) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ConfigError(f"{path} is no file")
         text = file.read(MOST_BYTES).decode("utf-8", "replace")
@@ -88,6 +88,6 @@ def read_note(path: Path) -> JobNote:
         raise ConfigError(f"{path} does not say which job of whom it is about: {error}") from error
 
 
-def _open_at_once(path: str, flags: int) -> int:
+def open_at_once(path: str, flags: int) -> int:
     """Open a file; what is none (a pipe that nobody writes to) keeps nobody waiting."""
-    return os.open(path, flags | os.O_NONBLOCK)
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)

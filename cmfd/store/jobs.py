@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cmfd.identity import uuid5
 from cmfd.model import ValueType
+from cmfd.slurm.tasks import text_of
 from cmfd.store.connection import named
 from cmfd.store.content import upsert
 from cmfd.store.purging import drop_run
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cmfd.slurm.spool import JobNote
+    from cmfd.slurm.tasks import Task
     from cmfd.store.records import Records
 
 log = logging.getLogger(__name__)
@@ -42,17 +44,20 @@ class JobWord(NamedTuple):
         It has left the node.
     always : bool
         Record it also where nothing else is known of the run.
+    tasks : tuple of Task
+        What was told of its tasks on this node.
     """
 
     run: bytes
     note: JobNote
     ended: bool
     always: bool
+    tasks: tuple[Task, ...] = ()
 
 
 def record_job(db: sqlite3.Connection, records: Records, word: JobWord) -> None:
     """Take root's word in the current transaction; said again, it changes nothing."""
-    run, note, ended, always = word
+    run, note, ended, always, tasks = word
     records.announce(run, note.uid)
     queries = named("node/queries")
     if always:
@@ -65,6 +70,13 @@ def record_job(db: sqlite3.Connection, records: Records, word: JobWord) -> None:
         return
     for record in _records(run, note, ended=ended):
         records.state(record, source)
+    if tasks:
+        records.state(_tasks(run, note, tasks), source)
+
+
+def _tasks(run: bytes, note: JobNote, tasks: tuple[Task, ...]) -> Fact:
+    key, at_ns = f"slurm.tasks.{note.node}", note.time_us * 1000
+    return Fact(at_ns=at_ns, subject=run, key=key, type=ValueType.JSON, value=text_of(tasks))
 
 
 def _records(run: bytes, note: JobNote, *, ended: bool) -> Iterator[Fact | RunBegin]:

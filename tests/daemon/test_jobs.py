@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ from cmfd.daemon.stimuli import (
 from cmfd.errors import ConfigError, StoreError
 from cmfd.identity import run_from, run_of_job
 from cmfd.slurm.spool import BEGIN, END, JobNote, file_name, read_note, text_of
+from cmfd.slurm.tasks import Task
 from cmfd.store.interpret import SealedPack
 from cmfd.store.node import RunStanding
 
@@ -282,6 +284,24 @@ def test_a_job_is_over_that_was_on_the_node_when_it_went_down(tmp_path: Path) ->
     ended = {seen.name: seen.ended for seen in Spool(tmp_path, "now").news()}
 
     assert ended == {"c_0_0": True, "c_1_0": False, "c_2_0": False}
+
+
+def test_the_spool_reads_when_tasks_began_and_ended_once_the_job_is_over(tmp_path: Path) -> None:
+    """From the user's own file, which goes with the notes; of a component, from its leader's."""
+    uid = os.getuid()
+    jobs, journals = tmp_path / "jobs", tmp_path / "journals"
+    told = journals / str(uid) / "c_7_0.tasks"
+    for directory in (jobs, told.parent):
+        directory.mkdir(parents=True)
+    told.write_text("begin 0 1 7\nend 0 1 9\n")
+    note = replace(NOTE, uid=uid, component="8")
+    for kind in (BEGIN, END):
+        (jobs / f"c_8_0{kind}").write_text(text_of(note), "utf-8")
+    spool = Spool(jobs, journals=journals)
+
+    assert [seen.tasks for seen in spool.news()] == [(), (Task("0", 1, 7000, 9000),)]
+    spool.remove("c_8_0")
+    assert not told.exists()
 
 
 # -- where it is published --------------------------------------------------------------------

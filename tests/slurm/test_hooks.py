@@ -13,6 +13,7 @@ from support.cluster.processes import wait_for
 
 from cmfd.errors import ConfigError
 from cmfd.slurm.spool import read_note
+from cmfd.slurm.tasks import MOST_TASKS, Task, read_tasks
 
 HOOKS = Path(__file__).parents[2] / "slurm" / "hooks"
 NAMES = sorted(path.name for path in HOOKS.iterdir() if not path.suffix)
@@ -145,7 +146,7 @@ def test_a_hook_ends_well_whatever_is_missing(node: Node, hook: str) -> None:
         node.configure(**{name: str(node.root / "missing")})
         node.run(hook)
         assert not (node.root / "missing").exists(), "a directory of the operator's is made by root"
-    for name in ("hooks.conf", "common.bash"):
+    for name in ("hooks.conf", "common.bash", "tasks.bash"):
         (node.hooks / name).write_text("limit_s=nonsense; (")
         done = subprocess.run([str(node.hooks / hook)], env=JOB, check=False, capture_output=True)
         assert done.returncode == 0
@@ -177,6 +178,17 @@ def test_a_hook_does_not_wait_for_a_disk_that_hangs(
     wait_for((node.root / made).exists, "the file is put in place")
 
 
+@pytest.mark.parametrize("hook", ["task-prolog", "task-epilog"])
+def test_a_task_does_not_wait_for_a_disk_that_hangs(node: Node, hook: str) -> None:
+    """It runs; what is told of it is told once the disk answers."""
+    node.run("prolog")
+    told = node.node_dir / "journals" / str(os.getuid()) / "alps_4712_0.tasks"
+    os.mkfifo(told)
+    node.configure(limit_s="0.2")
+    node.run(hook, **TASK)
+    assert " 2 5 " in told.read_text("utf-8")  # now there is somebody to write to
+
+
 def test_what_could_not_be_told_is_in_the_system_log(node: Node) -> None:
     """With the hook's name and the job's, so that an operator finds it."""
     (node.node_dir / "jobs").rmdir()
@@ -203,6 +215,39 @@ def test_a_job_is_queued_at_its_site_with_the_start_that_ended(node: Node) -> No
     told = read(queued)
     assert (told["cluster"], told["job"], told["restart"]) == ("alps", "4712", "2")
     assert not list(node.controller.iterdir())
+
+
+TASK = {"SLURM_STEP_ID": "2", "SLURM_PROCID": "5"}
+
+
+def test_task_prolog_and_task_epilog_tell_when_a_task_began_and_ended(node: Node) -> None:
+    """In a file of the user's own; the batch script is a task as well."""
+    node.run("prolog")
+    node.run("task-prolog")
+    for _ in range(2):
+        node.run("task-prolog", **TASK)
+        node.run("task-epilog", **TASK)
+    path = node.node_dir / "journals" / str(os.getuid()) / "alps_4712_0.tasks"
+    assert path.stat().st_mode & 0o777 == 0o640
+    batch, task = read_tasks(path, os.getuid())
+    assert (batch.step, batch.task, batch.ended_ns) == ("batch", 0, None)
+    assert (task.step, task.task) == ("2", 5)
+    assert 0 < (batch.began_ns or 0) <= (task.began_ns or 0) <= (task.ended_ns or 0)
+    assert not read_tasks(path, os.getuid() + 1)
+
+
+def test_what_a_user_writes_among_the_times_is_passed_over(tmp_path: Path) -> None:
+    """It is the user's file; and no more is read of it than a node can hold."""
+    path = tmp_path / "x.tasks"
+    good = "begin 0 1 7\nend 0 1 9\n"
+    path.write_text(f"begin 0 {'1' * 40} 7\nbegin ../x 0 7\nend\n\xff\n{good}begin 0 1 8\n")
+    assert read_tasks(path, os.getuid()) == (Task("0", 1, 7000, 9000),)
+    path.write_text("".join(f"begin 0 {n} 1\n" for n in range(MOST_TASKS + 1)))
+    assert len(read_tasks(path, os.getuid())) == MOST_TASKS
+    path.unlink()
+    assert not read_tasks(path, os.getuid())
+    os.mkfifo(path)
+    assert not read_tasks(path, os.getuid())
 
 
 def test_task_prolog_says_where_the_settings_are_and_nothing_else(node: Node) -> None:

@@ -163,6 +163,30 @@ def test_a_job_that_knows_nothing_of_cmfd_is_a_run_at_the_site(operated: Operate
     assert (run["user"], run["uid"], run["cluster"]) == ("alice", alice.uid, operated.cluster.name)
 
 
+def test_when_tasks_began_and_ended_is_known_of_a_job_that_knows_nothing_of_cmfd(
+    operated: Operated,
+) -> None:
+    """Of each task on each node: so it is seen which was late."""
+    alice = operated.cluster.users["alice"]
+    slow = "test $SLURM_PROCID -ne 1 || sleep 1"
+    job = alice.submit(f"srun true; srun bash -c '{slow}'", "-N2", "-n4")
+    assert alice.wait(job).state == "COMPLETED", alice.output(job)
+    run = operated.wait_delivered(job)
+    told: dict[str, list[dict[str, int]]] = {}
+    for fact in operated.show(run["run"])["facts"]:
+        if fact["key"].startswith("slurm.tasks."):
+            for task in fact["value"]:
+                told.setdefault(task["step"], []).append(task)
+    assert sorted(task["task"] for task in told["0"]) == list(range(4))
+    assert sorted(task["task"] for task in told["1"]) == list(range(4))
+    ran_ns = {task["task"]: task["ended_ns"] - task["began_ns"] for task in told["1"]}
+    assert max(ran_ns, key=lambda task: ran_ns[task]) == 1
+    assert [task["task"] for task in told["batch"]] == [0]
+    there = [operated.path(node, "journals") for node in operated.cluster.nodes]
+    name = f"*/*_{job}_0.tasks"
+    wait_for(lambda: not any(list(path.glob(name)) for path in there), "the files are removed")
+
+
 def test_a_job_that_ends_while_the_daemon_is_down_is_delivered_when_it_is_back(
     operated: Operated,
 ) -> None:

@@ -11,6 +11,7 @@ from support.journals import T0_NS, Journal
 
 from cmfd.identity import execution_id, run_of_job
 from cmfd.slurm.spool import JobNote
+from cmfd.slurm.tasks import Task
 from cmfd.store.connection import connect
 from cmfd.store.interpret import seal
 from cmfd.store.jobs import JobWord
@@ -71,6 +72,18 @@ def asked(tmp_path: Path, query: str) -> list[tuple[Any, ...]]:
     """Ask the store."""
     with closing(connect(tmp_path / "node.db", readonly=True)) as db:
         return db.execute(query).fetchall()
+
+
+def test_when_tasks_ran_is_a_fact_of_the_run_by_node(store: NodeStore, tmp_path: Path) -> None:
+    """Nodes do not replace each other's."""
+    for node in ("n1", "n2"):
+        note = structs.replace(NOTE, node=node)
+        store.announce(JobWord(RUN, note, ended=True, always=True, tasks=(Task("0", 3, 1, 2),)))
+        store.commit()
+
+    found = asked(tmp_path, "SELECT key, value FROM fact WHERE key LIKE 'slurm.tasks.%'")
+    value = '[{"step":"0","task":3,"began_ns":1,"ended_ns":2}]'
+    assert sorted(found) == [(f"slurm.tasks.{node}", value) for node in ("n1", "n2")]
 
 
 def test_what_another_said_before_root_did_is_dropped(store: NodeStore, tmp_path: Path) -> None:

@@ -250,10 +250,7 @@ def _filled(template: Path, choices: Choices) -> str:
     """Return a template with the choices in it; in systemd's files a ``%`` begins a specifier."""
     by_systemd = template.name != "slurm.conf"
     prefix = "" if choices.prefix == Path("/") else str(choices.prefix)
-    environment, task_prolog = "", ""
-    if choices.elsewhere:
-        environment = f"Environment=CMFD_CONFIG={choices.elsewhere}\n"
-        task_prolog = f"TaskProlog={prefix}/etc/cmfd/hooks/task-prolog\n"
+    environment = f"Environment=CMFD_CONFIG={choices.elsewhere}\n" if choices.elsewhere else ""
     text = template.read_text("utf-8")
     for key, value in {
         "@PREFIX@": prefix,
@@ -266,7 +263,6 @@ def _filled(template: Path, choices: Choices) -> str:
         "@COMMAND@": str(COMMAND),
         "@UID@": "-" if choices.uid is None else str(choices.uid),
         "@ENVIRONMENT@\n": environment,
-        "@TASK_PROLOG@\n": task_prolog,
     }.items():
         text = text.replace(key, value.replace("%", "%%") if by_systemd else value)
     return text
