@@ -9,6 +9,7 @@ import click
 from cmfd import config
 from cmfd.cli import options
 from cmfd.cli.checks.energy import check_energy, check_energy_sources
+from cmfd.cli.checks.energy_daemon import check_idle_power, check_who_counts
 from cmfd.cli.checks.finding import Finding
 from cmfd.cli.checks.node import check_node
 from cmfd.cli.checks.site import check_site
@@ -60,12 +61,16 @@ def _findings(site: Path) -> Iterator[Finding]:
     yield from check_site(site)
     yield from check_system()
     yield check_energy(settings)
+    if settings.energy:
+        yield check_who_counts(settings)
 
 
 def _findings_of_energy() -> Iterator[Finding]:
     settings, wrong = config.load_usable()
     yield from _of_settings(wrong)
     yield from check_energy_sources(settings)
+    yield check_who_counts(settings)
+    yield from check_idle_power(settings)
 
 
 def _of_settings(wrong: Iterable[ConfigError]) -> Iterator[Finding]:

@@ -285,7 +285,7 @@ class Energy:
             "on": True, "counts": True, "reason": "",
             "tick_s": (time.perf_counter_ns() - began_ns) / SECOND_NS,
             "interval_s": self._settings.energy_interval_s,
-            **parts.sources.document(),
+            **parts.sources.document(), "idle": _idle(parts.sampler),
             "totals": self._told.get("totals", []),
         }  # fmt: skip
         self._exposer.tell(self._told, [work.run for work in works], self._here.jobs)
@@ -331,6 +331,17 @@ class _Parts:
         self.sources.close()
         self.node.close()
         self.presence.close()
+
+
+def _idle(sampler: Sampler) -> list[dict[str, Any]]:
+    """Describe what components draw when idle; nothing seen: that was configured."""
+    return [
+        {
+            "component": component, "domain": domain, "power_w": known.power_uw / 1e6,
+            "spread_w": known.spread_uw / 1e6, "n_seen": known.n_seen,
+        }
+        for (component, domain), known in sampler.idle.items()
+    ]  # fmt: skip
 
 
 def _totals(sampler: Sampler) -> list[dict[str, Any]]:

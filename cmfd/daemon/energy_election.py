@@ -15,7 +15,7 @@ import pwd
 import socket
 import struct
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cmfd import config
 from cmfd.wire.endpoint import listener
@@ -26,6 +26,21 @@ if TYPE_CHECKING:
 _NAME = "cmfd-energy"
 _CREDENTIALS = struct.Struct("3i")
 _PATIENCE_S = 0.2
+
+
+class Holder(NamedTuple):
+    """The process that counts."""
+
+    pid: int
+    uid: int
+
+    @property
+    def user(self) -> str:
+        """Whose it is."""
+        try:
+            return pwd.getpwuid(self.uid).pw_name
+        except KeyError:
+            return str(self.uid)
 
 
 class Election:
@@ -54,7 +69,7 @@ class Election:
         """Tell whether this daemon counts now; it may change whenever another ends or begins."""
         if self._is_service:
             return True
-        if _service_is_up():
+        if service_is_up():
             self.close()
             self.reason = "this node's service for all users counts its energy"
             return False
@@ -62,18 +77,14 @@ class Election:
             self._held = self._take()
         else:
             self._let_go(self._held)
-        self.reason = "" if self._held is not None else self._holder()
+        self.reason = "" if self._held is not None else self._why()
         return self._held is not None
 
     def is_contested(self) -> bool:
         """Tell whether somebody has counted while the service was away, and does until he looks."""
         if not self._is_service:
             return False
-        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-            asking.settimeout(_PATIENCE_S)
-            asking.connect(self._name)
-            return True
-        return False
+        return self.holder() is not None
 
     def _take(self) -> socket.socket | None:
         held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -93,14 +104,21 @@ class Election:
             while True:
                 held.accept()[0].close()
 
-    def _holder(self) -> str:
+    def _why(self) -> str:
+        holder = self.holder()
+        if holder is None:
+            return "another daemon counts this node's energy"
+        return f"process {holder.pid} of user {holder.user} counts this node's energy"
+
+    def holder(self) -> Holder | None:
+        """Return who holds the name, as the kernel says; None: nobody does, or lets be asked."""
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
             asking.settimeout(_PATIENCE_S)
             asking.connect(self._name)
             said = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
             pid, uid, _ = _CREDENTIALS.unpack(said)
-            return f"process {pid} of user {_user(uid)} counts this node's energy"
-        return "another daemon counts this node's energy"
+            return Holder(pid, uid)
+        return None
 
     def close(self) -> None:
         """Let another count."""
@@ -109,14 +127,7 @@ class Election:
             self._held = None
 
 
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _service_is_up() -> bool:
+def service_is_up() -> bool:
     """Tell whether a service that the operator has set up listens."""
     settings, _ = config.load_usable({})
     return settings.system and listener(settings.node_dir) is not None

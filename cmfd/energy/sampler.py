@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from cmfd.energy.buckets import Entry, Slot
     from cmfd.energy.counters import Delta
+    from cmfd.energy.idle import Known
     from cmfd.energy.lives import Life
     from cmfd.energy.presence import Measured, Role, Row, Sample
     from cmfd.energy.readings import Component, Grade
@@ -291,7 +292,7 @@ class Sampler:
         channel.since_boot_ns, channel.since_utc_ns = sample.boot_ns, sample.utc_ns
         entry.put(("counter", NOBODY, NOBODY), Share(0, what.uj), "", what.flags)
         if channel.role == "count" and stretches:
-            if covered_ns == dur_ns and not any(stretch.works for stretch in stretches):
+            if covered_ns == dur_ns and all(stretch.is_quiet for stretch in stretches):
                 channel.idle.see(what.uj, dur_ns)
             self._give(channel, entry, what, stretches, dur_ns)
 
@@ -367,6 +368,15 @@ class Sampler:
             if stretch.end_boot_ns >= since_ns
             for work in stretch.works
         )
+
+    @property
+    def idle(self) -> dict[tuple[str, str], Known]:
+        """What each component, or GPU, draws when idle, as far as that is known."""
+        return {
+            (channel.component, channel.domain): known
+            for channel in self._channels.values()
+            if channel.role == "count" and (known := channel.idle.known) is not None
+        }
 
     @property
     def memory(self) -> Memory | None:

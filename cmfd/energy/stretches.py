@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from cmfd.energy.presence import Sample
 
+_QUIET_PART, _QUIET_CPU_PART = 100, 10
+"""Of all processors, or of one: more than an operating system takes for itself is somebody's."""
+
 
 class Stretch:
     """
@@ -95,6 +98,12 @@ class Stretch:
     def used_ns(self, run: bytes) -> int | None:
         """Return a run's processor time; None: not known, or it was not there."""
         return self._run_ns.get(run)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody was there and next to nothing was used, not by others either."""
+        bound_ns = max(self._cpus * self.dur_ns // _QUIET_PART, self.dur_ns // _QUIET_CPU_PART)
+        return not self.works and self._node_ns <= bound_ns
 
     @property
     def rest_ns(self) -> int:

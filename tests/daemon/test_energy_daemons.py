@@ -136,6 +136,10 @@ def test_of_two_daemons_one_counts(
     second.wait_for(lambda said: "counts this node" in said["energy"]["reason"], "it stands by")
     assert first.process is not None
     assert f"process {first.process.pid} of user" in second.status()["energy"]["reason"]
+    assert {who: doctor_on_who_counts(who) for who in (first, second)} == {
+        first: ("ok", f"your daemon, process {first.process.pid}"),
+        second: ("warn", f"another daemon of yours, process {first.process.pid}"),
+    }
     counters.advance(energy=5)
     first.wait_for(lambda said: _total(said, "counter") == 5_000_000, "it is seen")
     assert not second.status()["energy"]["counts"]
@@ -145,6 +149,15 @@ def test_of_two_daemons_one_counts(
     second.wait_for(lambda said: _total(said, "counter") == 3_000_000, "it is seen")
     assert second.stop() == 0
     assert uj(rows(first), "counter") + uj(rows(second), "counter") == 8_000_000
+
+
+def doctor_on_who_counts(daemon: Daemon) -> tuple[str, str]:
+    """Return what `cmfd doctor --energy` says of it, where a daemon is."""
+    words = [sys.executable, "-m", "cmfd", "doctor", "--energy", "--json"]
+    environ = daemon.environ() | {"CMFD_ENERGY_DISABLED": "nvml,ipmi,amdsmi,redfish"}
+    done = subprocess.run(words, env=environ, capture_output=True, check=True)
+    (found,) = (one for one in json.loads(done.stdout) if one["check"] == "energy: who counts")
+    return found["level"], found["what"]
 
 
 def test_the_service_of_a_node_asks_nobody(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from support.laws import examples
 from support.samples import EVENTS, NOON_NS, RANGE_UJ, SECOND_NS, Counter, FakeNode, Runner, happen
 
+from cmfd.energy.idle import IdlePower, Known
 from cmfd.energy.lives import Life
 from cmfd.energy.presence import NOBODY, Allocation
 from cmfd.energy.readings import Flag
@@ -62,8 +63,12 @@ def test_the_power_when_idle_is_learned_while_nobody_is_there() -> None:
     tick(node)
     node.leave(A)
     node.store()
-    tick(node, watts=30)
-    tick(node, watts=30)
+    for watts in (30, 30, 30, 32):
+        tick(node, watts=watts)
+    for watts in (25, 90):  # somebody whom nobody knows
+        node.busy_ns += SECOND_NS
+        tick(node, watts=watts)
+    assert node.sampler.idle == {("cpu", ""): Known(30_000_000, 0, 3)}
     node.join(Runner(B, Allocation(cpus=4)))
     node.sample()
     tick(node, seconds=60)
@@ -74,6 +79,18 @@ def test_the_power_when_idle_is_learned_while_nobody_is_there() -> None:
     (known,) = (row for row in node.rows if row.run == B)
     assert known.static_uj == 30 * 60 * 1_000_000 // 2
     node.check()
+
+
+def test_a_power_when_idle_is_neither_an_outlier_nor_what_is_usual() -> None:
+    """How far the usual is from it says how far it may be wrong; two readings say nothing."""
+    idle = IdlePower()
+    for watts in (1, 60):
+        idle.see(watts * 5_000_000, 5 * SECOND_NS)
+    assert idle.energy_uj(SECOND_NS) is None
+    for watts in (40, 41, 42, 43, 44, 45, 46, 47, 48):
+        idle.see(watts * 5_000_000, 5 * SECOND_NS)
+    assert idle.known == Known(40_000_000, 4_000_000, 11)
+    assert IdlePower(7, idle.seen_uw).known == Known(7)
 
 
 def test_what_the_node_draws_beside_its_parts_is_other() -> None:
