@@ -12,6 +12,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from cmfd.energy.sources.files import File
 from cmfd.slurm import figures
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 """What `/proc` counts processor time in."""
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_MOST_BYTES = 4096
 _DEEPEST = 64
 _NO_LIMIT_BYTES = 1 << 60
 """Version 1 writes a number near the greatest there is where there is no limit."""
@@ -34,40 +34,6 @@ class Usage(NamedTuple):
 
     cpu_ns: int
     memory_bytes: int | None = None
-
-
-class File:
-    """
-    A small file of the kernel's that is read again and again.
-
-    Parameters
-    ----------
-    path : Path
-        Opened at once.
-
-    Raises
-    ------
-    OSError
-        It cannot be opened.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def read(self) -> bytes:
-        """
-        Return what it says now.
-
-        Raises
-        ------
-        OSError
-            What it tells of is gone.
-        """
-        return os.pread(self._descriptor, _MOST_BYTES, 0)
-
-    def close(self) -> None:
-        """Close it."""
-        os.close(self._descriptor)
 
 
 class Node:

@@ -39,9 +39,49 @@ class Kernel:
 KERNEL = Kernel()
 
 
+class File:
+    """
+    A small file that is read again and again.
+
+    Parameters
+    ----------
+    path : Path
+        Opened at once, and never again: what is there later may be of something else.
+    files : Files, optional
+        How it is opened and read.
+    most_bytes : int, optional
+        No more is read.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened.
+    """
+
+    def __init__(self, path: Path, files: Files = KERNEL, most_bytes: int = _MOST_BYTES) -> None:
+        self._files = files
+        self._most_bytes = most_bytes
+        self._descriptor = files.open(path)
+
+    def read(self) -> bytes:
+        """
+        Return what it says now.
+
+        Raises
+        ------
+        OSError
+            What it tells of is gone.
+        """
+        return self._files.pread(self._descriptor, self._most_bytes)
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self._descriptor)
+
+
 class KeptFile:
     """
-    A file that stays open between readings.
+    A file that stays open between readings, and is opened anew where it was gone.
 
     Attributes
     ----------
@@ -56,7 +96,7 @@ class KeptFile:
         self.status: ReadingStatus = "ok"
         self._files = files
         self._most_bytes = most_bytes
-        self._descriptor = -1
+        self._file: File | None = None
 
     def read(self) -> bytes:
         """
@@ -65,9 +105,9 @@ class KeptFile:
         A file that was gone is opened anew, each time: it may be there again.
         """
         try:
-            if self._descriptor < 0:
-                self._descriptor = self._files.open(self.path)
-            said = self._files.pread(self._descriptor, self._most_bytes)
+            if self._file is None:
+                self._file = File(self.path, self._files, self._most_bytes)
+            said = self._file.read()
         except PermissionError:
             return self._failed("denied")
         except OSError:
@@ -87,9 +127,9 @@ class KeptFile:
 
     def close(self) -> None:
         """Close it; the next reading opens it anew."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _failed(self, status: ReadingStatus) -> bytes:
         self.close()

@@ -10,40 +10,40 @@ from __future__ import annotations
 from importlib import import_module, util
 from typing import TYPE_CHECKING, Any
 
-from cmfd.energy.readings import Gpu, Probe, Reading, boottime_ns
+from cmfd.energy.readings import Gpu, Probe
+from cmfd.energy.sources.gpus import Gpus
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
     from cmfd.config import Settings
-    from cmfd.energy.readings import Grade, Kind, ReadingStatus, Roots, Scope
+    from cmfd.energy.readings import Kind, ReadingStatus, Roots
 
 _UJ_PER_MJ = 1000
 _UW_PER_MW = 1000
 _INSTALL = "Install NVIDIA's bindings beside cmfd: pip install 'cmfd[nvml]'."
 
 
-class Nvml:
+class Nvml(Gpus):
     """The energy of each NVIDIA GPU, by its UUID."""
 
     name = "nvml"
-    grade: Grade = "B"
-    scope: Scope = "gpu"
-    min_interval_s = 0.1
+    bindings = "pynvml"
+    failure = "NVMLError"
 
     def __init__(self, roots: Roots, _settings: Settings) -> None:
+        super().__init__()
         self._driver = roots.proc / "driver" / "nvidia"
-        self._nvml: ModuleType | None = None
-        self._devices: list[tuple[str, Kind, Any]] = []
 
     def probe(self) -> Probe:
         """Ask the driver for its GPUs, and each for its energy."""
-        if util.find_spec("pynvml") is None:
+        if util.find_spec(self.bindings) is None:
             there = self._driver.exists()
             reason = "NVIDIA's driver is here, its bindings are not" if there else "no bindings"
             advice = _INSTALL if there else ""
             return Probe(self.name, "broken" if there else "absent", reason, advice, scope="gpu")
-        nvml = import_module("pynvml")
+        nvml = import_module(self.bindings)
         try:
             self._load()
         except nvml.NVMLError as error:
@@ -53,99 +53,41 @@ class Nvml:
             self.close()
             return Probe(self.name, "absent" if absent else "broken", reason, advice, scope="gpu")
         try:
-            return self._found()
+            return self.found("the NVIDIA driver has no GPU that says its energy or power")
         finally:
             self.close()
-
-    def open(self) -> None:
-        """Load the driver's library and find the GPUs; none where it does not answer any more."""
-        try:
-            self._load()
-        except import_module("pynvml").NVMLError:
-            self.close()
-
-    def read(self) -> list[Reading]:
-        """Read each GPU's energy, or its power."""
-        return [self._read(*device) for device in self._devices]
-
-    def close(self) -> None:
-        """Let go of the library."""
-        nvml, self._nvml, self._devices = self._nvml, None, []
-        if nvml is not None:
-            try:
-                nvml.nvmlShutdown()
-            except nvml.NVMLError:
-                return  # the driver is gone: nothing is held any more
 
     def gpus(self) -> list[Gpu]:
         """Return the GPUs, and how MIG divides them now."""
         return [self._gpu(domain, device) for domain, _, device in self._devices]
 
-    def _load(self) -> None:
-        self.close()
-        nvml = import_module("pynvml")
-        nvml.nvmlInit()
-        self._nvml = nvml
+    def begin(self) -> None:
+        """Have the library begin."""
+        import_module(self.bindings).nvmlInit()
+
+    def end(self) -> None:
+        """Have it end."""
+        self.library.nvmlShutdown()
+
+    def handles(self) -> Iterator[tuple[str, Any]]:
+        """Yield each GPU."""
+        nvml = self.library
         for index in range(nvml.nvmlDeviceGetCount()):
             device = nvml.nvmlDeviceGetHandleByIndex(index)
-            kind = self._kind(device)
-            if kind is not None:
-                self._devices.append((str(nvml.nvmlDeviceGetUUID(device)), kind, device))
-        self.grade = "C" if any(kind == "power" for _, kind, _ in self._devices) else "B"
+            yield str(nvml.nvmlDeviceGetUUID(device)), device
 
-    def _found(self) -> Probe:
-        domains = tuple(domain for domain, _, _ in self._devices)
-        if not domains:
-            reason = "the NVIDIA driver has no GPU that says its energy or power"
-            return Probe(self.name, "absent", reason, scope="gpu")
-        power = [domain for domain, kind, _ in self._devices if kind == "power"]
-        reason = f"{len(domains)} GPUs"
-        if power:
-            reason += f", of which {len(power)} count no energy: their power is integrated"
-        return Probe(
-            source=self.name,
-            status="available",
-            reason=reason,
-            grade=self.grade,
-            scope="gpu",
-            domains=domains,
-            components=("gpu",),
-        )
-
-    def _kind(self, device: Any) -> Kind | None:
-        """Return what a GPU can say: energy, power, or nothing."""
-        nvml = self._nvml
-        assert nvml is not None
-        for kind in ("counter", "power"):
-            try:
-                self._value(kind, device)
-            except nvml.NVMLError:
-                continue
-            return kind
-        return None
-
-    def _value(self, kind: str, device: Any) -> int:
-        nvml = self._nvml
-        assert nvml is not None
+    def value(self, kind: Kind, device: Any) -> int:
+        """Return energy, or power."""
         if kind == "counter":
-            return int(nvml.nvmlDeviceGetTotalEnergyConsumption(device)) * _UJ_PER_MJ
-        return int(nvml.nvmlDeviceGetPowerUsage(device)) * _UW_PER_MW
+            return int(self.library.nvmlDeviceGetTotalEnergyConsumption(device)) * _UJ_PER_MJ
+        return int(self.library.nvmlDeviceGetPowerUsage(device)) * _UW_PER_MW
 
-    def _read(self, domain: str, kind: Kind, device: Any) -> Reading:
-        nvml = self._nvml
-        assert nvml is not None
-        try:
-            value = self._value(kind, device)
-        except nvml.NVMLError as error:
-            status: ReadingStatus = (
-                "denied" if error.value == nvml.NVML_ERROR_NO_PERMISSION else "gone"
-            )
-            return Reading(domain, "gpu", kind, 0, None, boottime_ns(), status)
-        return Reading(domain, "gpu", kind, value, None, boottime_ns())
+    def status_of(self, error: Any) -> ReadingStatus:
+        """Return what a reading is that failed."""
+        return "denied" if error.value == self.library.NVML_ERROR_NO_PERMISSION else "gone"
 
     def _gpu(self, domain: str, device: Any) -> Gpu:
-        nvml = self._nvml
-        assert nvml is not None
+        nvml = self.library
         try:
             minor = int(nvml.nvmlDeviceGetMinorNumber(device))
         except nvml.NVMLError:
@@ -154,8 +96,7 @@ class Nvml:
 
     def _slices(self, device: Any) -> dict[str, float]:
         """Return the MIG devices' shares of the GPU's multiprocessors."""
-        nvml = self._nvml
-        assert nvml is not None
+        nvml = self.library
         try:
             if nvml.nvmlDeviceGetMigMode(device)[0] != nvml.NVML_DEVICE_MIG_ENABLE:
                 return {}

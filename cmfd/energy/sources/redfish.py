@@ -31,6 +31,11 @@ _TIMEOUT_S = 5.0
 _MOST_BYTES = 1 << 20
 _CHASSIS = "/redfish/v1/Chassis"
 
+_REACH = (
+    "See whether it can be reached from here. A service of systemd may use the network only if its"
+    " unit says so: systemctl edit cmfd, RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6."
+)
+
 
 class Redfish(SlowSource):
     """What a node's controller answers over HTTP."""
@@ -87,7 +92,9 @@ class Redfish(SlowSource):
                 advice = "Correct the file that energy_redfish_credentials names."
                 raise Unanswered("denied", reason, advice) from None
             raise Unanswered("broken", f"{parts.netloc}{path}: HTTP {error.code}") from None
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise Unanswered("broken", f"{parts.netloc}: {error}", _REACH) from None
+        except ValueError as error:
             raise Unanswered("broken", f"{parts.netloc}: {error}") from None
         return found if isinstance(found, dict) else {}
 
