@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _access = logging.getLogger("cmfd.serve.access")
 
-_DISCARDED_BYTES = 1 << 20
+_DISCARDED_BYTES = 16 << 20
 _DISCARDED_S = 5.0
 """Of what a refused request still brings, so much is read: a client that is cut off while it sends
 does not see why."""
@@ -82,7 +82,8 @@ class _Resource:
         except Refusal as error:
             refusal = error
         response = refused(refusal)
-        if not await _discard(request):
+        # Who was too slow is not waited for again.
+        if refusal.status == 408 or not await _discard(request):
             response.headers["Connection"] = "close"
         await response(scope, receive, send)
 
@@ -104,12 +105,10 @@ async def _discard(request: Request) -> bool:
     """Read what is left of a body; return whether that was all."""
     n_bytes = 0
     with anyio.move_on_after(_DISCARDED_S):
-        while n_bytes < _DISCARDED_BYTES:
+        while not request.scope.get("cmfd.heard") and n_bytes < _DISCARDED_BYTES:
             message = await request.receive()
             n_bytes += len(message.get("body", b""))
-            if not message.get("more_body", False):
-                return True
-    return False
+    return bool(request.scope.get("cmfd.heard"))
 
 
 class _Watched:
@@ -130,6 +129,7 @@ class _Watched:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
+            scope["cmfd.heard"] = not message.get("more_body", False)
             return message
 
         async def say(message: Message) -> None:

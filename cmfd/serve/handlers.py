@@ -150,12 +150,11 @@ async def write(call: Call) -> Response:
     peer = call.peer
     if not await call.service.ask(lambda: peer.lacks([digest]) or not is_pack_name(f"{digest}.db")):
         return Response(status_code=204)
+    _follow_on(first, await call.service.ask(lambda: peer.n_come(digest)))
     body = call.body(size_bytes - first)
 
     def blocks(offset: int) -> Blocks:
-        if offset < first:
-            reason = f"the pack must come from byte {offset} on"
-            raise Refusal(409, "Elsewhere", reason, offset=offset)
+        _follow_on(first, offset)
         return body.blocks(offset - first)
 
     try:
@@ -164,6 +163,13 @@ async def write(call: Call) -> Response:
         call.service.figures.count_refused(1)
         raise
     return Response(status_code=204)
+
+
+def _follow_on(first: int, offset: int) -> None:
+    """Raise if there would be a gap between what came and what comes."""
+    if offset < first:
+        reason = f"the pack must come from byte {offset} on"
+        raise Refusal(409, "Elsewhere", reason, offset=offset)
 
 
 def _range_of(call: Call) -> tuple[int, int]:

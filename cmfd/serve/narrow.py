@@ -2,7 +2,7 @@
 A site as it is there for who may see some pipelines only.
 
 What they see are packs, whole; so a pack is there for them only if all that is in it is of runs
-whose executions are all of these pipelines.
+whose executions are all of these pipelines, or speaks of these.
 """
 
 from __future__ import annotations

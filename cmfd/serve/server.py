@@ -140,16 +140,24 @@ def serve(site: Site, options: Options, told: Callable[[str], None]) -> None:
     ConfigError
         It must not be served like that, or cannot; nothing listens.
     """
-    check(site, options)
     log.set_up(requests=options.logs_requests)
-    service = Service(site, options.limits, is_open=not options.needs_token)
-    listening = _listening(options)
-    server = uvicorn.Server(_configured(service, options))
+    server, listening = ready(site, options)
     with listening:
-        host, port = listening.getsockname()[:2]
-        scheme = "http" if options.tls_cert is None else "https"
-        told(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+        told(url_of(listening, tls=options.tls_cert is not None))
         server.run(sockets=[listening])
+
+
+def ready(site: Site, options: Options) -> tuple[uvicorn.Server, socket.socket]:
+    """Return a server and the socket on which it is to run; parameters as of `serve`."""
+    check(site, options)
+    service = Service(site, options.limits, is_open=not options.needs_token)
+    return uvicorn.Server(_configured(service, options)), _listening(options)
+
+
+def url_of(listening: socket.socket, *, tls: bool) -> str:
+    """Return the address of a server that listens."""
+    host, port = listening.getsockname()[:2]
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _listening(options: Options) -> socket.socket:

@@ -11,7 +11,7 @@ import http.client
 import ssl
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -19,9 +19,14 @@ from cmfd import __version__
 from cmfd.errors import RemoteError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from cmfd.sync.remotes import Address
+
+A = TypeVar("A", bound="Told | Answer")
+
+MOST_ANSWER_BYTES = 64 << 20
+"""An answer is not longer, but for packs and lists of parts."""
 
 ANSWERS_S = 120.0
 """How long a server may say nothing."""
@@ -42,6 +47,28 @@ class Told(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: http.client.HTTPResponse
+
+    def read(self, most_bytes: int) -> bytes:
+        """
+        Read the body, or as much of it as may be.
+
+        Raises
+        ------
+        OSError, http.client.HTTPException
+            It was cut.
+        """
+        data = self.body.read(most_bytes)
+        if self.body.length and len(data) < most_bytes:  # http.client itself passes over that
+            raise http.client.IncompleteRead(data, self.body.length)
+        return data
+
+
+class Answer(NamedTuple):
+    """A server's answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: bytes
 
 
 class Wire:
@@ -73,7 +100,7 @@ class Wire:
         *,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Told:
+    ) -> Answer:
         """
         Make a request, more than once if it gets no answer.
 
@@ -82,28 +109,67 @@ class Wire:
         RemoteError
             It gets none.
         """
+        return self._insist(lambda: self.whole(self.try_once(method, path, body, headers)))
+
+    def open(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Told | Answer:
+        """
+        Make a request as `ask` does, but leave the body to be read, if what was asked for is in it.
+
+        Raises
+        ------
+        RemoteError
+            It gets no answer.
+        """
+
+        def once() -> Told | Answer:
+            told = self.try_once(method, path, body, headers)
+            return told if told.status in {200, 206} else self.whole(told)
+
+        return self._insist(once)
+
+    def _insist(self, once: Callable[[], A]) -> A:
         until_s = time.monotonic() + PATIENCE_S
         tries = 0
         while True:
             try:
-                told = self.try_once(method, path, body=body, headers=headers)
+                answer = once()
             except BROKEN as error:
+                self.close()
                 tries += 1
-                if tries == TRIES or not _may_pass(error):
+                if tries == TRIES or isinstance(error, ssl.SSLError):
                     raise self.lost(error) from error
-                time.sleep(0.2 * 4**tries / 4)
+                time.sleep(0.05 * 3**tries)
                 continue
-            rest_s = _asked_to_wait_s(told)
+            rest_s = _asked_to_wait_s(answer)
             if rest_s is None or time.monotonic() + rest_s > until_s:
-                return told
-            told.body.read()
+                return answer
             time.sleep(rest_s)
+
+    def whole(self, told: Told) -> Answer:
+        """
+        Read an answer.
+
+        Raises
+        ------
+        OSError, http.client.HTTPException
+            It was cut.
+        """
+        data = told.read(MOST_ANSWER_BYTES)
+        if not told.body.isclosed():
+            self.close()  # it is longer
+        return Answer(told.status, told.headers, data)
 
     def try_once(
         self,
         method: str,
         path: str,
-        *,
         body: bytes | Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Told:
@@ -129,6 +195,10 @@ class Wire:
         except BaseException:
             self.close()
             raise
+        if answer.length is None and not answer.chunked:
+            # A head that was cut looks whole to http.client: no server of ours leaves this out.
+            self.close()
+            raise http.client.IncompleteRead(b"")
         if answer.will_close:
             self._connection = None  # the answer itself keeps it until it is read
         if 300 <= answer.status < 400:
@@ -186,12 +256,7 @@ def _proxy_for(address: Address) -> tuple[str, int] | None:
     return (parts.hostname or "", parts.port or 8080)
 
 
-def _may_pass(error: Exception) -> bool:
-    """Whether it may be better the next time."""
-    return not isinstance(error, ssl.SSLError)
-
-
-def _asked_to_wait_s(told: Told) -> float | None:
+def _asked_to_wait_s(told: Told | Answer) -> float | None:
     """Return how long a server asks to be left alone; None if it does not."""
     said = told.headers.get("Retry-After", "")
     return float(said) if told.status in {429, 503} and said.isdigit() else None

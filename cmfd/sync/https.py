@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from cmfd.errors import CmfdError, FilterError, NotFoundError, PackError, RemoteError, StoreError
-from cmfd.sync.http import BROKEN, TRIES, Told, Wire
+from cmfd.store.pack import is_pack_name
+from cmfd.sync.http import BROKEN, TRIES, Answer, Told, Wire
 from cmfd.sync.peer import (
     BLOCK_BYTES,
     MOST_DIGESTS,
@@ -47,9 +48,6 @@ if TYPE_CHECKING:
     from cmfd.sync.peer import Blocks, FromOffset
 
 T = TypeVar("T")
-
-MOST_ANSWER_BYTES = 64 << 20
-"""An answer is not longer, but for packs and lists of parts."""
 
 _LINE_BYTES = 1 << 16
 _BATCH_BYTES = MOST_BATCH_BYTES // 2
@@ -126,7 +124,7 @@ class HttpsPeer:
 
     def part(self, wanted: Wanted) -> Part:
         """Return the packs of a part of it."""
-        told = self._done(self._wire.ask("POST", f"{PREFIX}/part", **_json(wanted)))
+        told = self._opened(self._wire.open("POST", f"{PREFIX}/part", **_json(wanted)))
         with closing(told.body):
             counts: Part = self._line(told, Part)
             entries: list[Entry] = []
@@ -148,6 +146,8 @@ class HttpsPeer:
 
     def read(self, digest: str, offset: int) -> Blocks:
         """Yield the bytes of a pack from an offset, and go on where a connection was cut."""
+        if not is_pack_name(f"{digest}.db"):
+            raise NotFoundError(f"there is no pack {digest[:80]!r}")
         n_cut = 0
         while True:
             try:
@@ -165,11 +165,10 @@ class HttpsPeer:
 
     def _blocks(self, digest: str, offset: int) -> Blocks:
         headers = {"Range": f"bytes={offset}-"} if offset else {}
-        told = self._wire.ask("GET", f"{PREFIX}/packs/{digest}", headers=headers)
-        if told.status == 416:  # all of it came, and then the connection was cut
-            told.body.read()
+        answer = self._wire.open("GET", f"{PREFIX}/packs/{digest}", headers=headers)
+        if answer.status == 416:  # all of it came, and then the connection was cut
             return
-        self._done(told)
+        told = self._opened(answer)
         if told.status != (206 if offset else 200):
             self._wire.close()
             raise RemoteError(f"{self._wire.whom} gives other bytes than it was asked for")
@@ -218,20 +217,21 @@ class HttpsPeer:
             }
             try:
                 with closing(blocks(offset)) as coming:
-                    told = self._wire.try_once("PUT", path, body=coming, headers=headers)
-                if told.status != 409:
-                    self._done(told).body.read()
+                    answer = self._wire.whole(self._wire.try_once("PUT", path, coming, headers))
+                if answer.status != 409:
+                    self._done(answer)
                     return
-                offset = self._trouble(told).offset or 0
+                offset = _trouble(answer).offset or 0
             except BROKEN as error:
+                self._wire.close()
                 before, offset = offset, self._n_come(digest)
                 n_cut = 0 if offset > before else n_cut + 1
                 if n_cut == TRIES:
                     raise self._wire.lost(error) from error
 
     def _n_come(self, digest: str) -> int:
-        told = self._wire.ask("GET", f"{PREFIX}/incoming/{digest}")
-        return self._decoded(self._body(told), Incoming).offset
+        answer = self._wire.ask("GET", f"{PREFIX}/incoming/{digest}")
+        return self._decoded(self._done(answer), Incoming).offset
 
     def merge(self) -> Taken:
         """Merge what waits there, and what was not yet sent."""
@@ -243,21 +243,8 @@ class HttpsPeer:
         return msgspec.structs.replace(told.taken, refused=refused)
 
     def _post(self, what: str, body: object, kind: type[T]) -> T:
-        told = self._wire.ask("POST", f"{PREFIX}/{what}", **_json(body))
-        return self._decoded(self._body(told), kind)
-
-    def _body(self, told: Told) -> bytes:
-        self._done(told)
-        return self._read(told)
-
-    def _read(self, told: Told) -> bytes:
-        try:
-            data = told.body.read(MOST_ANSWER_BYTES)
-        except BROKEN as error:
-            raise self._wire.lost(error) from error
-        if not told.body.isclosed():
-            self._wire.close()
-        return data
+        answer = self._wire.ask("POST", f"{PREFIX}/{what}", **_json(body))
+        return self._decoded(self._done(answer), kind)
 
     def _decoded(self, data: bytes, kind: type[T]) -> T:
         try:
@@ -268,24 +255,30 @@ class HttpsPeer:
                 " of cmfd, and of this release"
             ) from error
 
-    def _trouble(self, told: Told) -> Trouble:
-        data = self._read(told)
-        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
-            return msgspec.json.decode(data, type=Trouble)
-        # Some proxy's page, perhaps.
-        return Trouble("", f"{data[:200]!r}")
+    def _opened(self, answer: Told | Answer) -> Told:
+        """Return what is to be read; raise what went wrong."""
+        if isinstance(answer, Answer):
+            self._done(answer)
+            raise RemoteError(f"{self._wire.whom} answers {answer.status}: that is not known")
+        return answer
 
-    def _done(self, told: Told) -> Told:
-        """Raise what an answer says went wrong; return it if nothing did."""
-        if told.status < 300:
-            return told
-        trouble = self._trouble(told)
+    def _done(self, answer: Answer) -> bytes:
+        """Return the body of an answer; raise what it says went wrong."""
+        if answer.status < 300:
+            return answer.data
+        trouble = _trouble(answer)
         if kind := _KINDS.get(trouble.error):
             raise kind(trouble.reason)
-        advice = _ADVICE.get(told.status, "")
+        advice = _ADVICE.get(answer.status, "")
         raise RemoteError(
-            f"{self._wire.whom} answers {told.status}: {trouble.reason}; {_GOES_ON}.{advice}"
+            f"{self._wire.whom} answers {answer.status}: {trouble.reason}; {_GOES_ON}.{advice}"
         )
+
+
+def _trouble(answer: Answer) -> Trouble:
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+        return msgspec.json.decode(answer.data, type=Trouble)
+    return Trouble("", f"{answer.data[:200]!r}")  # some proxy's page, perhaps
 
 
 _ADVICE = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from support.packs import small_run, write_pack
 
 from cmfd.merge.batch import merge_site
-from cmfd.merge.layout import Site
+from cmfd.merge.layout import Site, init_site
 from cmfd.store.site import SiteStore
 from cmfd.sync import remotes
 
@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 
 MakeSite = Callable[..., Site]
 """Makes a site of a name, with the runs of these numbers."""
+
+
+def maker(place: Path) -> MakeSite:
+    """Return what makes a site of a name in a directory, with the runs of these numbers."""
+
+    def make(name: str, *runs: int) -> Site:
+        site = init_site(place / name)
+        add(site, *runs)
+        return site
+
+    return make
 
 
 def add(site: Site, *runs: int, sealed_ns: int = 1) -> None:

@@ -1,0 +1,339 @@
+"""The exchange with a real server: as with a directory, in few requests, whatever is cut."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+from support.exchange import MakeSite, add, digest, to
+from support.packs import small_run, write_pack
+from support.serving import Served, cutting, served, token_for
+
+from cmfd.errors import FilterError, NotFoundError, PackError, RemoteError
+from cmfd.merge.batch import merge_site
+from cmfd.merge.lock import merge_lock
+from cmfd.sync import remotes
+from cmfd.sync.exchange import pull, push, standing
+from cmfd.sync.http import Wire
+from cmfd.sync.https import HttpsPeer
+from cmfd.sync.local import SitePeer
+from cmfd.sync.peer import Wanted
+from cmfd.sync.resources import SMALL_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cmfd.merge.layout import Site
+
+
+def asked(hub: Served) -> int:
+    """Return how many requests for metadata were answered so far, but this one."""
+    status, figures = hub("GET", "/metrics")
+    assert status == 200
+    counts = [
+        float(line.rpartition(" ")[2])
+        for line in figures.decode().splitlines()
+        if line.startswith("cmfd_serve_requests_total") and 'operation="metrics"' not in line
+    ]
+    return int(sum(counts))
+
+
+def large(site: Site, *numbers: int) -> None:
+    """Merge runs whose packs go alone, and in many blocks."""
+    packs = site.path.parent / f"large-{site.path.name}-{numbers}"
+    for number in numbers:
+        content = dict(small_run(number))
+        # Nothing in it is alike: it is as long on the wire.
+        content["chunk"] = [(*row[:-1], os.urandom(SMALL_BYTES)) for row in content["chunk"][:2]]
+        write_pack(packs, content)
+    merge_site(site.path, [packs])
+
+
+@pytest.fixture
+def hub(make_site: MakeSite) -> Iterator[tuple[Site, Served]]:
+    """Serve an empty site."""
+    site = make_site("hub")
+    with served(site) as server:
+        yield site, server
+
+
+def test_both_ways(make_site: MakeSite, hub: tuple[Site, Served]) -> None:
+    """As between directories: equal digests, only what is new, and how far they are apart."""
+    b, server = hub
+    add(b, 3, 4)
+    a = make_site("a", 1, 2, 3)
+    with server.peer() as peer:
+        assert standing(a, to(b), peer).ahead == 2
+        assert pull(a, to(b), peer).n_packs == 1
+        assert push(a, to(b), peer).n_packs == 2
+        assert standing(a, to(b), peer).behind == 0
+    assert digest(a) == digest(b)
+    with server.peer() as peer:
+        assert push(a, to(b), peer).n_packs == 0
+
+
+def test_a_push_of_something_new_is_two_requests(
+    make_site: MakeSite, hub: tuple[Site, Served]
+) -> None:
+    """However much the site has, and although others pushed meanwhile; nothing new is one."""
+    b, server = hub
+    a, c = make_site("a", *range(10)), make_site("c", 20)
+    for n_requests, run in ((2, 10), (2, 11)):
+        for other in (a, c):
+            with server.peer() as peer:
+                push(other, to(b), peer)
+        add(a, run)
+        before = asked(server)
+        with server.peer() as peer:
+            assert push(a, to(b), peer).n_packs == 1
+        assert asked(server) - before == n_requests
+    before = asked(server)
+    with server.peer() as peer:
+        assert push(a, to(b), peer).n_packs == 0
+    assert asked(server) - before == 1
+    assert digest(b) != digest(a)
+    with server.peer() as peer:
+        pull(a, to(b), peer)
+    assert digest(b) == digest(a)
+
+
+def test_a_large_pack_goes_on_where_it_was_cut(
+    make_site: MakeSite, hub: tuple[Site, Served]
+) -> None:
+    """Within one push, and from one push to the next; what arrived is not sent again."""
+    b, server = hub
+    a = make_site("a")
+    large(a, 1)
+    size_bytes = next(a.merged_packs()).stat().st_size
+    before = received(server)
+    with cutting(server.port, 700_000, 600_000, 500_000) as port, server.peer(through=port) as peer:
+        assert push(a, to(b), peer).n_packs == 1
+    assert digest(a) == digest(b)
+    # Of what was on its way when the connection was cut, some is sent twice.
+    assert received(server) - before < 1.5 * size_bytes
+
+
+def test_a_download_goes_on_where_it_was_cut(make_site: MakeSite, hub: tuple[Site, Served]) -> None:
+    """With the bytes that are missing."""
+    b, server = hub
+    large(b, 1)
+    a = make_site("a")
+    cuts = 900_000, 900_000, 300_000
+    with (
+        cutting(server.port, *cuts, answers=True) as port,
+        server.peer(through=port) as peer,
+    ):
+        assert pull(a, to(b), peer).n_packs == 1
+    assert digest(a) == digest(b)
+
+
+@pytest.mark.slow
+def test_cut_at_any_byte_the_next_try_ends_what_was_begun(
+    make_site: MakeSite, hub: tuple[Site, Served]
+) -> None:
+    """Head, body or answer: a push comes through, once, whatever was cut."""
+    b, server = hub
+    a = make_site("a")
+    for number, cut in enumerate((0, 1, 50, 200, 333, 1_000, 5_000, 20_000, 57_000)):
+        for answers in (False, True):
+            add(a, 2 * number + answers)
+            with (
+                cutting(server.port, cut, answers=answers) as port,
+                server.peer(through=port) as peer,
+            ):
+                push(a, to(b), peer)
+            assert digest(a) == digest(b)
+
+
+def received(server: Served) -> int:
+    """Return how many bytes came to a server with packs."""
+    _, figures = server("GET", "/metrics")
+    begin = 'cmfd_serve_received_bytes_total{operation="write'
+    lines = [one for one in figures.decode().splitlines() if one.startswith(begin)]
+    return int(sum(float(one.rpartition(" ")[2]) for one in lines))
+
+
+def test_a_part_and_filters_that_cannot_be_understood(
+    make_site: MakeSite, hub: tuple[Site, Served]
+) -> None:
+    """The error is the one that a directory gives."""
+    b, server = hub
+    add(b, 1, 2)
+    a = make_site("a")
+    with server.peer() as peer:
+        part = peer.part(Wanted('stage = "train"', 0))
+        assert part == SitePeer(b).part(Wanted('stage = "train"', 0))
+        with pytest.raises(FilterError):
+            peer.part(Wanted("stage ==== ", 0))
+        done = pull(a, to(b), peer, wanted=Wanted('stage = "none"', 0))
+        assert done.n_packs == 0
+
+
+def test_what_is_gone_is_told_and_the_rest_comes(
+    make_site: MakeSite, hub: tuple[Site, Served]
+) -> None:
+    """A pack whose file was lost at the server."""
+    b, server = hub
+    add(b, 1, 2)
+    gone = next(b.merged_packs())
+    gone.unlink()
+    with server.peer() as peer:
+        done = pull(make_site("a"), to(b), peer)
+        assert [one for one, _ in done.left_out] == [gone.stem]
+        assert done.n_packs == 1
+        with pytest.raises(NotFoundError):
+            list(peer.read("../../../etc/passwd", 0))
+
+
+def test_what_is_no_pack_is_refused_by_name(make_site: MakeSite, hub: tuple[Site, Served]) -> None:
+    """Small or large, and nothing of it stays; what is sound and goes with it is taken."""
+    b, server = hub
+    a = make_site("a", 1, 2)
+    bad, good = a.merged_packs()
+    os.truncate(bad, bad.stat().st_size)
+    with bad.open("r+b") as file:
+        file.seek(5000)
+        file.write(b"something else")
+    with server.peer() as peer:
+        done = push(a, to(b), peer)
+        assert [one for one, _ in done.left_out] == [bad.stem]
+        with pytest.raises(PackError):
+            peer.write("0" * 64, 2 * SMALL_BYTES, lambda _: (x for x in [bytes(2 * SMALL_BYTES)]))
+    assert [one.stem for one in b.merged_packs()] == [good.stem]
+    assert not list(b.path.glob("incoming/*"))
+
+
+@pytest.mark.slow
+def test_many_push_at_once_while_others_merge(
+    make_site: MakeSite, hub: tuple[Site, Served]
+) -> None:
+    """All of it arrives, whoever merges it."""
+    b, server = hub
+    sites = [make_site(f"s{number}", *range(10 * number, 10 * number + 4)) for number in range(5)]
+    failed: list[BaseException] = []
+
+    def one(site: Site) -> None:
+        try:
+            with server.peer() as peer:
+                push(site, to(b), peer)
+        except BaseException as error:  # noqa: BLE001 - it is shown by the test
+            failed.append(error)
+
+    threads = [threading.Thread(target=one, args=(site,)) for site in sites]
+    for thread in threads:
+        thread.start()
+    merge_site(b.path)
+    for thread in threads:
+        thread.join(60)
+    assert not failed
+    merge_site(b.path)
+    everything = make_site(
+        "all", *(n for number in range(5) for n in range(10 * number, 10 * number + 4))
+    )
+    assert digest(b) == digest(everything)
+
+
+def test_a_push_while_somebody_merges_says_who_has_it(
+    make_site: MakeSite, hub: tuple[Site, Served]
+) -> None:
+    """It waits there, and the other takes it."""
+    b, server = hub
+    a = make_site("a", 1)
+    with merge_lock(b.lock), server.peer() as peer:
+        done = push(a, to(b), peer)
+    assert done.taken is not None
+    assert (done.taken.waiting, bool(done.taken.busy_holder)) == (1, True)
+    with server.peer() as peer:
+        push(a, to(b), peer)
+    assert digest(a) == digest(b)
+
+
+def test_who_sees_one_pipeline_sees_nothing_else(make_site: MakeSite, tmp_path: Path) -> None:
+    """Neither by lists, nor by filters, nor by the name of a pack; not even how many there are."""
+    hub = make_site("hub", 1)
+    packs = tmp_path / "packs"
+    for number, pipelines in ((2, ["heat"]), (3, ["heat", "digits"]), (4, ["heat"])):
+        content = dict(small_run(number))
+        row = content["execution"][0]
+        own = row[0]
+        assert isinstance(own, bytes)
+        content["execution"] = [
+            (bytes([index]) + own[1:], *row[1:5], pipeline, *row[6:])
+            for index, pipeline in enumerate(pipelines)
+        ]
+        write_pack(packs, content)
+    merge_site(hub.path, [packs])
+    token = token_for(hub, "heat", "read", pipelines=("heat",))
+    a = make_site("a")
+    with served(hub) as server, server.peer(token) as peer:
+        assert peer.about().n_packs == 2
+        assert peer.count_since(None) == 2
+        entries = list(peer.since(None))
+        assert len(entries) == 2
+        assert {one.place for one in peer.part(Wanted("", -1)).entries} == {
+            one.place for one in entries
+        }
+        for pack in hub.merged_packs():
+            seen = pack.stem in {one.place.digest for one in entries}
+            assert server("GET", f"/v1/packs/{pack.stem}", token=token)[0] == (200 if seen else 404)
+        assert pull(a, to(hub), peer).n_packs == 2
+        assert pull(a, to(hub), peer).n_packs == 0
+        with pytest.raises(RemoteError, match="may not push"):
+            push(make_site("c", 9), to(hub), peer)
+
+
+def test_a_server_that_says_nothing_of_cmfd_is_told(hub: tuple[Site, Served]) -> None:
+    """Some page, some redirect, nobody: each with what to do."""
+
+    class Other(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            if "moved" in self.path:
+                self.send_response(302)
+                self.send_header("Location", f"{hub[1].url}/v1/greeting")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            self.send_response(200)
+            self.send_header("Content-Length", "13")
+            self.end_headers()
+            self.wfile.write(b"<html>hello</")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Other) as other:
+        thread = threading.Thread(target=other.serve_forever)
+        thread.start()
+        try:
+            before = asked(hub[1])
+            port = other.server_address[1]
+            with hub[1].peer(through=port) as peer, pytest.raises(RemoteError, match="not asked"):
+                peer.about()
+            moved = f"http://127.0.0.1:{port}/moved"
+            with (
+                closing(Wire(moved, remotes.parse(moved), "secret")) as wire,
+                pytest.raises(RemoteError, match=r"elsewhere now.*nothing was sent there"),
+            ):
+                HttpsPeer(wire).about()
+            assert asked(hub[1]) == before
+        finally:
+            other.shutdown()
+            thread.join(30)
+
+
+def test_what_is_in_the_way_is_json_too(hub: tuple[Site, Served]) -> None:
+    """What does not exist, and what cannot be done with it."""
+    server = hub[1]
+    for method, path, status in (
+        ("GET", "/nothing", 404), ("DELETE", "/v1/about", 405), ("POST", "/v1/since", 422)
+    ):  # fmt: skip
+        found, body = server(method, path, b"[]" if method == "POST" else None)
+        assert found == status
+        assert json.loads(body)["reason"]
