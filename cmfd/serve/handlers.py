@@ -134,6 +134,8 @@ def _file_of(peer: SitePeer, digest: str) -> Path:
 async def incoming(call: Call) -> Response:
     """Say how much of a pack came in a try that was cut."""
     digest = call.request.path_params["digest"]
+    if not is_pack_name(f"{digest}.db"):
+        raise NotFoundError(f"{digest[:80]!r} is no pack's name")
     peer = call.peer
     return answer(Incoming(await call.service.ask(lambda: peer.n_come(digest))))
 

@@ -28,11 +28,15 @@ _WITH_BODY = {
 _OF = {
     "health": {503: "The site cannot be read."},
     "read": {404: "There is none.", 416: "There are no such bytes."},
+    "incoming": {404: "That is no name of a pack."},
     "write": {
         409: "It must come from another byte on: `offset`.",
         411: "Its size was not told.",
     },
 }
+_PARTS = "multipart/byteranges"
+"""An answer to who asks for several ranges of bytes."""
+
 _TEXT = frozenset((400, 416))
 """Of these, some are answered by what is below cmfd, in plain text."""
 
@@ -97,6 +101,8 @@ def _responses(one: Operation, of_type: dict[str, Any]) -> dict[str, Any]:
         if told is not None:
             kind, media = told
             content = _content(kind, of_type, media)
+            if status == 206:
+                content[_PARTS] = {}
             answers[str(status)] = {"description": "What was asked for.", "content": content}
     refusals = {
         **_ALWAYS,
@@ -115,7 +121,7 @@ def _responses(one: Operation, of_type: dict[str, Any]) -> dict[str, Any]:
 
 def _content(kind: Any, of_type: dict[str, Any], media: str = JSON) -> dict[str, Any]:
     if kind is bytes:
-        return {"application/vnd.sqlite3": {}}
+        return {"application/octet-stream" if media == JSON else media: {}}
     return {media.partition(";")[0]: {"schema": of_type[str(kind)]}}
 
 
@@ -133,7 +139,8 @@ def _parameters(one: Operation) -> Iterable[dict[str, Any]]:
         }  # fmt: skip
     if one.name == "write":
         told = "`bytes FIRST-LAST/SIZE`: the body is the rest of the pack, from FIRST on."
-        yield {"name": "Content-Range", "in": "header", "schema": text, "description": told}
+        schema = {**text, "pattern": "^bytes [0-9]{1,18}-[0-9]{1,18}/[0-9]{1,18}$"}
+        yield {"name": "Content-Range", "in": "header", "schema": schema, "description": told}
         told = "Of who vouches for it, in base64."
         yield {"name": SIGNATURE_HEADER, "in": "header", "schema": text, "description": told}
     if one.name == "write_many":

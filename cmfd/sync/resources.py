@@ -8,6 +8,8 @@ may ask again whatever it asked.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from cmfd.sync.peer import About, Entry, Place, Taken  # noqa: TC001 - msgspec reads them
@@ -26,6 +28,8 @@ MOST_BATCH_BYTES = 4 << 20
 
 SMALL_BYTES = 1 << 20
 """A pack up to this size is sent among others, in one body."""
+
+_BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
 MOST_PAGE = 1000
 """How many packs one page of a list has."""
@@ -68,7 +72,7 @@ class Sent(msgspec.Struct, frozen=True):
     """A small pack: its sha256, its bytes, and its signature, if it has one."""
 
     digest: str
-    data: bytes
+    data: Annotated[bytes, msgspec.Meta(extra_json_schema={"pattern": _BASE64})]
     signature: str = ""
 
 
