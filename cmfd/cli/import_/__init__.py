@@ -7,7 +7,7 @@ import click
 from cmfd.cli.help import example
 from cmfd.cli.lazy import LazyGroup
 
-COMMANDS: tuple[str, ...] = ("cmf", "mlmd")
+COMMANDS: tuple[str, ...] = ("cmf", "mlmd", "openlineage")
 
 
 @example("cmfd import cmf mlmd.json")

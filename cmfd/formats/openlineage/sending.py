@@ -1,0 +1,123 @@
+"""Which runs' events are due, and where they go."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cmfd.errors import ConfigError, FormatError, RemoteError
+from cmfd.query.filter import Filter
+from cmfd.store.connection import named
+from cmfd.store.shared import write_whole
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from openlineage.client.event_v2 import RunEvent
+
+
+class Cursor(NamedTuple):
+    """The pack up to which everything was given out."""
+
+    id: int
+    digest: str
+
+
+def due(db: sqlite3.Connection, where: str, cursor: Cursor | None) -> list[int]:
+    """
+    Return the runs of which something was merged since.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        A site's index.
+    where : str
+        A filter: only runs of executions that it lets pass.
+    cursor : Cursor or None
+        Up to which pack is known; None: nothing is. If the index was made anew since, so that its
+        packs have other numbers, everything is due again.
+
+    Raises
+    ------
+    FilterError
+        The filter cannot be understood.
+    """
+    queries = named("query/openlineage")
+    known = cursor and db.execute(queries["is_there"], cursor._asdict()).fetchone()
+    condition, parameters = Filter(where, db).compiled(by_index=True)
+    query = queries["runs"].format(condition=condition)
+    after = cursor.id if cursor and known else 0
+    return [row[0] for row in db.execute(query, {**parameters, "after": after})]
+
+
+def newest(db: sqlite3.Connection) -> Cursor | None:
+    """Return the pack that was merged last; None before the first."""
+    row = db.execute(named("query/openlineage")["newest"]).fetchone()
+    return Cursor(*row) if row else None
+
+
+def load(path: Path) -> Cursor | None:
+    """
+    Return where an export ended; None if there was none.
+
+    Raises
+    ------
+    FormatError
+        The file is not of that kind.
+    """
+    try:
+        return Cursor(**json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise FormatError(
+            f"{path} does not say where an export ended ({error}); nothing was sent. Delete it, and"
+            " everything is sent again."
+        ) from error
+
+
+def save(path: Path, cursor: Cursor) -> None:
+    """Keep where an export ended."""
+    write_whole(path.absolute(), json.dumps(cursor._asdict()).encode() + b"\n")
+
+
+def line(event: RunEvent) -> bytes:
+    """Return an event as a line of JSON."""
+    from openlineage.client.serde import Serde  # noqa: PLC0415 - an extra, and slow to import
+
+    return Serde.to_json(event).encode() + b"\n"
+
+
+def sender() -> Callable[[RunEvent], None]:
+    """
+    Return what sends an event to where OpenLineage's settings say: ``OPENLINEAGE_URL``, or others.
+
+    Events go out as they are: what the client would add says where *it* runs.
+
+    Raises
+    ------
+    ConfigError
+        The settings name no place.
+    """
+    from openlineage.client import OpenLineageClient  # noqa: PLC0415 - an extra, slow to import
+
+    client: Any = OpenLineageClient()
+    if client.transport is None or client.transport.kind in ("console", "noop"):
+        raise ConfigError(
+            "OpenLineage's settings do not say where events go; nothing was sent. Set"
+            " OPENLINEAGE_URL=http://HOST:PORT, or OPENLINEAGE_CONFIG, see"
+            " https://openlineage.io/docs/client/python"
+        )
+
+    def send(event: RunEvent) -> None:
+        try:
+            client.transport.emit(event)
+        except Exception as error:
+            raise RemoteError(
+                f"an event could not be sent: {error}. What was sent before it stays there; the"
+                " next export sends again from where the last one ended."
+            ) from error
+
+    return send

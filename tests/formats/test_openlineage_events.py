@@ -1,0 +1,229 @@
+"""Runs and executions as OpenLineage events, sent by its own client to a real receiver."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+from support.energy import a_row
+from support.packs import an_id
+from support.sites import BEGIN_NS, ASite, Invoke, a_run, invoker, set_param
+
+from cmfd.formats.openlineage import facets
+from cmfd.merge.notes import say
+from cmfd.model import NoteKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+ENDS = {"COMPLETE", "FAIL", "ABORT"}
+Event = dict[str, Any]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> ASite:
+    """Three runs: one that completed, one that failed, one that goes on."""
+    contents = [a_run(n, loss=[3.0, float("nan")]) for n in range(3)]
+    set_param(contents[0], 0, "rate", "float", 0.1)
+    set_param(contents[0], 0, "bound", "float", float("inf"))
+    contents[0]["energy"] = [a_row(run=0, uj=5), a_row(run=0, execution=0, bucket=1, uj=7)]
+    contents[1]["execution_end"] = [
+        (an_id("exec", 1), BEGIN_NS + 10**9, an_id("proc", 1000), "failed", 3, None)
+    ]
+    contents[2]["run_end"] = []
+    contents[2]["execution_end"] = []
+    contents[2]["process_state"] = []
+    return ASite(tmp_path / "site").take(*contents)
+
+
+@pytest.fixture
+def invoke(site: ASite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Return a function that runs a command on the site."""
+    return invoker(site, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Event]]:
+    """Receive events at OpenLineage's address, as its client is told by the environment."""
+    events: list[Event] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            assert self.path == "/api/v1/lineage"
+            events.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(201)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("OPENLINEAGE_URL", f"http://127.0.0.1:{server.server_port}")
+        yield events
+        server.shutdown()
+        thread.join()
+
+
+def printed(invoke: Invoke, *words: str) -> list[Event]:
+    """Return the events that an export prints."""
+    return [
+        json.loads(line) for line in invoke("export", "openlineage", *words).stdout.splitlines()
+    ]
+
+
+def ids(kind: str, *numbers: int) -> set[str]:
+    """Return ids as UUIDs have them."""
+    return {an_id(kind, number).hex() for number in numbers}
+
+
+def of(events: list[Event], kind: str, number: int) -> dict[str, Event]:
+    """Return the events of a run or an execution by their types."""
+    name = an_id(kind, number).hex()
+    found = [event for event in events if event["run"]["runId"].replace("-", "") == name]
+    assert len({event["eventType"] for event in found}) == len(found)
+    return {event["eventType"]: event for event in found}
+
+
+def test_each_has_one_life(invoke: Invoke) -> None:
+    """It starts, and it ends or runs; nothing comes after an end."""
+    events = printed(invoke)
+    lives: dict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        lives[event["run"]["runId"]].append(event)
+    assert {name.replace("-", "") for name in lives} == ids("run", 0, 1, 2) | ids("exec", 0, 1, 2)
+    for life in lives.values():
+        assert [event["eventType"] == "START" for event in life] == [True, False]
+        assert [event["eventTime"] for event in life] == sorted(e["eventTime"] for e in life)
+        assert len({event["job"]["name"] for event in life}) == 1
+    ends = {number: set(of(events, "exec", number)) - {"START"} for number in range(3)}
+    assert ends == {0: {"COMPLETE"}, 1: {"FAIL"}, 2: {"RUNNING"}}
+    failed = of(events, "exec", 1)["FAIL"]["run"]["facets"]["errorMessage"]["message"]
+    assert failed == "exit code 3"
+
+
+def test_everything_that_is_known_is_told(invoke: Invoke, site: ASite) -> None:
+    """Parent, parameters, metrics, energy, content, tags; numbers that JSON has not as text."""
+    before = of(printed(invoke), "exec", 0)["COMPLETE"]
+    digest = before["outputs"][0]["facets"]["version"]["datasetVersion"]
+    say(site.path, NoteKind.TAG, {an_id("exec", 0).hex(): "final"})
+    say(site.path, NoteKind.TAINTED, {digest: "wrong detector"})
+    say(site.path, NoteKind.LABEL, {digest: "the model"})
+
+    event = of(printed(invoke), "exec", 0)["COMPLETE"]
+    found = event["run"]["facets"]
+    run = an_id("run", 0).hex()
+    assert found["parent"]["run"]["runId"].replace("-", "") == run
+    assert found["parent"]["root"]["run"] == found["parent"]["run"]
+    assert found["cmfd_hyperparameters"]["parameters"]["rate"] == [0.1]
+    assert found["cmfd_hyperparameters"]["parameters"]["bound"] == ["Infinity"]
+    assert found["cmfd_metrics"]["metrics"]["loss"]["nValues"] == 4
+    assert found["cmfd_metrics"]["metrics"]["loss"]["min"] == 3.0
+    assert [part["energyMicrojoules"] for part in found["cmfd_energy"]["components"]] == [7]
+    assert found["tags"]["tags"][0]["key"] == "final"
+    assert event["job"]["name"] == "digits.train"
+    output = event["outputs"][0]
+    assert output["namespace"].startswith("file://")
+    assert output["facets"]["version"]["datasetVersion"] == digest
+    assert output["facets"]["documentation"]["description"] == "the model"
+    assert output["facets"]["tags"]["tags"][0]["key"] == "tainted"
+    whole = of(printed(invoke), "run", 0)["COMPLETE"]["run"]["facets"]
+    assert [part["energyMicrojoules"] for part in whole["cmfd_energy"]["components"]] == [12]
+    assert whole["cmfd_slurm"]["job"] == "0"
+
+
+def test_own_facets_are_of_their_schemas(invoke: Invoke) -> None:
+    """What `--schemas` prints is what they claim to be of."""
+    schemas = json.loads(invoke("export", "openlineage", "--schemas").stdout)
+    jsonschema.Draft202012Validator.check_schema(schemas)
+    seen = set()
+    for event in printed(invoke):
+        datasets = (*event["inputs"], *event["outputs"])
+        for holder in (event["run"], event["job"], *datasets):
+            for name, facet in holder["facets"].items():
+                if name.startswith("cmfd_"):
+                    base, _, definition = facet["_schemaURL"].partition("#")
+                    assert base == schemas["$id"] == facets.BASE
+                    wanted = {**schemas, "$ref": f"#{definition}"}
+                    jsonschema.Draft202012Validator(wanted).validate(facet)
+                    seen.add(definition.rpartition("/")[2])
+    assert seen == set(schemas["$defs"]) - {"Facet", "Value"}
+
+
+def test_its_client_sends_what_is_new(
+    invoke: Invoke, site: ASite, tmp_path: Path, received: list[Event]
+) -> None:
+    """With a cursor, an export sends runs of which something was merged since the last one."""
+    send = ("export", "openlineage", "--send", "--cursor", str(tmp_path / "sent"))
+    invoke(*send)
+    assert len(received) == 12
+    assert received == printed(invoke)
+    invoke(*send)
+    assert len(received) == 12
+
+    site.take(a_run(3, loss=[1.0]))
+    say(site.path, NoteKind.TAG, {an_id("exec", 1).hex(): "seen"})
+    invoke(*send)
+    new = {event["run"]["runId"].replace("-", "") for event in received[12:]}
+    assert new == ids("run", 1, 3) | ids("exec", 1, 3)
+
+    (tmp_path / "sent").write_text('{"id": 1, "digest": "of an index that was"}')
+    invoke(*send)
+    assert len(received) == 12 + 8 + 16
+
+
+@pytest.mark.slow
+def test_what_is_merged_is_followed(site: ASite, received: list[Event]) -> None:
+    """A run is told of while it runs, and again when more of it was merged."""
+    words = [sys.executable, "-m", "cmfd", "export", "openlineage", "--send", "--follow"]
+    with subprocess.Popen([*words, "--every", "0.1", "--site", str(site.path)]) as follower:
+        wait_until(lambda: len(received) == 12)
+        assert set(of(received, "exec", 2)) == {"START", "RUNNING"}
+        site.take(a_run(2, loss=[1.0]))
+        wait_until(lambda: len(received) == 16)
+        assert set(of(received[12:], "exec", 2)) == {"START", "COMPLETE"}
+        follower.terminate()
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait for another process."""
+    patience_s = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < patience_s
+        time.sleep(0.02)
+
+
+def test_who_is_not_reached_is_told(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing counts as sent that was not."""
+    cursor = tmp_path / "sent"
+    send = ("export", "openlineage", "--send", "--cursor", str(cursor))
+    assert "OPENLINEAGE_URL" in invoke(*send, code=3).stderr
+    nowhere = {"TYPE": "http", "URL": "http://127.0.0.1:9", "RETRY": '{"total": 0}'}
+    for name, value in nowhere.items():
+        monkeypatch.setenv(f"OPENLINEAGE__TRANSPORT__{name}", value)
+    assert "could not be sent" in invoke(*send, code=19).stderr
+    assert not cursor.exists()
+    cursor.write_text("[]")
+    assert "Delete it" in invoke(*send, code=21).stderr
+
+
+def test_a_filter_chooses_runs(invoke: Invoke, tmp_path: Path) -> None:
+    """And a file is written as a whole."""
+    out = tmp_path / "events.jsonl"
+    assert invoke("export", "openlineage", "--where", "rate = 0.1", "-o", str(out)).stdout == ""
+    events = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {event["run"]["runId"].replace("-", "") for event in events} == ids("run", 0) | ids(
+        "exec", 0
+    )

@@ -1,0 +1,134 @@
+"""OpenLineage events of any program become executions, once."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.sites import ASite, a_run, set_param
+
+from cmfd.query.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Cmfd = Callable[..., Any]
+
+ROOT = "01890000-0000-7000-8000-000000000001"
+CLEAN = "01890000-0000-7000-8000-000000000002"
+TRAIN = "01890000-0000-7000-8000-000000000003"
+
+
+def event(
+    kind: str, second: int, run: str, job: str, *, reads: str = "", writes: str = "",
+    facets: dict[str, Any] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Return an event, as another program emits it."""
+    parent = {"run": {"runId": ROOT}, "job": {"namespace": "airflow", "name": "night"}}
+    named = {"parent": parent} if run != ROOT else {}
+    return {
+        "eventType": kind,
+        "eventTime": f"2026-11-22T10:00:{second:02}.25+01:00",
+        "producer": "https://example.org",
+        "schemaURL": "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent",
+        "run": {"runId": run, "facets": {**named, **(facets or {})}},
+        "job": {"namespace": "airflow", "name": job, "facets": {}},
+        "inputs": [{"namespace": "s3://lake", "name": reads}] if reads else [],
+        "outputs": [{"namespace": "s3://lake", "name": writes}] if writes else [],
+    }
+
+
+EVENTS = [
+    event("START", 0, ROOT, "night"),
+    event("START", 1, CLEAN, "night.clean", reads="raw"),
+    event("COMPLETE", 5, CLEAN, "night.clean", writes="clean"),
+    event("START", 6, TRAIN, "night.train", reads="clean"),
+    event("FAIL", 9, TRAIN, "night.train", facets={
+        "executionParameters": {"parameters": [{"key": "rate", "value": "0.1"}]},
+        "errorMessage": {"message": "out of memory", "programmingLanguage": "PYTHON"},
+    }),
+    event("FAIL", 10, ROOT, "night"),
+]  # fmt: skip
+
+
+def lines(path: Path, events: list[dict[str, Any]]) -> str:
+    """Write events to a file."""
+    path.write_text("".join(f"{json.dumps(one)}\n" for one in events))
+    return str(path)
+
+
+def test_runs_become_executions(cmfd: Cmfd, tmp_path: Path) -> None:
+    """One run with both; lineage goes through what one wrote and the other read."""
+    told = cmfd("import", "openlineage", lines(tmp_path / "events", EVENTS))
+    assert told == "night.clean: 1 execution new\nnight.train: 1 execution new\n"
+    with Site(tmp_path / "site") as site:
+        run = site.run("last")
+        assert run.run.run == ROOT.replace("-", "")
+        assert run.run.status == "failed"
+        by_stage = {one.stage: one for one in run.executions}
+        assert {stage: one.status for stage, one in by_stage.items()} == {
+            "clean": "completed", "train": "failed",
+        }  # fmt: skip
+        assert by_stage["train"].wall_ns == 3 * 10**9
+        assert [one.execution for one in site.search('rate = "0.1"')] == [TRAIN.replace("-", "")]
+        made = site.down("s3://lake/raw")
+        assert {one.stage for one in made.executions} == {"clean", "train"}
+        kept = next(fact for fact in run.facts if fact.subject == TRAIN.replace("-", ""))
+        assert kept.value["facets"]["errorMessage"]["message"] == "out of memory"
+
+
+def test_what_comes_again_adds_nothing(cmfd: Cmfd, tmp_path: Path) -> None:
+    """In any order, as an array or as lines, in parts or as a whole: the same site."""
+    states = []
+    for site, parts in (("one", [EVENTS]), ("other", [EVENTS[:4], EVENTS[::-1]])):
+        for number, part in enumerate(parts):
+            path = tmp_path / f"{site}{number}"
+            path.write_text(json.dumps(part))
+            done = cmfd("import", "openlineage", str(path), "--json", site=site)
+            states.append({one["stage"]: one["state"] for one in done})
+        again = cmfd("import", "openlineage", str(path), "--json", site=site)
+        assert {one["state"] for one in again} == {"known"}
+    assert states[2]["train"] == "changed"
+    shown = []
+    for site in ("one", "other"):
+        with Site(tmp_path / site) as opened:
+            run = opened.run("last")
+            shown.append((run.run.status, run.executions, run.params, run.artifacts))
+    assert shown[0] == shown[1]
+
+
+def test_what_was_given_out_here_is_known(cmfd: Cmfd, tmp_path: Path) -> None:
+    """A site knows its own; another one takes it in with its parameters and digests."""
+    content = a_run(1, loss=[1.0])
+    set_param(content, 1, "rate", "float", 0.5)
+    ASite(tmp_path / "site").take(content)
+    out = tmp_path / "events"
+    cmfd("export", "openlineage", "-o", str(out))
+    assert {one["state"] for one in cmfd("import", "openlineage", str(out), "--json")} == {"own"}
+
+    cmfd("import", "openlineage", str(out), site="other")
+    with Site(tmp_path / "site") as here, Site(tmp_path / "other") as there:
+        mine, theirs = here.run("last"), there.run("last")
+        assert (mine.run.run, mine.run.cluster, mine.run.job, mine.run.status) == (
+            theirs.run.run, theirs.run.cluster, theirs.run.job, theirs.run.status,
+        )  # fmt: skip
+        assert {one.digest for one in mine.artifacts} == {one.digest for one in theirs.artifacts}
+        assert [one.execution for one in there.search("rate = 0.5")] == [
+            one.execution for one in mine.executions
+        ]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["{", '{"run": 1}', '{"run": {"runId": "x"}, "job": {"namespace": "n", "name": "j"}}', "["],
+)
+def test_what_is_no_event_is_told(cmfd: Cmfd, tmp_path: Path, bad: str) -> None:
+    """With its line; nothing of the file is taken in."""
+    path = tmp_path / "events"
+    path.write_text(bad if bad == "[" else f"{json.dumps(EVENTS[0])}\n{bad}\n")
+    said = cmfd("import", "openlineage", str(path), code=21)
+    assert "nothing of" in said
+    assert bad == "[" or "event 2" in said
+    assert not (tmp_path / "site" / "index.db").exists()
