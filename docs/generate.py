@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from docs.generators import api, cli, factors, filters, journal, schema, settings, wire
+from docs.generators import api, cli, factors, filters, http, journal, schema, settings, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ DOCS = Path(__file__).parent
 
 SECTIONS: dict[str, Callable[[], str]] = {
     f"{module.__name__.rpartition('.')[2]}.{name}": function
-    for module in (api, cli, factors, filters, journal, schema, settings, wire)
+    for module in (api, cli, factors, filters, http, journal, schema, settings, wire)
     for name, function in module.SECTIONS.items()
 }
 
