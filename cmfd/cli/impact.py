@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     type=options.LIMIT,
     default=20,
     show_default=True,
-    help="List at most so many executions and artifacts, the newest; -1: all.",
+    help="List at most so many executions, artifacts and runs, the newest; -1: all.",
 )
 @click.option("--mark", is_flag=True, help="Mark it, and everything it reached, as tainted.")
 @click.option("--clear", is_flag=True, help="Mark it, and everything it reached, as cleared.")
@@ -61,7 +61,7 @@ def command(  # noqa: PLR0913 - options
     Show everything that an artifact reached: executions, models, users, jobs, nodes.
 
     Names are those of `cmfd lineage up`. Newest first, each with a shortest path to it; counts,
-    users, pipelines, nodes and runs are of everything that was reached, listed or not.
+    users, pipelines and nodes are of everything that was reached, listed or not.
 
     With --mark, all of it is marked as by `cmfd artifacts mark --tainted`, listed or not; each
     mark says what it was reached from.

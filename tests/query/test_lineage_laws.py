@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,22 @@ from cmfd.query.walk import Way
 from cmfd.report.lineage import tree_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import sqlite3
+    from collections.abc import Iterator, Sequence
+
+
+HOW = ("few", "index", "graph")
+
+
+@contextmanager
+def _walking(db: sqlite3.Connection, how: str) -> Iterator[None]:
+    """Have the nodes asked for one by one, level by level, or taken from a graph."""
+    if how == "graph":
+        assert keep(db)
+    with pytest.MonkeyPatch.context() as patch:
+        if how != "few":
+            patch.setattr("cmfd.query.reach.FEW", 0)
+        yield
 
 
 def _name(node: Node) -> str:
@@ -68,12 +84,11 @@ def test_lineage_is_what_the_graph_says(
     with tempfile.TemporaryDirectory() as directory:
         site = ASite(Path(directory, "site")).take(content(graph, linked=linked))
         with open_index(site.path) as db:
-            if data.draw(st.booleans(), label="graph"):
-                assert keep(db)
-            answer = lineage(
-                db, subject(db, _name(start)), Way.DOWN if down else Way.UP, depth=depth,
-                until_ns=T0_NS + last - 1,
-            )  # fmt: skip
+            # Up to the last one is as far as there is; a walk with a time goes another way.
+            until_ns = None if last == len(graph) else T0_NS + last - 1
+            way = Way.DOWN if down else Way.UP
+            with _walking(db, data.draw(st.sampled_from(HOW))):
+                answer = lineage(db, subject(db, _name(start)), way, depth=depth, until_ns=until_ns)
 
     found = _found(answer)
     within = {name: far for name, far in expected.items() if depth is None or far <= depth}
@@ -180,9 +195,7 @@ def test_impact_names_everything_once_and_how_it_was_reached(
     reached = sorted((numbers[name] for name in expected if name in numbers), reverse=True)
     with tempfile.TemporaryDirectory() as directory:
         site = ASite(Path(directory, "site")).take(content(graph, linked=linked))
-        with open_index(site.path) as db:
-            if data.draw(st.booleans(), label="graph"):
-                assert keep(db)
+        with open_index(site.path) as db, _walking(db, data.draw(st.sampled_from(HOW))):
             answer = impact(db, subject(db, _name(start)))
             newest = impact(db, subject(db, _name(start)), limit=1)
 
@@ -197,6 +210,7 @@ def test_impact_names_everything_once_and_how_it_was_reached(
         assert len(set(path)) == len(path)
         assert path[-2] in expected | {_name(start)}
     assert newest.executions == answer.executions[:1]
+    assert (newest.runs, newest.n_runs) == (answer.runs[:1], len(answer.runs))
     assert (newest.n_executions, newest.users) == (answer.n_executions, answer.users)
 
 
@@ -229,10 +243,8 @@ def test_who_used_another_part_of_the_same_file_is_not_reached() -> None:
     assert _used_of_x(graph, linked, Y) == {0, 2, 3, 4}
 
 
-@pytest.mark.parametrize("by_graph", [False, True], ids=["index", "graph"])
-def test_slices_that_have_rows_in_common_are_not_strangers(
-    tmp_path: Path, *, by_graph: bool
-) -> None:
+@pytest.mark.parametrize("how", HOW)
+def test_slices_that_have_rows_in_common_are_not_strangers(tmp_path: Path, how: str) -> None:
     """Rows 0 to 9 reach 5 to 14, and not 10 to 19."""
     graph = [Made(frozenset({number}), frozenset({number + 4}), None) for number in range(1, 4)]
     rows = content(graph, linked=[Linked(0, "contains", number) for number in range(1, 4)])
@@ -243,9 +255,7 @@ def test_slices_that_have_rows_in_common_are_not_strangers(
         (digest(3), f'{{"of":"{of}","rows":[[10,20]]}}'),
     ]
     site = ASite(tmp_path / "site").take(rows)
-    with open_index(site.path) as db:
-        if by_graph:
-            assert keep(db)
+    with open_index(site.path) as db, _walking(db, how):
         reached = [
             sorted(one.execution for one in impact(db, subject(db, digest(n))).executions)
             for n in (1, 3)
@@ -257,7 +267,8 @@ def test_slices_that_have_rows_in_common_are_not_strangers(
 
 
 def _of(site: ASite) -> Lineage:
-    with open_index(site.path) as db:
+    """Return what came of the first artifact, by the graph if there is a good one."""
+    with open_index(site.path) as db, _walking(db, "index"):
         return lineage(db, subject(db, digest(0)), Way.DOWN)
 
 
@@ -301,10 +312,10 @@ def test_a_large_answer_makes_the_graph_that_it_is_asked_of(tmp_path: Path) -> N
     assert len(first.executions) == n + 1
 
 
-@pytest.mark.parametrize("by_graph", [False, True], ids=["index", "graph"])
+@pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("said", [False, True], ids=["requeued", "said"])
 def test_what_goes_on_from_another_is_shown_as_that(
-    tmp_path: Path, *, by_graph: bool, said: bool
+    tmp_path: Path, *, how: str, said: bool
 ) -> None:
     """A job that began again, or a program that says so: both ways, in words, and no data edge."""
     graph = [
@@ -323,13 +334,13 @@ def test_what_goes_on_from_another_is_shown_as_that(
             for key, kind, value in (("slurm.job", "str", "17"), ("slurm.restart", "int", i))
         ]
     site = ASite(tmp_path / "site").take(rows)
-    with open_index(site.path) as db:
-        if by_graph:
-            assert keep(db)
+    with open_index(site.path) as db, _walking(db, how):
         down = lineage(db, subject(db, digest(0)), Way.DOWN)
         up = lineage(db, subject(db, digest(1)), Way.UP)
-    how = "" if said else " after a restart"
-    for answer, last, words in ((down, 1, f"continued{how} by: "), (up, 0, f"continues{how}: ")):
+    after = "" if said else " after a restart"
+    for answer, last, words in (
+        (down, 1, f"continued{after} by: "), (up, 0, f"continues{after}: "),
+    ):  # fmt: skip
         assert {one.digest for one in answer.artifacts} == {digest(0), digest(1)}
         assert [one.depth for one in answer.executions] == [1, 2]
         assert _found(answer)[digest(last)] == 2
