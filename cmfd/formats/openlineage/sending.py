@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd.errors import ConfigError, FormatError, RemoteError
-from cmfd.query.filter import Filter
+from cmfd.formats.chosen import runs
 from cmfd.store.connection import named
 from cmfd.store.shared import write_whole
 
@@ -44,12 +44,9 @@ def due(db: sqlite3.Connection, where: str, cursor: Cursor | None) -> list[int]:
     FilterError
         The filter cannot be understood.
     """
-    queries = named("query/openlineage")
-    known = cursor and db.execute(queries["is_there"], cursor._asdict()).fetchone()
-    condition, parameters = Filter(where, db).compiled(by_index=True)
-    query = queries["runs"].format(condition=condition)
-    after = cursor.id if cursor and known else 0
-    return [row[0] for row in db.execute(query, {**parameters, "after": after})]
+    is_there = named("query/openlineage")["is_there"]
+    known = cursor and db.execute(is_there, cursor._asdict()).fetchone()
+    return runs(db, where, after=cursor.id if cursor and known else 0)
 
 
 def newest(db: sqlite3.Connection) -> Cursor | None:

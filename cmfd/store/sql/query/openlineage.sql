@@ -18,20 +18,6 @@ SELECT id, digest FROM pack ORDER BY id DESC LIMIT 1;
 -- name: is_there
 SELECT 1 FROM pack WHERE id = :id AND digest = :digest;
 
--- name: runs
--- Runs of which something was merged after a pack; of packs that name no run, all. `{condition}` is on
--- their executions.
-SELECT DISTINCT r.id
-FROM run AS r LEFT JOIN execution AS e ON e.run_id = r.id
-WHERE r.at_ns IS NOT NULL AND {condition} AND (
-    :after = 0
-    OR r.id IN (SELECT x.run_id FROM pack_run AS x WHERE x.pack_id > :after)
-    OR lower(hex(r.run)) IN (SELECT x.subject FROM pack_about AS x WHERE x.pack_id > :after)
-    OR lower(hex(e.execution)) IN (SELECT x.subject FROM pack_about AS x WHERE x.pack_id > :after)
-    OR EXISTS (SELECT 1 FROM pack_run AS x WHERE x.pack_id > :after AND x.run_id = 0)
-)
-ORDER BY r.id;
-
 -- name: kept
 -- What is kept of a run of theirs.
 SELECT at_ns, value FROM fact WHERE subject = :id AND key = :key;
