@@ -113,14 +113,21 @@ def reindex(site: Path, *, force: bool, as_json: bool, quiet: bool) -> None:
 @example("cmfd site gc --remove")
 @command.command("gc")
 @click.option("--remove", is_flag=True, help="Remove them; without this, only tell.")
+@click.option("--packs", is_flag=True, help="Also merged packs that later ones repeat whole.")
 @click.option("--keep-days", default=30.0, show_default=True, help="How long quarantine keeps.")
 @options.site
 @options.as_json
-def gc(site: Path, *, remove: bool, keep_days: float, as_json: bool) -> None:
-    """Find leftovers of crashes and old quarantine; never a pack that is merged or waits."""
+def gc(site: Path, *, remove: bool, packs: bool, keep_days: float, as_json: bool) -> None:
+    """
+    Find leftovers of crashes and old quarantine; never what is nowhere else.
+
+    With --packs also checkpoints of long runs, where later ones have all that they have. That takes
+    time: it is tried out, run by run. No content is lost by it, and other sites do not bring them
+    back.
+    """
     from cmfd.merge.gc import gc as collect  # noqa: PLC0415 - as above
 
-    found = collect(site, keep_days=keep_days, remove=remove)
+    found = collect(site, keep_days=keep_days, remove=remove, packs=packs)
     if as_json:
         print_json(
             {

@@ -20,6 +20,7 @@ from cmfd.merge.quarantine import quarantine
 from cmfd.merge.reindex import is_missing, rebuild
 from cmfd.merge.report import MergeReport
 from cmfd.merge.sources import gather
+from cmfd.merge.superseded import superseded
 from cmfd.store.pack import sha256_of
 from cmfd.store.shared import make_directory
 from cmfd.store.site import SiteStore
@@ -150,7 +151,7 @@ class _Merger:
 
     def _put_away(self, pack: Path) -> None:
         """Keep a pack that was absorbed before, by a merger that died, say."""
-        if self._site.merged(pack.stem).exists():
+        if self._site.merged(pack.stem).exists() or pack.stem in superseded(self._site):
             pack.unlink()
         elif sha256_of(pack) == pack.stem:
             _keep(self._site, pack)

@@ -1,4 +1,4 @@
-"""What a site no longer needs: leftovers of crashes, and quarantine that had its time."""
+"""What a site no longer needs: leftovers, old quarantine, packs that others repeat."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cmfd.merge.layout import GRAPH_PARTIAL_PREFIX, INCOMING, PARTIAL_SUFFIX, op
 from cmfd.merge.lock import merge_lock
 from cmfd.merge.quarantine import REASON_SUFFIX
 from cmfd.merge.reindex import PREFIX
+from cmfd.merge.superseded import find_superseded, note
 from cmfd.store.pack import PARTIAL_PREFIX
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 DAY_S = 86_400.0
 """A file that is still being written is never this old."""
+
+SUPERSEDED = "later packs of its run have all that it has"
 
 
 @dataclass(frozen=True)
@@ -53,18 +56,22 @@ class GcReport:
     removed: bool = False
 
 
-def gc(site_dir: Path, *, keep_days: float = 30.0, remove: bool = False) -> GcReport:
+def gc(
+    site_dir: Path, *, keep_days: float = 30.0, remove: bool = False, packs: bool = False
+) -> GcReport:
     """
     Find what a site no longer needs, and remove it if asked to.
 
     Parameters
     ----------
     site_dir : Path
-        The site. Packs that are merged or wait are never touched.
+        The site. Packs that wait are never touched.
     keep_days : float
         How long a pack stays in quarantine.
     remove : bool
         Remove, instead of only telling.
+    packs : bool
+        Also merged packs whose content others have: see `cmfd.merge.superseded`.
 
     Raises
     ------
@@ -74,19 +81,28 @@ def gc(site_dir: Path, *, keep_days: float = 30.0, remove: bool = False) -> GcRe
         A merger is at work, which may be moving files to the quarantine; nothing was removed.
     OSError
         Something cannot be removed; what came before it is.
+    StoreError
+        The index cannot be read, to find out what others have; nothing was removed.
     """
     site = open_site(site_dir)
     report = GcReport(removed=remove)
+    # Outside of the lock: it takes long, and what other packs have they go on having.
+    needless = list(find_superseded(site)) if packs else []
     with ExitStack() as lock:
         if remove:  # what is found must be as it was when it is removed
             lock.enter_context(merge_lock(site.lock))
         for path, reason in _unneeded(site, keep_days):
             with suppress(FileNotFoundError):  # somebody else removed it
                 report.leftovers.append(Leftover(path, path.stat().st_size, reason))
+        for path in needless:
+            with suppress(FileNotFoundError):
+                report.leftovers.append(Leftover(path, path.stat().st_size, SUPERSEDED))
         for path in inbox.others(site):
             if not path.name.startswith(PARTIAL_PREFIX):
                 report.strangers.append(path)
         if remove:
+            if needless:
+                note(site, [path.stem for path in needless])
             for leftover in report.leftovers:
                 leftover.path.unlink(missing_ok=True)
     return report

@@ -12,6 +12,7 @@ from cmfd.merge import inbox
 from cmfd.merge.absorb import absorb_files
 from cmfd.merge.layout import open_site
 from cmfd.merge.lock import merge_lock
+from cmfd.merge.superseded import superseded
 from cmfd.store.connection import connect
 from cmfd.store.shared import follow
 from cmfd.store.site import SiteStore, index_errors
@@ -75,7 +76,8 @@ def _check_nothing_is_lost(site: Site) -> None:
         return  # what is beyond reading cannot be lost
     # A merger that was killed after its commit left a pack in the inbox: the next merge takes it.
     waiting = {pack.stem for pack in inbox.waiting(site)}
-    gone = sorted(digest for digest in ledger - waiting if not site.merged(digest).exists())
+    absent = ledger - waiting - superseded(site)
+    gone = sorted(digest for digest in absent if not site.merged(digest).exists())
     if gone:
         raise StoreError(
             f"{len(gone)} packs of the index have no file any more ({gone[0]}.db, for one), so an"

@@ -13,6 +13,7 @@ from cmfd.merge import inbox
 from cmfd.merge.layout import open_site
 from cmfd.merge.lock import merge_lock
 from cmfd.merge.reindex import build, is_missing
+from cmfd.merge.superseded import superseded
 from cmfd.store.pack import open_pack
 from cmfd.store.site import SiteStore
 
@@ -113,7 +114,7 @@ def _check_ledger(report: VerifyReport, site: Site, merged: set[str], ledger: se
             " Take them in: cmfd site reindex"
         )
     # A pack is on its way from the inbox for a moment after its commit.
-    absent = ledger - merged - {pack.stem for pack in inbox.waiting(site)}
+    absent = ledger - merged - {pack.stem for pack in inbox.waiting(site)} - superseded(site)
     if gone := sorted(digest for digest in absent if not site.merged(digest).exists()):
         report.problems.append(
             f"{len(gone)} packs are in the index and their files are gone ({gone[0]}.db, for one)."

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cmfd.errors import NotFoundError
+from cmfd.merge.superseded import superseded
 from cmfd.store.connection import named
 from cmfd.sync import signatures
 from cmfd.sync.local import SitePeer
@@ -63,10 +64,11 @@ class NarrowPeer(SitePeer):
         """Yield those after a place, all where that is no place of it."""
         if super().count_since(place) is None:
             place = None
+        gone = superseded(self.site)
         for entry in self._after(place):
-            yield msgspec.structs.replace(
-                entry, signature=signatures.of(self.site, entry.place.digest)
-            )
+            digest = entry.place.digest
+            if digest not in gone:
+                yield msgspec.structs.replace(entry, signature=signatures.of(self.site, digest))
 
     def part(self, wanted: Wanted) -> Part:
         """Return the packs of a part of it; of what the runs came from, only what can be seen."""

@@ -122,6 +122,11 @@ class SiteStore:
         """Return the sha256 of every absorbed pack."""
         return {row[0] for row in self._db.execute("SELECT digest FROM pack")}
 
+    def packs_together(self) -> list[tuple[int, str, str]]:
+        """Return run, node and sha256 of packs of one run each, in that order, the last first."""
+        with index_errors(self.path):
+            return self._db.execute(named("site/upkeep")["together"]).fetchall()
+
     def digest(self) -> str:
         """Return the sha256 of the logical content: equal for equal content."""
         with index_errors(self.path):

@@ -15,6 +15,7 @@ from cmfd.errors import NotFoundError, PackError, SchemaTooNewError, StoreError
 from cmfd.merge import inbox
 from cmfd.merge.batch import merge_site
 from cmfd.merge.layout import INCOMING, PARTIAL_SUFFIX
+from cmfd.merge.superseded import superseded
 from cmfd.query.index import explained, open_index
 from cmfd.store.connection import connect, named
 from cmfd.store.migrations import check
@@ -93,17 +94,21 @@ class SitePeer:
                 rows = db.execute(_sql("since"), asked).fetchall()
             if not rows:
                 return
+            gone = superseded(self.site)
             for number, digest, merged_ns, size_bytes in rows:
                 place = Place(number, digest, merged_ns)
-                yield Entry(place, size_bytes, signatures.of(self.site, digest))
+                if digest not in gone:
+                    yield Entry(place, size_bytes, signatures.of(self.site, digest))
 
     def lacks(self, digests: Sequence[str]) -> list[str]:
         """Return which of these packs it neither has nor waits to merge."""
+        gone = superseded(self.site)
         with self._index() as db:
             return [
                 digest
                 for digest in digests
                 if is_pack_name(f"{digest}.db")
+                and digest not in gone
                 and not self._waits(digest)
                 and not (db is not None and self._has(db, digest))
             ]
@@ -134,9 +139,11 @@ class SitePeer:
             return Part([], 0, 0, 0)
         with open_index(self.site.path) as db:
             part = part_of(db, wanted)
+        gone = superseded(self.site)
         signed = [
             msgspec.structs.replace(one, signature=signatures.of(self.site, one.place.digest))
             for one in part.entries
+            if one.place.digest not in gone
         ]
         return msgspec.structs.replace(part, entries=signed)
 

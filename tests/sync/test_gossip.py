@@ -15,6 +15,7 @@ from support.laws import examples
 
 from cmfd.errors import RemoteError
 from cmfd.merge.batch import merge_site
+from cmfd.merge.gc import gc
 from cmfd.merge.layout import Site, init_site
 from cmfd.merge.reindex import reindex
 from cmfd.sync.exchange import fetch, pull, push
@@ -43,6 +44,8 @@ STEPS = st.lists(
         st.tuples(st.just("copy"), SITES, st.just(0), st.just(0)),
         st.tuples(st.just("put back"), SITES, st.just(0), st.just(0)),
         st.tuples(st.just("reindex"), SITES, st.just(0), st.just(0)),
+        # Packs go whose content others have: some say the same at another time.
+        st.tuples(st.just("gc"), SITES, st.just(0), st.just(0)),
     ),
     max_size=12,
 )
@@ -91,6 +94,8 @@ def do(sites: list[Site], packs: Path, step: tuple[str, int, int, int]) -> None:
     elif what == "reindex":
         merge_site(site.path)
         reindex(site.path)
+    elif what == "gc":
+        gc(site.path, packs=True, remove=True)
     elif what in ("copy", "put back"):
         keep(site.path, site.path.with_name(f"{site.path.name}-copy"), what)
     elif number != second and what.endswith("part"):
