@@ -40,6 +40,9 @@ INBOX, PACKS = "inbox", "packs"
 PARTIAL_PREFIX = "partial-"
 """Begins the name of a file that is still being written."""
 
+MOST_VALUE_BYTES = 1 << 26
+"""A value of a pack is not longer: no document and no chunk."""
+
 _NAME = re.compile(r"[0-9a-f]{64}\.db")
 _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
@@ -264,6 +267,8 @@ def open_untrusted(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(uri, uri=True, isolation_level=None)
     db.execute("PRAGMA trusted_schema = OFF")
     db.execute("PRAGMA cell_size_check = ON")
+    if sys.version_info >= (3, 11):
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_VALUE_BYTES)
     if sys.version_info >= (3, 12):
         db.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)  # noqa: FBT003 - its C-like signature
     return db

@@ -11,6 +11,9 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from cmfd.store.columns import encode
 from cmfd.store.content import tables
 from cmfd.store.migrations import migrate
 from cmfd.store.pack import FORMAT, finish
@@ -26,6 +29,7 @@ Content = dict[str, list[Row]]
 """Rows by table, in the order of the table's columns."""
 
 NUMBERS: tuple[int | float, ...] = (0, 1, -5, 2**63 - 1, -(2**63), 0.5, 1e300, float("inf"))
+_VALUES = encode(np.arange(100), np.arange(100), np.full(100, 0.5))
 PARAMS: tuple[tuple[str, Value], ...] = (
     ("int", 1), ("int", -(2**63)), ("float", 1.0), ("float", 0.1), ("float", "NaN"),
     ("float", float("-inf")), ("bool", 1), ("bool", 0), ("str", "1"), ("str", ""),
@@ -113,7 +117,7 @@ def small_run(number: int, *, n_ranks: int = 2, n_params: int = 3, n_chunks: int
         "series": [(rank, 1, execution, "loss", "float") for rank in ranks],
         "chunk": [
             (rank, 1, block, 100, 0, block * 100, block * 100 + 99, begin, begin + block, 0.0, 1.0,
-             50.0, block * 100 + 99, 0.5, b"\1" * 300)
+             50.0, block * 100 + 99, 0.5, _VALUES)
             for rank in ranks for block in range(n_chunks)
         ],
     }  # fmt: skip

@@ -1,0 +1,38 @@
+-- name: site
+-- What a pack says of itself and whom, asked of the pack. A number in a name: since which format.
+SELECT site FROM pack;
+
+-- name: users
+SELECT DISTINCT user FROM run;
+
+-- name: users_3
+SELECT DISTINCT author FROM note;
+
+-- name: pipelines
+SELECT DISTINCT pipeline FROM execution;
+
+-- name: subjects
+SELECT lower(hex(x.id))
+FROM (
+    SELECT run AS id FROM run
+    UNION SELECT run FROM run_end
+    UNION SELECT run FROM execution
+    UNION SELECT execution FROM execution
+    UNION SELECT execution FROM execution_end
+    UNION SELECT execution FROM process
+    UNION SELECT execution FROM process_state
+    UNION SELECT execution FROM param
+    UNION SELECT subject FROM fact
+    UNION SELECT execution FROM event
+    UNION SELECT execution FROM execution_environment
+    UNION SELECT execution FROM series
+) AS x;
+
+-- name: subjects_2
+SELECT lower(hex(run)) FROM delivery;
+
+-- name: subjects_3
+SELECT DISTINCT subject FROM note;
+
+-- name: subjects_4
+SELECT DISTINCT lower(hex(run)) FROM energy WHERE owner = 'run';
