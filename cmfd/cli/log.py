@@ -16,8 +16,8 @@ from cmfd.report.packs import packs_table
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cmfd.merge.signatures import Signer
     from cmfd.query.packs import PackLine
-    from cmfd.sync.signatures import Signer
 
 
 @example(
@@ -42,8 +42,8 @@ def command(site: Path, *, limit: int, signed: bool, as_json: bool) -> None:
 
 
 def _signers(site_dir: Path, found: list[PackLine]) -> dict[str, Signer | None]:
+    from cmfd.merge import signatures  # noqa: PLC0415 - as above
     from cmfd.merge.layout import open_site  # noqa: PLC0415 - only where signatures are shown
-    from cmfd.sync import signatures  # noqa: PLC0415 - as above
 
     site = open_site(site_dir)
     return {

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmfd.errors import PackError, SchemaTooNewError, StoreError
@@ -18,10 +19,10 @@ from cmfd.store.site import MAX_GROUP, SiteStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     Outcome = bool | PackError | SchemaTooNewError | StoreError
     Progress = Callable[[int, int], None]
+    _Checked = tuple[Path, Path]
 
 AHEAD = 2 * MAX_GROUP
 """How many packs are checked before their turn."""
@@ -30,7 +31,22 @@ GROUP_BYTES = 32 << 20
 """Packs of more bytes than this together are not one group: a commit makes readers wait."""
 
 
-def absorb_files(index: SiteStore, packs: Iterable[Path]) -> Iterator[tuple[Path, Outcome]]:
+def opened(pack: Path) -> Path:
+    """
+    Return a pack that is sound, as far as that of one's own must be looked at.
+
+    Raises
+    ------
+    PackError, SchemaTooNewError, OSError
+        As from `cmfd.store.pack.open_pack`.
+    """
+    open_pack(pack).close()
+    return pack
+
+
+def absorb_files(
+    index: SiteStore, packs: Iterable[Path], check: Callable[[Path], Path] = opened
+) -> Iterator[tuple[Path, Outcome]]:
     """
     Absorb packs, and tell of each once that is on disk.
 
@@ -40,6 +56,8 @@ def absorb_files(index: SiteStore, packs: Iterable[Path]) -> Iterator[tuple[Path
         Into which.
     packs : iterable of Path
         Named by their sha256. One that is gone is passed over.
+    check : callable
+        Given a pack, returns the file to take it from, or raises what is wrong with it.
 
     Yields
     ------
@@ -52,27 +70,30 @@ def absorb_files(index: SiteStore, packs: Iterable[Path]) -> Iterator[tuple[Path
     SiteBusyError, StoreError
         The index cannot be written; what was told of is on disk.
     """
-    group: list[Path] = []
-    for pack, refusal in _checked(index, packs):
-        if refusal is not None:
-            yield pack, refusal
+    group: list[_Checked] = []
+    for pack, checked in _checked(index, packs, check):
+        if not isinstance(checked, Path):
+            yield pack, checked
             continue
-        group.append(pack)
-        if len(group) == MAX_GROUP or sum(map(_size_bytes, group)) > GROUP_BYTES:
+        group.append((pack, checked))
+        if len(group) == MAX_GROUP or sum(_size_bytes(file) for _, file in group) > GROUP_BYTES:
             yield from _absorbed(index, group)
             group = []
     yield from _absorbed(index, group)
 
 
-def _checked(index: SiteStore, packs: Iterable[Path]) -> Iterator[tuple[Path, Outcome | None]]:
-    """Yield each pack that is there, with why it need or can not be absorbed."""
+def _checked(
+    index: SiteStore, packs: Iterable[Path], check: Callable[[Path], Path]
+) -> Iterator[tuple[Path, Path | Outcome]]:
+    """Yield each pack that is there, with its file, or why it need or can not be absorbed."""
     # Reading and hashing the next packs takes as long as a fifth of absorbing them, and both are
     # done outside of Python's lock.
     with ThreadPoolExecutor(1) as checker:
-        ahead: deque[tuple[Path, Future[Outcome | None]]] = deque()
+        ahead: deque[tuple[Path, Future[Path | Outcome]]] = deque()
         try:
             for pack in packs:
-                ahead.append((pack, checker.submit(_check, pack, known=index.has(pack.stem))))
+                known = index.has(pack.stem)
+                ahead.append((pack, checker.submit(_check, pack, check, known=known)))
                 if len(ahead) > AHEAD:
                     yield from _there(*ahead.popleft())
             while ahead:
@@ -81,30 +102,29 @@ def _checked(index: SiteStore, packs: Iterable[Path]) -> Iterator[tuple[Path, Ou
             checker.shutdown(cancel_futures=True)
 
 
-def _there(pack: Path, checked: Future[Outcome | None]) -> Iterator[tuple[Path, Outcome | None]]:
+def _there(pack: Path, checked: Future[Path | Outcome]) -> Iterator[tuple[Path, Path | Outcome]]:
     # Gone: another program moved it, so it has nothing more to do with this merge.
     with suppress(FileNotFoundError):
         yield pack, checked.result()
 
 
-def _check(pack: Path, *, known: bool) -> Outcome | None:
+def _check(pack: Path, check: Callable[[Path], Path], *, known: bool) -> Path | Outcome:
     if known:
         return False
     try:
-        open_pack(pack).close()
+        return check(pack)
     except FileNotFoundError:
         raise
-    except (PackError, SchemaTooNewError) as refusal:
+    except (PackError, SchemaTooNewError, StoreError) as refusal:
         return refusal
     except OSError as error:
         return StoreError(f"cannot read {pack}: {error}; it was left where it is")
-    return None
 
 
-def _absorbed(index: SiteStore, group: list[Path]) -> Iterator[tuple[Path, Outcome]]:
+def _absorbed(index: SiteStore, group: list[_Checked]) -> Iterator[tuple[Path, Outcome]]:
     if group:
-        outcomes = index.absorb_group([(pack, pack.stem) for pack in group])
-        yield from zip(group, outcomes, strict=True)
+        outcomes = index.absorb_group([(file, pack.stem) for pack, file in group])
+        yield from zip([pack for pack, _ in group], outcomes, strict=True)
 
 
 def _size_bytes(pack: Path) -> int:

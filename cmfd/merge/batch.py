@@ -20,6 +20,7 @@ from cmfd.merge.quarantine import quarantine
 from cmfd.merge.reindex import is_missing, rebuild
 from cmfd.merge.report import MergeReport
 from cmfd.merge.sources import gather
+from cmfd.merge.strangers import checker, is_strangers
 from cmfd.merge.superseded import superseded
 from cmfd.store.pack import sha256_of
 from cmfd.store.shared import make_directory
@@ -121,10 +122,11 @@ class _Merger:
         self.has_looked = True
         if is_missing(self._site.index) and any(self._site.merged_packs()):
             self._report.skipped += rebuild(self._site)
+        check = checker(self._site)
         with closing(SiteStore(self._site.index)) as index:
             while packs := self.todo():
                 n_known = self._n_done + len(packs)
-                for pack, outcome in absorb_files(index, packs):
+                for pack, outcome in absorb_files(index, packs, check):
                     self._settle(pack, outcome)
                     self._n_done += 1
                     if self._progress is not None:
@@ -160,6 +162,8 @@ class _Merger:
 
     def _refuse(self, pack: Path, refusal: Outcome) -> None:
         if isinstance(refusal, (PackError, SchemaTooNewError)):
+            if is_strangers(pack):
+                self._site.merged(pack.stem).unlink(missing_ok=True)  # its copy
             kept = quarantine(self._site, pack, str(refusal))
             self._report.quarantined.append((kept, str(refusal)))
         else:
@@ -169,5 +173,8 @@ class _Merger:
 
 def _keep(site: Site, pack: Path) -> None:
     target = site.merged(pack.stem)
+    if is_strangers(pack) and target.exists():  # a copy that nobody else can change
+        pack.unlink()
+        return
     make_directory(target.parent)
     pack.rename(target)

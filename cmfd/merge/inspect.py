@@ -9,6 +9,7 @@ alone, and the pack is refused.
 
 from __future__ import annotations
 
+import atexit
 import os
 import select
 import subprocess
@@ -45,6 +46,11 @@ class Inspector:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._turn = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """Which process it is; None if there is none."""
+        return None if self._process is None else self._process.pid
 
     def start(self) -> None:
         """Have the process start, so that it is there when there is something to read."""
@@ -134,6 +140,11 @@ class Inspector:
         if process is not None:
             process.kill()
             process.communicate()
+
+
+shared = Inspector()
+"""For all that this process reads."""
+atexit.register(shared.close)
 
 
 @contextmanager

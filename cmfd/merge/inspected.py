@@ -49,7 +49,7 @@ _CHUNK_VERSION, _CHUNK_KINDS, _CHUNK_COLUMNS = 1, (1, 2), 3
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A pack to be read, an index to try it with (empty: in memory), and whether to tell what it speaks of."""
+    """A pack to be read, an index to try it with (empty: in memory), whether to tell of whom."""
 
     path: str
     digest: str
@@ -67,14 +67,15 @@ class Said(msgspec.Struct, frozen=True):
         The id of the site that it was made for.
     users, pipelines : list of str
         Whose runs are in it and whose notes; which pipelines. Only if that was asked for.
-    subjects : list of str
-        The runs and executions that it has or speaks of, in hexadecimal, and artifacts that its
-        notes are on. Only if that was asked for.
+    own, subjects : list of str
+        The runs and executions that it has, in hexadecimal; those that it speaks of, and artifacts
+        that its notes are on. Only if that was asked for.
     """
 
     site: str = ""
     users: list[str] = []
     pipelines: list[str] = []
+    own: list[str] = []
     subjects: list[str] = []
 
 
@@ -200,7 +201,7 @@ def _said(db: sqlite3.Connection, *, about: bool) -> Said:
     site = db.execute(queries["site"]).fetchone()[0] if version >= _SITE_SINCE else ""
     if not about:
         return Said(site)
-    lists: dict[str, set[str]] = {"users": set(), "pipelines": set(), "subjects": set()}
+    lists: dict[str, set[str]] = {name: set() for name in ("users", "pipelines", "own", "subjects")}
     for name, query in queries.items():
         kind, _, since = name.partition("_")
         if kind in lists and version >= int(since or 1):

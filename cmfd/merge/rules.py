@@ -9,7 +9,9 @@ pipelines, made for these sites, signed by these people.
 from __future__ import annotations
 
 import os
+import pwd
 import stat
+from contextlib import closing
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,10 +19,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from cmfd.errors import ConfigError
+from cmfd.store.connection import connect, named
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Collection, Sequence
 
+    from cmfd.merge.inspected import Said
     from cmfd.merge.layout import Site
 
 FILE = "rules.toml"
@@ -49,6 +54,14 @@ class Pusher(NamedTuple):
     def __str__(self) -> str:
         """Return it as `rules.toml` has it."""
         return f"{self.kind}:{self.name}"
+
+
+def user_of(uid: int) -> Pusher:
+    """Return who a user of this system is."""
+    try:
+        return Pusher("user", pwd.getpwuid(uid).pw_name)
+    except KeyError:  # as in a container
+        return Pusher("user", str(uid))
 
 
 @dataclass(frozen=True)
@@ -150,6 +163,51 @@ class Rules:
             return f"{who} may push nothing here"
         reasons = [_why_not(entry, who, pack) for entry in of_them]
         return None if None in reasons else f"{who} may not push {reasons[0]}"
+
+
+def about(site: Site, said: Said, signer: str) -> PackAbout:
+    """
+    Return whose all is that a pack speaks of, as far as its site knows.
+
+    Parameters
+    ----------
+    site : Site
+        The site that it is to come into.
+    said : Said
+        What it says, from `cmfd.merge.inspect`.
+    signer : str
+        Who signed it.
+    """
+    users, pipelines = set(said.users), set(said.pipelines)
+    if not site.index.exists():
+        unknown = {""} if set(said.subjects) - set(said.own) else set()
+        return PackAbout(users | unknown, pipelines | unknown, said.site, signer)
+    own = set(said.own)
+    with closing(connect(site.index, readonly=True)) as db:
+        for subject in said.subjects:
+            # What the site knows counts more than what a pack says: nobody's run becomes another's.
+            found = _whose(db, subject)
+            if found is None:
+                found = (set(), set()) if subject in own else ({""}, {""})
+            users |= found[0]
+            pipelines |= found[1]
+    return PackAbout(users, pipelines, said.site, signer)
+
+
+def _whose(db: sqlite3.Connection, subject: str) -> tuple[set[str], set[str]] | None:
+    """Return the users and pipelines of a run, execution or artifact; None if it is not known."""
+    queries = named("site/whose")
+    if ":" in subject:  # an artifact is nobody's; what is said of it is somebody's
+        rows = db.execute(queries["artifact"], {"digest": subject}).fetchall()
+        return (set(), {pipeline for (pipeline,) in rows}) if rows else (set(), {""})
+    try:
+        asked = {"id": bytes.fromhex(subject)}
+    except ValueError:
+        return None
+    rows = [row for kind in ("run", "execution") for row in db.execute(queries[kind], asked)]
+    return (
+        ({row[0] for row in rows}, {row[1] for row in rows if row[1] is not None}) if rows else None
+    )
 
 
 def _why_not(entry: _Entry, who: Pusher, pack: PackAbout) -> str | None:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cmfd.errors import NotFoundError
+from cmfd.merge import signatures
 from cmfd.merge.superseded import superseded
 from cmfd.store.connection import named
-from cmfd.sync import signatures
 from cmfd.sync.local import SitePeer
 from cmfd.sync.peer import Entry, Part, Place
 

@@ -13,8 +13,8 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from cmfd.errors import PackError, StoreError
+from cmfd.merge import signatures
 from cmfd.store.pack import is_pack_name
-from cmfd.sync import signatures
 from cmfd.sync.exchange import Exchanged
 from cmfd.sync.local import SitePeer
 from cmfd.sync.peer import BLOCK_BYTES

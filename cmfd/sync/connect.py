@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cmfd.errors import RemoteError
 from cmfd.merge.layout import open_site
+from cmfd.merge.rules import user_of
 from cmfd.sync import remotes
 from cmfd.sync.credentials import token_for
 from cmfd.sync.local import SitePeer
@@ -55,7 +56,7 @@ def connect(remote: remotes.Remote) -> Iterator[Peer]:
             yield HttpsPeer(wire)
         return
     if not address.host:
-        yield SitePeer(open_site(Path(address.path).expanduser()))
+        yield SitePeer(open_site(Path(address.path).expanduser()), who=user_of(os.geteuid()))
         return
     command = ssh_command(address, remote.command or "cmfd")
     try:

@@ -6,22 +6,24 @@ import errno
 import fcntl
 import os
 import secrets
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
 from cmfd.errors import NotFoundError, PackError, SchemaTooNewError, StoreError
-from cmfd.merge import inbox
+from cmfd.merge import inbox, signatures
 from cmfd.merge.batch import merge_site
+from cmfd.merge.inspect import shared as inspector
 from cmfd.merge.layout import INCOMING, PARTIAL_SUFFIX
+from cmfd.merge.quarantine import quarantine
+from cmfd.merge.rules import Rules, about
 from cmfd.merge.superseded import superseded
 from cmfd.query.index import explained, open_index
 from cmfd.store.connection import connect, named
 from cmfd.store.migrations import check
-from cmfd.store.pack import FORMAT, damage, is_pack_name, open_pack, sha256_of, sync_directory
+from cmfd.store.pack import FORMAT, is_pack_name, sha256_of, sync_directory
 from cmfd.store.shared import follow, make_directory
-from cmfd.sync import signatures
 from cmfd.sync.peer import (
     BLOCK_BYTES,
     MOST_PACK_BYTES,
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cmfd.merge.layout import Site
+    from cmfd.merge.rules import Pusher
+    from cmfd.merge.signatures import Signer
     from cmfd.sync.peer import Blocks, FromOffset, Guess, Wanted
 
 _PAGE = 1000
@@ -55,11 +59,16 @@ class SitePeer:
         The site.
     key : Path, optional
         An ssh key that signs what is sent from here.
+    who : Pusher, optional
+        Who hands packs over, and so what rules of the site they must keep to; None: the site takes
+        them of its own accord.
     """
 
-    def __init__(self, site: Site, key: Path | None = None) -> None:
+    def __init__(self, site: Site, key: Path | None = None, *, who: Pusher | None = None) -> None:
         self.site = site
         self._key = key
+        self._who = who
+        self._rules = Rules()
 
     def about(self, guess: Guess | None = None) -> About:
         """Say who it is."""
@@ -204,16 +213,19 @@ class SitePeer:
         Raises
         ------
         PackError
-            What came is not what the digest says, or no sound pack; it is thrown away.
+            What came is not what the digest says, or its sender may not push it, and it is thrown
+            away; or it is no sound pack, and it is kept apart.
         StoreError
             It cannot be written here; what came is kept for the next try.
         """
         if not is_pack_name(f"{digest}.db") or not 0 < size_bytes <= MOST_PACK_BYTES:
             raise PackError(f"{digest[:80]!r} of {size_bytes} bytes is no pack; it was not taken")
+        self._rules = Rules() if self._who is None else Rules.of(self.site)
         signatures.check(self.site, digest, signature)
-        is_signed = bool(signature) and signatures.signer(self.site, digest, signature) is not None
+        signer = signatures.signer(self.site, digest, signature) if signature else None
+        inspector.start()
         try:
-            self._write(digest, size_bytes, blocks, signature=signature if is_signed else "")
+            self._write(digest, size_bytes, blocks, signature if signer is not None else "", signer)
         except OSError as error:
             raise StoreError(
                 f"cannot write pack {digest} into {self.site.path}: {error};"
@@ -232,7 +244,14 @@ class SitePeer:
     def _part_of(self, name: str) -> Path:
         return self.site.path / INCOMING / f"{name}{PARTIAL_SUFFIX}"
 
-    def _write(self, digest: str, size_bytes: int, blocks: FromOffset, *, signature: str) -> None:
+    def _write(
+        self,
+        digest: str,
+        size_bytes: int,
+        blocks: FromOffset,
+        signature: str,
+        signer: Signer | None,
+    ) -> None:
         make_directory(self.site.path / INCOMING)
         with self._partial(digest) as (path, file):
             come = min(file.seek(0, os.SEEK_END), size_bytes)
@@ -249,15 +268,24 @@ class SitePeer:
                     f"pack {digest} ended after {come} of {size_bytes} bytes;"
                     " the next exchange goes on from there"
                 )
-            self._accept(path, file, digest, signature)
+            os.fsync(file.fileno())
+            self._check(path, digest, "" if signer is None else signer.name)
+            self._accept(path, digest, signature)
 
-    def _accept(self, path: Path, file: BinaryIO, digest: str, signature: str) -> None:
-        os.fsync(file.fileno())
+    def _check(self, path: Path, digest: str, signer: str) -> None:
+        """Raise if what came is no sound pack, or one that its sender may not push."""
         try:
-            _check(path, digest)
+            said = inspector.inspect(path, digest, about=self._rules.restrict)
         except (PackError, SchemaTooNewError) as error:
-            path.unlink()
-            raise PackError(f"pack {digest}: {error}; it was thrown away") from error
+            done = _put_apart(self.site, path, digest, str(error))
+            raise PackError(f"pack {digest}: {error}; {done}") from error
+        if self._who is not None and self._rules.restrict:
+            reason = self._rules.refuse(self._who, about(self.site, said, signer))
+            if reason is not None:
+                path.unlink()
+                raise PackError(f"pack {digest}: {reason}; it was thrown away")
+
+    def _accept(self, path: Path, digest: str, signature: str) -> None:
         if signature:  # of a pack that never came, nothing is kept
             signatures.keep(self.site, digest, signature)
         make_directory(self.site.inbox)
@@ -291,7 +319,9 @@ class SitePeer:
         raise StoreError(f"cannot lock {path}")  # a name of its own is nobody else's
 
     def merge(self) -> Taken:
-        """Merge what waits there."""
+        """Merge what waits there, if one may; else its operator's next merge takes it."""
+        if not os.access(self.site.path, os.W_OK):
+            return Taken(0, self.n_waiting(), {})
         done = merge_site(self.site.path)
         refused = {path.name[:64]: reason for path, reason in done.quarantined}
         return Taken(done.absorbed, done.left_in_inbox, refused, done.busy_holder)
@@ -330,13 +360,14 @@ def _is_at(path: Path, file: BinaryIO) -> bool:
         return False
 
 
-def _check(path: Path, digest: str) -> None:
-    """Raise if a file from elsewhere is no whole and sound pack of a known format."""
-    with closing(open_pack(path, digest)) as db:
-        # A node's own packs are spared this. A tree whose branches are all the same page has, to
-        # who reads it, more rows than can ever be read.
-        if found := damage(db):
-            raise PackError(f"foreign: it is no sound SQLite database: {found}")
+def _put_apart(site: Site, path: Path, digest: str, reason: str) -> str:
+    """Put what is no sound pack into quarantine, unless it was damaged on its way."""
+    if not reason.startswith(("corrupt", "truncated")):
+        with suppress(OSError):  # one may put packs there, and no more
+            quarantine(site, path.rename(path.with_name(f"{digest}.db")), reason)
+            return "it was kept apart"
+    path.unlink(missing_ok=True)
+    return "it was thrown away"
 
 
 def _is_place(db: sqlite3.Connection, place: Place) -> bool:

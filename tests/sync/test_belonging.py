@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.laws import examples
 from support.packs import Content, an_id, small_run, write_pack
 
 from cmfd.merge.batch import merge_site
@@ -59,7 +60,7 @@ def part_of(site: Site, number: int) -> set[str]:
     return {entry.place.digest for entry in part.entries}
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.permutations(sorted(content_of())), st.integers(1, 9))
 def test_a_part_has_what_belongs_to_it_and_no_more(names: list[str], n_together: int) -> None:
     """In any order, in any groups, and in an index that is made anew."""

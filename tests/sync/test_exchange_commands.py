@@ -97,7 +97,7 @@ def test_a_push_from_a_site_that_one_may_only_read(
     """What is merged there is sent; nothing is changed there."""
     a, hub = make_site("a", 1), make_site("hub")
     (a.path / "merge.lock").unlink()
-    monkeypatch.setattr("os.access", lambda _, mode: mode != os.W_OK)
+    monkeypatch.setattr("os.access", lambda path, mode: (path, mode) != (a.path, os.W_OK))
     done = CliRunner().invoke(push.command, [str(hub.path), "--site", str(a.path)])
     assert done.exit_code == 0, done.output
     assert digest(a) == digest(hub)

@@ -10,9 +10,10 @@ from support.exchange import MakeSite, add, digest, to
 from support.programs import program
 
 from cmfd.errors import ConfigError, PackError
+from cmfd.merge import signatures
 from cmfd.merge.batch import merge_site
 from cmfd.merge.layout import INCOMING, Site, open_site
-from cmfd.sync import bundle, signatures
+from cmfd.sync import bundle
 from cmfd.sync.exchange import pull, push
 from cmfd.sync.local import SitePeer
 

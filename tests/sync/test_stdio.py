@@ -16,8 +16,8 @@ import pytest
 from support.exchange import MakeSite, add, digest, to
 
 from cmfd.errors import FilterError, NotFoundError, PackError, RemoteError, StoreError
+from cmfd.merge import signatures
 from cmfd.merge.layout import INCOMING
-from cmfd.sync import signatures
 from cmfd.sync.exchange import pull, push, standing
 from cmfd.sync.local import SitePeer
 from cmfd.sync.peer import MOST_DIGESTS, Place, Wanted

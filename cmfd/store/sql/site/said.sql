@@ -11,6 +11,9 @@ SELECT DISTINCT author FROM note;
 -- name: pipelines
 SELECT DISTINCT pipeline FROM execution;
 
+-- name: own
+SELECT lower(hex(run)) FROM run UNION SELECT lower(hex(execution)) FROM execution;
+
 -- name: subjects
 SELECT lower(hex(x.id))
 FROM (

@@ -1,0 +1,287 @@
+"""Packs that were made to hurt: each is refused with a reason, and the site is as it was."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from support.exchange import MakeSite, digest, to
+from support.hostile import endless
+from support.packs import Content, an_id, small_run, write_pack
+
+from cmfd.cli.main import cli
+from cmfd.errors import PackError
+from cmfd.merge import inspect, inspected
+from cmfd.merge.batch import merge_site
+from cmfd.merge.rules import Pusher
+from cmfd.query.index import open_index
+from cmfd.query.runs import recent
+from cmfd.store.columns import encode
+from cmfd.store.pack import sha256_of
+from cmfd.sync.exchange import push
+from cmfd.sync.local import SitePeer
+
+if TYPE_CHECKING:
+    from cmfd.merge.layout import Site
+    from cmfd.sync.peer import Blocks
+
+Change = Callable[[sqlite3.Connection], object]
+
+
+def changed(directory: Path, change: Change) -> Path:
+    """Make a pack in which something was changed, under the name that its content has then."""
+    pack = write_pack(directory, small_run(1))
+    with closing(sqlite3.connect(pack, isolation_level=None)) as db:
+        change(db)
+    return pack.rename(directory / f"{sha256_of(pack)}.db")
+
+
+def a_tree_without_end(db: sqlite3.Connection) -> None:
+    (root,) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'chunk'").fetchone()
+    (path,) = (Path(row[2]) for row in db.execute("PRAGMA database_list"))
+    path.write_bytes(endless(path.read_bytes(), root))
+
+
+def values_of(n_values: int) -> bytes:
+    return encode(np.zeros(n_values, np.int64), np.zeros(n_values, np.int64), np.zeros(n_values))
+
+
+CHANGES: dict[str, Change] = {
+    "a trigger": lambda db: db.execute(
+        "CREATE TRIGGER t AFTER INSERT ON run BEGIN DELETE FROM run; END"
+    ),
+    "a view in a table's place": lambda db: db.executescript(
+        "DROP TABLE link; CREATE VIEW link AS SELECT * FROM run"
+    ),
+    "a view without end": lambda db: db.execute(
+        "CREATE VIEW v AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x FROM c)"
+        " SELECT x FROM c"
+    ),
+    "an index more": lambda db: db.execute("CREATE INDEX i ON run (name)"),
+    "a virtual table": lambda db: db.execute("CREATE VIRTUAL TABLE f USING fts5(x)"),
+    "a tree without end": a_tree_without_end,
+    "values that are more than they say": lambda db: db.execute(
+        "UPDATE chunk SET data = ?", (values_of(1 << 20),)
+    ),
+    "very many values in few bytes": lambda db: db.execute(
+        "UPDATE chunk SET n_values = 1 << 20, data = ?", (values_of(1 << 20),)
+    ),
+    "values that are none": lambda db: db.execute("UPDATE chunk SET data = zeroblob(10)"),
+    "a number that is a path": lambda db: db.execute("UPDATE chunk SET value_min = '../../etc'"),
+    "an id that is none": lambda db: db.execute("UPDATE execution SET execution = x'00'"),
+    "an artifact without a digest": lambda db: db.execute("UPDATE artifact SET digest = '../x'"),
+    "another's document": lambda db: db.execute(
+        "INSERT INTO environment VALUES ('sha256:00', '{}')"
+    ),
+    "members of another's slice": lambda db: db.execute(
+        "INSERT INTO slice_members VALUES ('sha256:00', '{}')"
+    ),
+    "a parameter of another type": lambda db: db.execute("UPDATE param SET value = x'00'"),
+    "two labels": lambda db: db.execute("INSERT INTO pack SELECT * FROM pack"),
+    "a huge value": lambda db: db.execute(
+        "INSERT INTO environment VALUES ('sha256:00', hex(zeroblob(40000000)))"
+    ),
+}
+
+
+def offered(site: Site, pack: Path, who: Pusher | None = None) -> None:
+    def blocks(offset: int) -> Blocks:
+        yield pack.read_bytes()[offset:]
+
+    SitePeer(site, who=who).write(pack.stem, pack.stat().st_size, blocks)
+
+
+def test_a_hostile_pack_is_kept_apart_and_does_nothing(make_site: MakeSite, tmp_path: Path) -> None:
+    """Its digest is right; it is in quarantine with a reason, and the next pack is taken."""
+    site = make_site("site", 2)
+    before = digest(site)
+    for what, change in CHANGES.items():
+        pack = changed(tmp_path / what.replace(" ", "-"), change)
+        with pytest.raises(PackError, match="kept apart"):
+            offered(site, pack)
+        assert (site.quarantine / pack.name).exists(), what
+        assert (site.quarantine / f"{pack.name}.reason.txt").read_text(), what
+    assert SitePeer(site).n_waiting() == 0
+    assert digest(site) == before
+    offered(site, write_pack(tmp_path / "good", small_run(3)))
+    assert merge_site(site.path).absorbed == 1
+
+
+def test_what_takes_too_long_ends_its_reader_alone(
+    make_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader is another process; the next pack gets another."""
+    site = make_site("site")
+    packs = [write_pack(tmp_path / "packs", small_run(number)) for number in (1, 2)]
+    monkeypatch.setattr(inspect, "_WALL_S", -10_000)
+    with pytest.raises(PackError, match="more memory or time"):
+        offered(site, packs[0])
+    monkeypatch.undo()
+    offered(site, packs[1])
+    assert merge_site(site.path).absorbed == 1
+
+
+def test_who_reads_packs_has_little_memory_and_time(tmp_path: Path) -> None:
+    """So says the kernel of the process: memory, processor time, files, dumps of memory."""
+    pack = write_pack(tmp_path / "packs", small_run(1))
+    with closing(inspect.Inspector()) as inspector:
+        inspector.inspect(pack, pack.stem)
+        assert inspector.pid is not None
+        limits = Path(f"/proc/{inspector.pid}/limits").read_text()
+    soft = {line[:25].strip(): line[25:].split()[0] for line in limits.splitlines()[1:]}
+    assert soft["Max address space"] == str(inspected.MEMORY_BYTES)
+    assert soft["Max core file size"] == "0"
+    assert int(soft["Max cpu time"]) < 2 * inspected.cpu_s(pack.stat().st_size)
+    assert int(soft["Max file size"]) < 1 << 27
+
+
+def a_circle() -> Content:
+    """Return runs that came from each other, executions in each other, artifacts in each other."""
+    content: Content = {}
+    for number in (1, 2):
+        other = 3 - number
+        for table, rows in small_run(number).items():
+            content.setdefault(table, []).extend(rows)
+        (execution, *rest) = content["execution"][-1]
+        content["execution"][-1] = (execution, *rest[:3], an_id("exec", other), *rest[4:])
+        event = next(row for row in content["event"] if row[0] == execution)
+        content["event"].append((execution, "input", f"md5:{other:032x}", *event[3:]))
+        said = (1, an_id("proc", 0))
+        link = (f"md5:{number:032x}", "contains", f"md5:{other:032x}", "x", *said)
+        content.setdefault("link", []).append(link)
+    deep = "[" * 100_000 + "]" * 100_000
+    content["param"].append((an_id("exec", 1), "deep", "json", deep, 1, an_id("proc", 0), 0))
+    return content
+
+
+def test_circles_and_depths_are_merged_and_every_question_ends(
+    make_site: MakeSite, tmp_path: Path
+) -> None:
+    """Packs can be a circle together that are none alone: readers trust in none."""
+    site = make_site("site")
+    offered(site, write_pack(tmp_path / "packs", a_circle()))
+    assert merge_site(site.path).absorbed == 1
+    with open_index(site.path) as db:
+        runs = [run.run for run in recent(db)]
+    assert len(runs) == 2
+    one = f"md5:{1:032x}"
+    for words in (
+        ("show", runs[0]), ("params", runs[0]), ("compare", *runs), ("log",), ("impact", one),
+        ("lineage", "up", one), ("lineage", "down", one), ("report", "cost", one),
+    ):  # fmt: skip
+        done = CliRunner().invoke(cli, [*words, "--site", str(site.path)])
+        assert done.exception is None or isinstance(done.exception, SystemExit), words
+        assert done.exit_code == 0, (words, done.output)
+
+
+ONLY_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+EVE = 54321
+
+
+def given(site: Site, pack: Path, uid: int) -> Path:
+    """Put a pack into an inbox as another user does."""
+    site.inbox.mkdir(exist_ok=True)
+    there = pack.rename(site.inbox / pack.name)
+    os.chown(there, uid, -1)
+    return there
+
+
+def with_rules(site: Site, text: str) -> Site:
+    path = site.path / "rules.toml"
+    path.write_text(text)
+    path.chmod(0o644)
+    return site
+
+
+@ONLY_ROOT
+def test_what_another_user_put_into_an_inbox_is_read_apart_and_copied(
+    make_site: MakeSite, tmp_path: Path
+) -> None:
+    """What is kept is the merger's: its maker can change it no more. What is hostile stays out."""
+    site = make_site("site")
+    good = given(site, write_pack(tmp_path / "packs", small_run(1)), EVE)
+    hostile = given(site, changed(tmp_path / "hostile", CHANGES["a tree without end"]), EVE)
+    report = merge_site(site.path)
+    assert report.absorbed == 1
+    assert [path.name for path, _ in report.quarantined] == [hostile.name]
+    assert not good.exists()
+    assert site.merged(good.stem).stat().st_uid == 0
+    assert not site.merged(hostile.stem).exists()
+    assert merge_site(site.path).absorbed == 0
+
+
+@ONLY_ROOT
+def test_the_kernel_says_who_put_a_pack_into_an_inbox(make_site: MakeSite, tmp_path: Path) -> None:
+    """Whoever writes another's name into a pack may not push it, whichever way it comes."""
+    site = with_rules(make_site("site"), '[[allow]]\nwho = ["user:*"]\nusers = ["self"]\n')
+    forged = given(site, write_pack(tmp_path / "packs", small_run(1)), EVE)  # of ann, it says
+    report = merge_site(site.path)
+    assert report.absorbed == 0
+    ((kept, reason),) = report.quarantined
+    assert kept.name == forged.name
+    assert reason == f"refused: user:{EVE} may not push what is of user 'ann'"
+
+
+RULES = """
+[[allow]]
+who = ["as:ann"]
+users = ["ann"]
+
+[[allow]]
+who = ["token:ci"]
+pipelines = ["heat"]
+"""
+ANN, CI = Pusher("as", "ann"), Pusher("token", "ci")
+
+
+def test_a_pusher_brings_what_rules_allow(make_site: MakeSite) -> None:
+    """A run of ann's, of pipeline digits: by ann, and by nobody else."""
+    a, site = make_site("a", 1), with_rules(make_site("site"), RULES)
+    for who in (CI, Pusher("user", "ann")):
+        done = push(a, to(site), SitePeer(site, who=who))
+        assert done.n_packs == 0
+        assert "may" in done.left_out[0][1]
+        assert not site.quarantine.exists()
+    assert push(a, to(site), SitePeer(site, who=ANN)).n_packs == 1
+    assert digest(a) == digest(site)
+
+
+SAID = (1 << 60, an_id("proc", 9))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"fact": [(an_id("run", 7), "state", *SAID, "str", "x")]},
+        {"fact": [(an_id("exec", 7), "state", *SAID, "str", "x")]},
+        {"run_end": [(an_id("run", 7), *SAID, "failed", 1, None)]},
+        {"run": [(an_id("run", 7), 1, an_id("proc", 0), 0, "c", "7", 0, "ann", "", "", "")]},
+        {"execution": [(an_id("exec", 7), 1, an_id("proc", 0), an_id("run", 8), None, "", "", "")]},
+        {"note": [(an_id("note", 1), an_id("run", 7).hex(), "tag", "x", 1, 0, "ann")]},
+        {"note": [(an_id("note", 1), an_id("run", 8).hex(), "tag", "x", 1, 0, "bob")]},
+        {"delivery": [(an_id("run", 7), "n1", *SAID, 1, 0, 1)]},
+    ],
+)
+def test_nobody_speaks_of_anothers_run(
+    make_site: MakeSite, tmp_path: Path, content: Content
+) -> None:
+    """Neither late facts nor ends, notes, nor the run itself as if it were one's own."""
+    bobs = small_run(7)
+    ((*run, user, name, command, cwd),) = bobs["run"]
+    assert user == "ann"
+    bobs["run"] = [(*run, "bob", name, command, cwd)]
+    site = make_site("site", 8)
+    merge_site(site.path, [write_pack(tmp_path / "bobs", bobs)])
+    with_rules(site, RULES)
+    before = digest(site)
+    pack = write_pack(tmp_path / "packs", content, sealed_ns=2)
+    with pytest.raises(PackError, match="as:ann may not push what is of user"):
+        offered(site, pack, ANN)
+    assert digest(site) == before
