@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cmfd.merge.layout import Site
+    from cmfd.merge.rules import Pusher
     from cmfd.sync.peer import About, Blocks, Guess, Wanted
 
 _MOST_KEPT = 32
@@ -43,10 +44,14 @@ class NarrowPeer(SitePeer):
         The site.
     pipelines : tuple of str
         Which.
+    who : Pusher, optional
+        As for `SitePeer`.
     """
 
-    def __init__(self, site: Site, pipelines: tuple[str, ...]) -> None:
-        super().__init__(site)
+    def __init__(
+        self, site: Site, pipelines: tuple[str, ...], *, who: Pusher | None = None
+    ) -> None:
+        super().__init__(site, who=who)
         self._pipelines = pipelines
 
     def about(self, guess: Guess | None = None) -> About:

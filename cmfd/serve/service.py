@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import anyio
 import anyio.to_thread
 
+from cmfd.merge.rules import Pusher
 from cmfd.serve.answers import Refusal
 from cmfd.serve.body import Body, Pace
 from cmfd.serve.figures import Figures
@@ -141,7 +142,10 @@ class Service:
 
     def peer_of(self, bearer: Bearer) -> SitePeer:
         """Return the site as it is there for somebody."""
-        return NarrowPeer(self.site, bearer.pipelines) if bearer.pipelines else self.whole
+        who = None if self.is_open else Pusher("token", bearer.name)
+        if bearer.pipelines:
+            return NarrowPeer(self.site, bearer.pipelines, who=who)
+        return SitePeer(self.site, who=who)
 
     @contextmanager
     def admitted(self, request: Request, scopes: frozenset[str]) -> Iterator[Call]:

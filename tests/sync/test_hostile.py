@@ -174,7 +174,7 @@ def test_circles_and_depths_are_merged_and_every_question_ends(
     one = f"md5:{1:032x}"
     for words in (
         ("show", runs[0]), ("params", runs[0]), ("compare", *runs), ("log",), ("impact", one),
-        ("lineage", "up", one), ("lineage", "down", one), ("report", "cost", one),
+        ("lineage", "up", one), ("lineage", "down", one), ("report", "runtime", runs[0]),
     ):  # fmt: skip
         done = CliRunner().invoke(cli, [*words, "--site", str(site.path)])
         assert done.exception is None or isinstance(done.exception, SystemExit), words
