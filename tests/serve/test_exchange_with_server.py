@@ -50,7 +50,9 @@ def large(site: Site, *numbers: int) -> None:
     for number in numbers:
         content = dict(small_run(number))
         # Nothing in it is alike: it is as long on the wire.
-        content["chunk"] = [(*row[:-1], os.urandom(SMALL_BYTES)) for row in content["chunk"][:2]]
+        content["chunk"] = [
+            (*row[:-1], row[-1] + os.urandom(SMALL_BYTES)) for row in content["chunk"][:2]
+        ]
         write_pack(packs, content)
     merge_site(site.path, [packs])
 
