@@ -69,6 +69,9 @@ GROUP, VARIANT = "group", "variant"
 CONTINUES = "continues"
 """A fact of an execution: the id of the one that it goes on from."""
 
+AROUND = "cmf.around"
+"""A fact of an execution that stands around programs which log with CMF's library."""
+
 
 class NoteKind(str, Enum):
     """What somebody said of an artifact, execution or run afterwards."""

@@ -62,6 +62,9 @@ _ORDER = (
     ),
     click.option("--dvc-push", is_flag=True, help="With --dvc: and send them to its remote."),
     click.option(
+        "--cmf-compat", is_flag=True, help="Record what it logs with CMF's library, cmflib."
+    ),
+    click.option(
         "--auto-io", is_flag=True, help="Record the files that it is seen to read and write, too."
     ),
     click.option(

@@ -26,7 +26,7 @@ from cmfd.client.ranks import rank_from
 from cmfd.client.redact import scrub_argv
 from cmfd.client.session import session
 from cmfd.client.warn import harmless, warn_once
-from cmfd.model import GROUP, VARIANT, Status
+from cmfd.model import AROUND, GROUP, VARIANT, Status
 from cmfd.wire.endpoint import listener
 from cmfd.wire.messages import RunEnd
 
@@ -63,6 +63,8 @@ class Order(NamedTuple):
     dvc: str | None = None
     """``add`` or ``commit``: have DVC store the outputs."""
     dvc_push: bool = False
+    cmf_compat: bool = False
+    """Put a `cmflib` before Python programs that records what they log with CMF's."""
 
 
 class Wrapped:
@@ -115,6 +117,8 @@ class Wrapped:
             self._execution.input(said.path, said.kind, datasets=said.datasets)
         if self.order.auto_io:
             self._observer = self._observe(plan)
+        if self.order.cmf_compat:  # it is not what the program calls an execution
+            self._execution.tag(AROUND)
 
     def words(self) -> Sequence[str]:
         """Return the command as it is recorded."""
@@ -157,6 +161,11 @@ class Wrapped:
             "CMFD_NODE_DIR": str(self.settings.node_dir),
         }
         environ = {**os.environ, **handed_down}
+        if self.order.cmf_compat:
+            from cmfd.compat import MODULES  # noqa: PLC0415 - only where it is wanted
+
+            paths = filter(None, (str(MODULES), environ.get("PYTHONPATH")))
+            environ["PYTHONPATH"] = os.pathsep.join(paths)
         return self._observer.environ(environ) if self._observer else environ
 
     @harmless()

@@ -196,7 +196,7 @@ class _Writer:
     def _stage(self, ref: str, pipeline: str, stage: Context) -> dict[str, Any]:
         place = (pipeline, stage.name.removeprefix(f"{pipeline}/"))
         refs = [one for one in self.graph.executions if self.graph.places[one] == place]
-        refs.sort(key=self.executions.__getitem__)
+        refs.sort(key=self.executions.__getitem__, reverse=True)  # as CMF, the latest first
         executions = [self._execution(one, ref) for one in refs]
         return {**_said(stage, self.contexts[ref]), "executions": executions}
 

@@ -9,6 +9,7 @@ artifact of type ``Metrics``, as CMF keeps those of an execution.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -47,7 +48,12 @@ _TYPES = {
     ArtifactKind.ENVIRONMENT: "Environment", ArtifactKind.LABEL: "Label",
 }  # fmt: skip
 """What CMF calls kinds; others are a ``Dataset``."""
+TYPE_FACT, NAME_FACT = "cmf.type", "cmf.name"
+PIPELINE_FACT, STAGE_FACT, ARTIFACT_FACT = "cmf.pipeline", "cmf.stage", "cmf.artifact."
+"""Facts of an execution that a program written for CMF logged to: custom properties."""
+
 _MODEL = ("model_framework", "model_type", "model_name")
+_OF_NO_FILE = re.compile(r"mlmd:([0-9a-f]{32})")
 _RECORDS: dict[str, Any] = {
     f"{KEY}context": Context, f"{KEY}artifact": Artifact, f"{KEY}execution": Execution,
     f"{KEY}type": Type,
@@ -99,10 +105,10 @@ class _Gathered:
 
     def take(self, pipeline: str | None) -> None:
         """Take the executions of a pipeline."""
+        self.graph.types |= self.records[f"{KEY}type"]
         if pipeline is None:
             self.graph.contexts |= self.records[f"{KEY}context"]
             self.graph.artifacts |= self._artifacts
-            self.graph.types |= self.records[f"{KEY}type"]
         for row in self._rows("executions", pipeline=pipeline):
             ref = row[1]
             known = self.records[f"{KEY}execution"].get(ref)
@@ -149,18 +155,20 @@ class _Gathered:
         ended_ns: int | None, command: str, document: str | None,
     ) -> Execution:  # fmt: skip
         outer, inner = contexts_of(pipeline, stage)
-        for context in (outer, inner):
+        identity = bytes.fromhex(ref)
+        facts = {key: value_of(*rest) for key, *rest in self._rows("facts", execution=identity)}
+        for context, key in ((outer, PIPELINE_FACT), (inner, STAGE_FACT)):
             known = self.records[f"{KEY}context"].get(context.ref, context)
             found = self.graph.contexts.setdefault(context.ref, known)
             found.created_ms = found.created_ms or began_ns // _NS
             found.updated_ms = found.updated_ms or began_ns // _NS
-        identity = bytes.fromhex(ref)
-        facts = {key: value_of(*rest) for key, *rest in self._rows("facts", execution=identity)}
+            found.custom |= _object(facts.get(key))
         params = {key: value_of(*rest) for key, *rest in self._rows("params", id=number)}
         updated_ns = max(ended_ns or 0, began_ns)
         execution = Execution(
-            type=inner.name, name=str(facts.get(f"{KEY}name", "")), created_ms=began_ns // _NS,
-            updated_ms=updated_ns // _NS, state=_STATES.get(Status(status), 0), custom=params,
+            type=str(facts.get(TYPE_FACT, inner.name)), name=str(facts.get(NAME_FACT, "")),
+            created_ms=began_ns // _NS, updated_ms=updated_ns // _NS,
+            state=_STATES.get(Status(status), 0), custom=params,
             properties={
                 "Execution": _command(command, document), "Execution_uuid": uuid_text(identity),
                 "Execution_type_name": inner.name, "Context_Type": inner.name, "Context_ID": 0,
@@ -174,29 +182,40 @@ class _Gathered:
             "Git_Start_Commit": str(code.get("commit") or ""),
             "Git_End_Commit": str(facts.get("git.end_commit") or code.get("commit") or ""),
         }
-        execution.events = [*self._own_events(number, pipeline, inner.ref, code)]
-        execution.events += self._own_metrics(number, identity, inner.ref, execution)
+        execution.events = [*self._own_events(number, ref, pipeline, inner.ref, code)]
+        for key, said in facts.items():
+            digest = key.removeprefix(ARTIFACT_FACT)
+            artifact = self.graph.artifacts.get(self.own_by_digest.get(digest, ""))
+            if digest != key and artifact is not None:
+                artifact.custom |= _object(said)
+        if TYPE_FACT not in facts:  # else there are artifacts for them already
+            execution.events += self._own_metrics(number, identity, inner.ref, execution)
         return execution
 
     def _own_events(
-        self, number: int, pipeline: str, stage: str, code: dict[str, Any]
+        self, number: int, execution: str, pipeline: str, stage: str, code: dict[str, Any]
     ) -> Iterator[Event]:
         for direction, digest, path, at_ns, kind, absolute, said in self._rows("events", id=number):
-            uri = digest.removeprefix("md5:")
             type_ = _TYPES.get(_kind(kind), "Dataset")
             custom = {key: one for key, one in object_of(said).items() if key != "dvc"}
+            uri, name = digest.removeprefix("md5:"), f"{path}:{digest.removeprefix('md5:')}"
             properties = {"Commit": uri, "url": f"{pipeline}:{absolute or path}"}
-            if type_ == "Model":
+            if found := _OF_NO_FILE.fullmatch(digest):
+                uri = uuid_text(bytes.fromhex(found[1]))
+                type_ = "Metrics" if type_ == "Step_Metrics" else "Validation_output"
+                name = f"{path}:{uri}:{int(execution[:12], 16)}"
+                properties = {"metrics_name": name}
+            elif type_ == "Model":
                 properties |= {key: str(custom.pop(key, "Default")) for key in _MODEL}
-            else:
+                name += f":{int(execution[:12], 16)}"
+            elif type_ != "Step_Metrics":
                 properties["git_repo"] = str(code.get("remote") or "")
             artifact = Artifact(
-                type=type_, name=f"{path}:{uri}", uri=uri, created_ms=at_ns // _NS,
+                type=type_, name=name, uri=uri, created_ms=at_ns // _NS,
                 updated_ms=at_ns // _NS, properties=properties, custom=custom, contexts=[stage],
             )  # fmt: skip
-            ref = self._same(artifact)
             type_number = INPUT if direction == Direction.INPUT else OUTPUT
-            yield Event(artifact=ref, type=type_number, at_ms=at_ns // _NS)
+            yield Event(artifact=self._same(artifact), type=type_number, at_ms=at_ns // _NS)
 
     def _same(self, artifact: Artifact) -> str:
         """Return the artifact that this content is: CMF has one of a digest, the first."""
@@ -257,6 +276,10 @@ def _record(key: str, subject: str, value: str) -> Any:
 def _part(document: str | None, name: str) -> dict[str, Any]:
     found = object_of(document or "").get(name)
     return found if isinstance(found, dict) else {}
+
+
+def _object(said: object) -> dict[str, Any]:
+    return said if isinstance(said, dict) else {}
 
 
 def _command(command: str, document: str | None) -> str:

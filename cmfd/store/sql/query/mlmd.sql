@@ -8,8 +8,14 @@ ORDER BY f.key, f.at_ns, f.subject;
 -- name: execution
 SELECT 1 FROM execution WHERE execution = :execution AND at_ns IS NOT NULL;
 
+-- name: run_of
+SELECT r.run, ifnull(r.cluster, ''), ifnull(r.job, ''), ifnull(r.restart, 0)
+FROM execution AS e CROSS JOIN run AS r ON r.id = e.run_id
+WHERE e.execution = :execution;
+
 -- name: executions
--- In the order of time; :pipeline is null for all.
+-- In the order of time; :pipeline is null for all. One that only stands around programs that log with
+-- CMF's library is left out.
 SELECT x.execution_id AS id, x.execution, x.pipeline, x.stage, x.status, x.began_ns, x.ended_ns,
     ifnull(r.command, '') AS command, d.document
 FROM executions AS x
@@ -17,6 +23,16 @@ LEFT JOIN run AS r ON r.id = x.run_id
 LEFT JOIN execution_environment AS v ON v.execution_id = x.execution_id
 LEFT JOIN environment AS d ON d.id = v.environment_id
 WHERE x.pipeline IS NOT NULL AND (:pipeline IS NULL OR x.pipeline = :pipeline)
+  AND (
+    NOT EXISTS (
+        SELECT 1 FROM execution AS e CROSS JOIN fact AS f
+        ON f.subject = e.execution AND f.key = 'cmf.around'
+        WHERE e.id = x.execution_id
+    )
+    OR EXISTS (SELECT 1 FROM param AS p WHERE p.execution_id = x.execution_id)
+    OR EXISTS (SELECT 1 FROM event AS v WHERE v.execution_id = x.execution_id)
+    OR EXISTS (SELECT 1 FROM series AS s WHERE s.execution_id = x.execution_id)
+  )
 ORDER BY x.began_ns, x.execution;
 
 -- name: params

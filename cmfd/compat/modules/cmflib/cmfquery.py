@@ -1,0 +1,5 @@
+"""`CmfQuery`."""
+
+from cmfd.compat.query import CmfQuery
+
+__all__ = ["CmfQuery"]

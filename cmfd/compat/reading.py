@@ -1,0 +1,69 @@
+"""What programs written for CMF read back: the site, with what was logged until now."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cmfd.client.session import session
+from cmfd.client.start import site_of
+from cmfd.errors import NotFoundError
+from cmfd.formats.mlmd.gather import gather
+from cmfd.formats.mlmd.graph import Graph
+from cmfd.identity import RunIdentity
+from cmfd.merge.batch import merge_site
+from cmfd.query.index import open_index
+from cmfd.store.connection import named
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_FLUSH_S = 5.0
+
+
+def site() -> Path:
+    """Return the site that this program is recorded in."""
+    return Path(site_of(os.environ))
+
+
+def refresh() -> None:
+    """
+    Merge what this node has into the site, and what this program logged until now first of all.
+
+    Raises
+    ------
+    StoreError
+        The site cannot be written.
+    """
+    here = session()
+    here.settle()
+    here.flush(_FLUSH_S)
+    settings = here.settings
+    # With a service, journals and their store are root's to merge.
+    where = [settings.own_journal_dir] if settings.system else [settings.node_dir]
+    present = [path for path in where if path.is_dir()]
+    try:
+        merge_site(site(), present, wait=True)
+    except NotFoundError:  # no journal is there: all of it is merged
+        merge_site(site(), wait=True)
+
+
+def graph(pipelines: Sequence[str] = ()) -> Graph:
+    """Return what is known of pipelines, of all if none is named."""
+    refresh()
+    try:
+        with open_index(site()) as db:
+            return gather(db, pipelines)
+    except NotFoundError:
+        return Graph()
+
+
+def run_of(execution: bytes) -> RunIdentity | None:
+    """Return the run of an execution that the site knows."""
+    try:
+        with open_index(site()) as db:
+            row = db.execute(named("query/mlmd")["run_of"], {"execution": execution}).fetchone()
+    except NotFoundError:
+        return None
+    return None if row is None else RunIdentity(bytes(row[0]), *row[1:])

@@ -1,0 +1,213 @@
+"""Programs written for CMF's library run as they are, and what they log is kept whole."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.wrapper import Node
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PREPARE = """
+from cmflib.cmf import Cmf
+
+writer = Cmf(filename="mlmd", pipeline_name="tracks", graph=False)
+writer.create_context(pipeline_stage="Prepare", custom_properties={"owner": "ada"})
+params = {"split": 0.1 + 0.2, "seed": 2**63, "none": None, "nan": float("nan"), "shuffle": True}
+execution = writer.create_execution(execution_type="Prepare", custom_properties=params)
+assert execution.properties["Execution_type_name"].string_value == "tracks/Prepare"
+data = writer.log_dataset(
+    "hits.csv", "input", custom_properties={"kind": "raw", "path": "a name of ours"},
+    label="labels.csv", label_properties={"by": "eve"},
+)
+assert data.name == f"hits.csv:{data.uri}"
+open("train.tsv", "w").write("1 2 3")
+writer.log_dataset("train.tsv", "output")
+part = writer.create_dataslice(name="barrel")
+part.add_data(path="./hits.csv", custom_properties={"eta": "low"})
+part.commit()
+members = writer.read_dataslice(name="barrel")
+assert members.loc["./hits.csv", "eta"] == "low"
+writer.update_dataslice("barrel", "./hits.csv", {"eta": "high"})
+assert writer.read_dataslice("barrel").loc["./hits.csv", "eta"] == "high"
+writer.finalize()
+"""
+
+TRAIN = """
+from cmflib.cmf import Cmf
+from cmflib.cmfquery import CmfQuery
+
+writer = Cmf("mlmd", "tracks")
+writer.create_context("Train")
+writer.create_execution("Train-execution", {"lr": 1e-7})
+writer.log_dataset("train.tsv", "input")
+for step in range(3):
+    writer.log_metric("course", {"loss": 1 / (step + 1)})
+writer.commit_metrics("course")
+open("model.bin", "w").write("weights")
+model = writer.log_model(
+    path="model.bin", event="output", model_framework="torch", model_type="gnn", model_name="t1"
+)
+writer.finalize()
+writer.log_execution_metrics("scores", {"auc": 0.123456789012345, "bad": float("nan")})
+
+query = CmfQuery("mlmd")
+assert query.get_pipeline_names() == ["tracks"]
+assert query.get_pipeline_stages("tracks") == ["tracks/Prepare", "tracks/Train"]
+trained = query.get_all_executions_in_stage("tracks/Train")
+assert {"Git_Start_Commit", "Git_End_Commit", "id", "name"} < set(trained.columns)
+assert trained["custom_properties_lr"].tolist() == [1e-7]
+number = int(trained["id"][0])
+used = query.get_all_artifacts_for_execution(number)
+assert sorted(zip(used["event"], used["type"])) == [
+    ("INPUT", "Dataset"), ("INPUT", "Environment"), ("OUTPUT", "Metrics"), ("OUTPUT", "Model"),
+    ("OUTPUT", "Step_Metrics"),
+]
+assert model.name in query.get_all_artifacts()
+above = query.get_all_parent_artifacts(model.name)["name"].tolist()
+assert any(name.startswith("hits.csv:") for name in above)
+hits = next(name for name in above if name.startswith("hits.csv:"))
+assert model.name in query.get_all_child_artifacts(hits)["name"].tolist()
+assert query.find_producer_execution(model.name).id == number
+assert query.get_one_hop_parent_executions([number])[0].type == "Prepare"
+assert query.get_all_executions_for_artifact("no such").empty
+assert "tracks/Train" in query.dumptojson("tracks")
+"""
+
+AGAIN = """
+from cmflib.cmf import Cmf
+from cmflib.cmfquery import CmfQuery
+
+writer = Cmf("mlmd", "tracks")
+stage = writer.create_context("Fit")
+first = writer.create_execution("fit-1", {"a": 1}, create_new_execution=False)
+same = writer.create_execution("fit-1", {"b": 2}, create_new_execution=False)
+assert first.id == same.id
+(found,) = CmfQuery("mlmd").get_all_exe_in_stage(stage.name)
+assert (found.id, found.name) == (first.id, "fit-1")
+"""
+
+LATER = """
+from cmflib.cmf import Cmf
+from cmflib.cmfquery import CmfQuery
+
+writer = Cmf("mlmd", "tracks")
+stage = writer.child_context = writer.create_context("Fit")
+(found,) = CmfQuery("mlmd").get_all_exe_in_stage(stage.name)
+writer.execution = found
+writer.update_execution(found.id, {"c": 3})
+writer.log_execution_metrics("late", {"auc": 0.25})
+"""
+
+NANO = """
+from cmflib.cmf import Cmf
+
+Cmf().log_dataset("hits.csv", "input")
+"""
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    """Return a node without a daemon, with files to log."""
+    made = Node(tmp_path, {"CMFD_AUTOSTART": "false", "CMFD_STRICT": "true"})
+    (made.cwd / "hits.csv").write_text("1,2\n")
+    (made.cwd / "labels.csv").write_text("1,a\n")
+    return made
+
+
+def run(node: Node, program: str, name: str) -> None:
+    """Run a program as a user does."""
+    (node.cwd / name).write_text(program)
+    done = node.cmfd("run", "--cmf-compat", "-q", "--", sys.executable, name)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def exported(node: Node, *words: str) -> Any:
+    """Return an export, as CMF would write it."""
+    done = node.cmfd("export", "cmf", *words)
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+def test_programs_of_a_pipeline_run_as_they_are(node: Node) -> None:
+    """Names, kinds and edges are CMF's; floats have all their bits; nothing that is odd is lost."""
+    run(node, PREPARE, "prepare.py")
+    run(node, TRAIN, "train.py")
+    (pipeline,) = exported(node)["Pipeline"]
+    prepare, train = pipeline["stages"]
+    assert prepare["custom_properties"] == {"owner": "ada"}
+    (execution,) = prepare["executions"]
+    said = execution["custom_properties"]
+    assert (said["split"], said["seed"], said["none"]) == (0.1 + 0.2, 2**63, None)
+    assert said["nan"] != said["nan"]  # what a NaN is
+    kinds = [(one["type"], one["artifact"]["type"]) for one in execution["events"]]
+    assert sorted(kinds) == [
+        (3, "Dataset"), (3, "Environment"), (3, "Label"), (4, "Dataset"), (4, "Dataslice")
+    ]  # fmt: skip
+    by_type = {
+        (one["type"], one["artifact"]["type"]): one["artifact"] for one in execution["events"]
+    }
+    data, label = by_type[3, "Dataset"], by_type[3, "Label"]
+    assert data["custom_properties"] == {
+        "kind": "raw", "path": "a name of ours", "labels": "labels.csv",
+        "labels_uri": f"labels.csv:{label['uri']}",
+    }  # fmt: skip
+    assert label["custom_properties"] == {"by": "eve", "dataset_uri": data["uri"]}
+    (training,) = train["executions"]
+    model = next(e["artifact"] for e in training["events"] if e["artifact"]["type"] == "Model")
+    assert model["properties"]["model_framework"] == "torch"
+    scores = next(e["artifact"] for e in training["events"] if e["artifact"]["type"] == "Metrics")
+    assert scores["custom_properties"]["auc"] == 0.123456789012345
+
+    last = {one["name"]: one["last"] for one in node.last()["metrics"]}
+    assert (last["auc"], last["course.loss"]) == (0.123456789012345, 1 / 3)
+
+
+@pytest.mark.slow
+def test_an_execution_can_be_gone_on_with(node: Node) -> None:
+    """By its name, and by what a query returned, in the same program and in a later one."""
+    run(node, AGAIN, "again.py")
+    run(node, LATER, "later.py")
+    (pipeline,) = exported(node)["Pipeline"]
+    (execution,) = pipeline["stages"][0]["executions"]
+    said = execution["custom_properties"]
+    assert [said[key] for key in "abc"] == [1, 2, 3]
+    (late,) = [e for e in execution["events"] if e["artifact"]["type"] == "Metrics"]
+    assert late["artifact"]["name"].startswith("late:")
+
+
+@pytest.mark.slow
+def test_one_call_is_enough_and_many_programs_lose_nothing(node: Node) -> None:
+    """Stage and execution are the program's; eight at once are eight executions."""
+    (node.cwd / "nano.py").write_text(NANO)
+    command = ("run", "--cmf-compat", "-q", "--", sys.executable, "nano.py")
+    node.environ["CMFD_AUTO_MERGE"] = "false"
+    started = [node.start(*command, stderr=subprocess.PIPE) for _ in range(8)]
+    assert [one.communicate()[1] for one in started] == [b""] * 8
+    node.cmfd("merge", str(node.node_dir))
+    (pipeline,) = exported(node, "--pipeline", "work")["Pipeline"]
+    (stage,) = pipeline["stages"]
+    assert stage["name"] == "work/nano"
+    assert len(stage["executions"]) == 8
+    assert all(len(one["events"]) == 2 for one in stage["executions"])
+
+
+def test_nobody_gets_it_who_did_not_ask(node: Node) -> None:
+    """Neither by importing cmfd nor by having it installed; a line asks for it."""
+    program = (
+        "import cmfd, sys; assert not [n for n in sys.modules if 'compat' in n]; import cmflib"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=node.cwd
+    )
+    assert "No module named 'cmflib'" in done.stderr
+    program = (
+        "import cmfd.compat.as_cmflib; from cmflib.cmf import Cmf, metadata_export; Cmf.DataSlice"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=node.cwd)
