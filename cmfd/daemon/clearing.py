@@ -6,10 +6,12 @@ import fcntl
 import os
 import shutil
 import sqlite3
+import time
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cmfd.daemon.lock import LOCK_NAME
+from cmfd.daemon.options import LEDGER_USED_NS
 from cmfd.errors import CmfdError
 from cmfd.store.connection import connect, named
 
@@ -42,8 +44,9 @@ def clear(node_dir: Path) -> None:
         if (node_dir / "node.db").exists():
             with closing(connect(node_dir / "node.db", readonly=True)) as db:
                 queries = named("node/queries")
+                used = {"since_ns": time.time_ns() - LEDGER_USED_NS}
                 for name in ("unsealed_runs", "unsealed_ledger"):
-                    if db.execute(queries[name]).fetchall():
+                    if db.execute(queries[name], used).fetchall():
                         return
         if any(path.name != _HASHES for path in _in(node_dir / _JOURNALS)):
             return

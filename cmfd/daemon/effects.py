@@ -116,6 +116,8 @@ class LedgerMark(msgspec.Struct, frozen=True):
 
     site: str
     upto: int
+    with_run: bool = False
+    """A run's last pack went there just now: the site is in use."""
 
 
 class Commit(msgspec.Struct, frozen=True):

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from cmfd.config import Settings
 
 SECOND_NS = 1_000_000_000
+LEDGER_USED_NS = 86_400 * SECOND_NS
+"""A site to which no run was published for so long gets no more of a user's node's ledger."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from cmfd.daemon import effects as e
 from cmfd.daemon.border import attempt
 from cmfd.daemon.journals import Journals, directory_of, found_by, inspect
 from cmfd.daemon.notify import notify
+from cmfd.daemon.options import LEDGER_USED_NS
 from cmfd.daemon.spool import Spool
 from cmfd.daemon.stimuli import (
     CommitFailed,
@@ -259,7 +260,8 @@ class Performer:
             self._store.mark_lost(ended.instance, at_ns)
             self._store.end_instance(ended.instance, at_ns)
         for ledger in effect.ledgers:
-            self._store.mark_ledger_sealed(ledger.site, ledger.upto, time.time_ns())
+            used_ns = time.time_ns() if ledger.with_run else 0
+            self._store.mark_ledger_sealed(ledger.site, ledger.upto, used_ns)
         for mark in effect.sealed:
             self._store.mark_sealed(mark.run, mark.upto, final=mark.final, at_ns=time.time_ns())
         self._store.commit()
@@ -319,7 +321,9 @@ class Performer:
 
     def _seal_ledgers(self, effect: e.SealLedgers) -> list[Stimulus]:
         del effect
-        self._worker.order(tuple(self._store.ledger_sites()))
+        # What nobody uses a service's node for matters to its operator, too.
+        since_ns = 0 if self.settings.system else time.time_ns() - LEDGER_USED_NS
+        self._worker.order(tuple(self._store.ledger_sites(since_ns)))
         return []
 
     # -- packs -----------------------------------------------------------------------------

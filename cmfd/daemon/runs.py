@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmfd.daemon.effects import Effect, FindJournals, LookAtRuns, Seal, SealMark, Send, StartMerge
+from cmfd.daemon.energy_desk import LEDGER_INTERVAL_NS
 from cmfd.daemon.options import SECOND_NS
 from cmfd.daemon.transitions import RunPhase, RunTurn, turn_run
 from cmfd.errors import IncompleteError
@@ -210,10 +211,17 @@ class Runs:
         run.is_open = bool(standing.open_instances) or self.jobs.goes_on(run.run)
         run.has_new = standing.has_new
         run.turn(RunTurn.SEEN_OPEN if run.is_open else RunTurn.SEEN_ENDED)
-        if run.phase is RunPhase.OPEN and (was is RunPhase.ENDED or run.due_ns is None):
-            run.due_ns = now_ns + self.options.checkpoint_interval_ns
+        if run.phase is RunPhase.OPEN:
+            due_ns = now_ns + self._checkpoint_ns(standing)
+            known_ns = None if was is RunPhase.ENDED else run.due_ns
+            run.due_ns = due_ns if known_ns is None else min(known_ns, due_ns)
         elif run.phase is RunPhase.ENDED and was is not RunPhase.ENDED:
             run.due_ns = now_ns + self.options.grace_ns
+
+    def _checkpoint_ns(self, standing: RunStanding) -> int:
+        """Return how long until a checkpoint: longer where only energy can be new."""
+        interval_ns = self.options.checkpoint_interval_ns
+        return interval_ns if standing.open_instances else max(interval_ns, LEDGER_INTERVAL_NS)
 
     def _is_due(self, run: Run, now_ns: int) -> bool:
         if run.phase is RunPhase.SEALING or (run.phase is RunPhase.OPEN and not run.has_new):

@@ -92,15 +92,15 @@ class Worker:
                 self._work_on(order)
             self._wake()
 
-    def _publish_ledger(self, site: str) -> LedgerMark | None:
+    def _publish_ledger(self, site: str, *, with_run: bool = False) -> LedgerMark | None:
         """Publish what is new of the node's energy that is no run's; what fails waits."""
         marks: list[LedgerMark] = []
-        error = attempt(self._seal_ledger, site, marks)
+        error = attempt(self._seal_ledger, site, marks, with_run)
         if error is not None:
             log.warning("the node's ledger of energy is not at %s yet: %s", site, error)
         return marks[0] if marks else None
 
-    def _seal_ledger(self, site: str, marks: list[LedgerMark]) -> None:
+    def _seal_ledger(self, site: str, marks: list[LedgerMark], with_run: bool) -> None:  # noqa: FBT001 - as above
         from cmfd.store.ledger import seal_ledger  # noqa: PLC0415 - as below
         from cmfd.store.pack import publish  # noqa: PLC0415 - as below
 
@@ -113,7 +113,7 @@ class Worker:
                 publish(sealed.path, Path(site))
             finally:
                 sealed.path.unlink(missing_ok=True)
-            marks.append(LedgerMark(site, sealed.upto))
+            marks.append(LedgerMark(site, sealed.upto, with_run))
 
     def _work_on(self, effect: Seal) -> None:
         job = _Job(effect.outbox, effect.site)
@@ -121,7 +121,8 @@ class Worker:
         if error is not None:
             self._results.put(PublishFailed(effect.run, str(error) or repr(error), job.sealed))
             return
-        ledger = self._publish_ledger(str(job.site)) if effect.final and job.published else None
+        is_last = effect.final and job.published
+        ledger = self._publish_ledger(str(job.site), with_run=True) if is_last else None
         self._results.put(Published(effect.run, job.site, job.sealed, job.published, ledger))
 
     def _seal_and_publish(self, effect: Seal, job: _Job) -> None:

@@ -374,7 +374,7 @@ class NodeStore:
                 {"run": run, "upto": upto, "final": final, "at_ns": at_ns},
             )
 
-    def mark_ledger_sealed(self, site: str, upto: int, at_ns: int) -> None:
+    def mark_ledger_sealed(self, site: str, upto: int, used_ns: int) -> None:
         """
         Note that a pack of the node's ledger is published.
 
@@ -384,16 +384,16 @@ class NodeStore:
             Path of the site repository that has it.
         upto : int
             `cmfd.store.ledger.SealedLedger.upto` of the pack.
-        at_ns : int
-            The time now.
+        used_ns : int
+            The time now, if a run's last pack went there as well; else 0.
         """
         with self._writing():
-            mark = {"site": site, "upto": upto, "at_ns": at_ns}
+            mark = {"site": site, "upto": upto, "used_ns": used_ns}
             self._db.execute(self._sql["mark_ledger_sealed"], mark)
 
-    def ledger_sites(self) -> list[str]:
-        """Return the sites that have something of the node's ledger."""
-        return [site for (site,) in self._read("ledger_sites")]
+    def ledger_sites(self, since_ns: int = 0) -> list[str]:
+        """Return the sites that have something of the node's ledger and got a run's end since."""
+        return [site for (site,) in self._read("ledger_sites", {"since_ns": since_ns})]
 
     def purge(self, before_ns: int, uids: Collection[int] = ()) -> list[bytes]:
         """

@@ -115,17 +115,18 @@ def test_a_daemon_whose_directory_is_cleared_as_it_starts_makes_it_again(
 
 
 def test_energy_that_a_site_waits_for_keeps_all(node_dir: Path) -> None:
-    """Where no run was published, nobody waits for what was idle."""
+    """Where no run was published, or none of late, nobody waits for what was idle."""
     with closing(NodeStore(node_dir / "node.db")) as store:
         store.add_energy(Measured((a_row(owner="idle"),)))
         store.commit()
-        store.mark_ledger_sealed("/site", 0, 1)
+        store.mark_ledger_sealed("/site", 0, time.time_ns())
+        store.mark_ledger_sealed("/long/ago", 0, 1)
         store.commit()
     clear(node_dir)
     assert (node_dir / "node.db").exists()
 
     with closing(NodeStore(node_dir / "node.db")) as store:
-        store.mark_ledger_sealed("/site", 1, 2)
+        store.mark_ledger_sealed("/site", 1, 0)
         store.commit()
     clear(node_dir)
     assert not node_dir.exists()

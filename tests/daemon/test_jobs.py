@@ -104,6 +104,25 @@ def service(benches: Callable[..., Bench]) -> Service:
     return Service(benches)
 
 
+def test_a_job_of_which_only_energy_is_new_is_published_each_hour(service: Service) -> None:
+    """Not at each checkpoint: these are for what its processes say, which may be none."""
+    service.tell(ended=False)
+    service.stands()
+    service.bench.state.runs.look()
+    service.later(0)
+
+    assert not of_type(service.later(3599), Seal)
+    (seal,) = of_type(service.later(2), Seal)
+    service.published(seal)
+    service.stands()
+    service.bench.state.runs.look()
+    service.later(0)
+    service.stands(n_open=1)
+    service.bench.state.runs.look()
+    assert not of_type(service.later(0), Seal)
+    assert of_type(service.later(601), Seal)
+
+
 # -- when a job's run is sealed ---------------------------------------------------------------
 
 

@@ -141,9 +141,11 @@ def test_each_site_gets_the_ledger_once(node: Node, tmp_path: Path) -> None:
     assert node.ledger("/a") is None
     node.measure(a_row(owner="idle", uj=5, bucket=1))
     assert rows_in(node.ledger("/a")) == [("idle", 5)]
+    node.store.mark_ledger_sealed("/a", 0, E_NS + 1)
     whole = node.ledger("/b")
     assert rows_in(whole) == [("counter", 7), ("idle", 3), ("idle", 5)]
     assert node.store.ledger_sites() == ["/a", "/b"]
+    assert node.store.ledger_sites(E_NS + 1) == ["/a"]
     assert whole is not None
     merge_site(tmp_path / "site", [whole.path])
     with open_index(tmp_path / "site") as db:

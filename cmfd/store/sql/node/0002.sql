@@ -7,7 +7,7 @@ ALTER TABLE energy ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE ledger (
     site TEXT NOT NULL PRIMARY KEY,  -- absolute path of its repository
     sealed_seq INTEGER NOT NULL,     -- what came up to here is in published packs
-    sealed_ns INTEGER NOT NULL       -- when the last one was published
+    sealed_ns INTEGER NOT NULL       -- when the last one came with a run's last pack
 ) STRICT, WITHOUT ROWID;
 
 -- One row: what whoever reads energy must know to go on where it was when it last stored some.

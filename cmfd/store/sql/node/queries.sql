@@ -221,10 +221,10 @@ WHERE (excluded.dur_ns, excluded.at_ns, excluded.uj, excluded.static_uj, exclude
         t.origin);
 
 -- name: ledger_sites
-SELECT site FROM ledger ORDER BY site;
+SELECT site FROM ledger WHERE sealed_ns >= :since_ns ORDER BY site;
 
 -- name: mark_ledger_sealed
-INSERT INTO ledger AS t (site, sealed_seq, sealed_ns) VALUES (:site, :upto, :at_ns)
+INSERT INTO ledger AS t (site, sealed_seq, sealed_ns) VALUES (:site, :upto, :used_ns)
 ON CONFLICT DO UPDATE SET
     sealed_seq = max(t.sealed_seq, excluded.sealed_seq),
     sealed_ns = max(t.sealed_ns, excluded.sealed_ns);
@@ -265,6 +265,6 @@ WHERE ifnull(i.ended_ns, :since_ns) >= :since_ns
     AND (ifnull(s.status, 'running') = 'running' OR s.at_ns >= :since_ns);
 
 -- name: unsealed_ledger
--- Whether a site that gets the ledger does not have all of it.
-SELECT 1 FROM energy
-WHERE run = zeroblob(16) AND seq > (SELECT min(sealed_seq) FROM ledger) LIMIT 1;
+-- Whether a site that still gets the ledger does not have all of it.
+SELECT 1 FROM energy WHERE run = zeroblob(16)
+    AND seq > (SELECT min(sealed_seq) FROM ledger WHERE sealed_ns >= :since_ns) LIMIT 1;
