@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.argument("url")
 @click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--command", "there", default="", metavar="CMFD", help="What runs cmfd there.")
+@exchange.token_file
 @exchange.choice
 @options.as_json
 @options.quiet
@@ -35,6 +36,7 @@ def command(  # noqa: PLR0913 - options
     url: str,
     directory: Path | None,
     there: str,
+    token_file: Path | None,
     *,
     chosen: Choice,
     as_json: bool,
@@ -43,7 +45,7 @@ def command(  # noqa: PLR0913 - options
     """
     Make a site in DIRECTORY (default: .cmfd here) with all that the site at URL has, or a part.
 
-    URL is a directory, HOST:PATH, or ssh://HOST/PATH. It becomes the remote origin.
+    URL is a directory, HOST:PATH, ssh://HOST/PATH or https://HOST. It becomes the remote origin.
     """
     from cmfd.config import SITE_DIRECTORY  # noqa: PLC0415 - only here
 
@@ -53,7 +55,7 @@ def command(  # noqa: PLR0913 - options
             f"{target} is a site already; it was left as it is. To have more in it, or to go on"
             f" with a clone that was cut: cmfd pull --site {target} {url}"
         )
-    remote = remotes.Remote(remotes.DEFAULT, remotes.absolute(url), there)
+    remote = exchange.remote_of(remotes.DEFAULT, url, there, token_file)
     with connect(remote) as peer:
         site = init_site(target)
         remotes.add(site, remote)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -20,7 +21,6 @@ from cmfd.sync.view import ALL_LEVELS, Choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from cmfd.merge.layout import Site
     from cmfd.sync.exchange import Exchanged
@@ -57,6 +57,22 @@ def remote(function: F) -> F:
     return click.argument("remote", default=remotes.DEFAULT, shell_complete=_complete_remote)(
         function
     )
+
+
+def token_file(function: F) -> F:
+    """Add ``--token-file``."""
+    return click.option(
+        "--token-file",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        metavar="FILE",
+        help="A file of yours alone with the token for https://HOST.",
+    )(function)
+
+
+def remote_of(name: str, url: str, there: str, file: Path | None) -> remotes.Remote:
+    """Return a remote that is the same wherever a command is run."""
+    token = "" if file is None else str(file.absolute())
+    return remotes.Remote(name, remotes.absolute(url), there, token)
 
 
 def everything(function: F) -> F:
@@ -109,8 +125,6 @@ _OPTIONS = (
 
 def _complete_remote(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Offer the names of remotes; a shell that completes gets an answer or nothing."""
-    from pathlib import Path  # noqa: PLC0415 - only for completion
-
     from cmfd import config  # noqa: PLC0415 - as above
     from cmfd.errors import CmfdError  # noqa: PLC0415 - as above
 

@@ -51,8 +51,8 @@ def command(  # noqa: PLR0913 - options
     Send what a site has and REMOTE lacks, and have it merged there.
 
     REMOTE is a name from `cmfd remote`, by default origin, or an address: a directory, HOST:PATH,
-    or ssh://HOST/PATH. What waits in this site's inbox is merged first. Nothing is ever removed
-    there; a push that was cut goes on where it ended.
+    ssh://HOST/PATH or https://HOST. What waits in this site's inbox is merged first. Nothing is
+    ever removed there; a push that was cut goes on where it ended.
     """
     with exchange.reached(site, remote) as (own, other, peer):
         if os.access(own.path, os.W_OK):  # else another's merge takes what waits

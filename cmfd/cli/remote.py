@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cmfd.cli import options
+from cmfd.cli import exchange, options
 from cmfd.cli.help import example
 from cmfd.cli.output import print_json
 from cmfd.merge.layout import open_site
 from cmfd.report.text import printable
 from cmfd.sync import remotes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @example(
@@ -29,12 +31,7 @@ def command() -> None:
 @click.argument("name")
 @click.argument("url")
 @click.option("--command", "there", default="", metavar="CMFD", help="What runs cmfd there.")
-@click.option(
-    "--token-file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    metavar="FILE",
-    help="A file of yours alone with the token for https://HOST.",
-)
+@exchange.token_file
 @options.site
 def add(name: str, url: str, site: Path, there: str, token_file: Path | None) -> None:
     """
@@ -43,8 +40,7 @@ def add(name: str, url: str, site: Path, there: str, token_file: Path | None) ->
     The token for a server is taken from CMFD_TOKEN, else from --token-file, else from
     ~/.config/cmfd/credentials.toml. It is never part of a URL.
     """
-    file = "" if token_file is None else str(token_file.absolute())
-    remotes.add(open_site(site), remotes.Remote(name, remotes.absolute(url), there, file))
+    remotes.add(open_site(site), exchange.remote_of(name, url, there, token_file))
 
 
 @example("cmfd remote list --json")
