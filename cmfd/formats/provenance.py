@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cmfd.query.results import Execution, RunDetail
 
 CMFD = Namespace("cmfd", "urn:cmfd:")
+_CODE = ("remote", "branch")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -112,10 +113,8 @@ class _Document:
                 if isinstance(code, dict) and isinstance(commit, str):
                     name = self._named("code", commit)
                     if self._is_new(name):
-                        told = {
-                            CMFD[key]: code[key] for key in ("remote", "branch") if code.get(key)
-                        }
-                        self.document.entity(name, {**told, PROV_TYPE: "prov:Plan"})
+                        told = [(CMFD[key], code[key]) for key in _CODE if code.get(key)]
+                        self.document.entity(name, [(PROV_TYPE, "prov:Plan"), *told])
                     return name
         return None
 
