@@ -67,14 +67,33 @@ def remove(name: str, site: Path) -> None:
     remotes.remove(open_site(site), name)
 
 
-@example("cmfd remote set-url hub /project/cmfd")
+@example("cmfd remote set-url hub hpc:/project/cmfd --command /opt/cmfd/bin/cmfd")
 @command.command("set-url")
 @click.argument("name")
 @click.argument("url")
+@click.option("--command", "there", default=None, metavar="CMFD", help="What runs cmfd there.")
+@exchange.token_file
 @options.site
-def set_url(name: str, url: str, site: Path) -> None:
-    """Say where a remote is now."""
-    remotes.set_url(open_site(site), name, remotes.absolute(url))
+def set_url(name: str, url: str, site: Path, there: str | None, token_file: Path | None) -> None:
+    """Say where a remote is now; without options, what runs cmfd there and its token stay."""
+    file = None if token_file is None else str(token_file.absolute())
+    remotes.set_url(open_site(site), name, remotes.absolute(url), there, file)
+
+
+@example("cmfd remote accept hub")
+@command.command("accept")
+@click.argument("name")
+@options.site
+def accept(name: str, site: Path) -> None:
+    """
+    Trust a remote that somebody else wrote into a site, as it is now.
+
+    A remote says where data go and what is run there. In a site that others may write to, only
+    yours count, and what you accept; when it changes, it is to be accepted again.
+    """
+    accepted = remotes.accept(open_site(site), name)
+    runs = f", where it runs {accepted.command}" if accepted.command else ""
+    click.echo(printable(f"Accepted: {accepted.name} at {accepted.url}{runs}"))
 
 
 def _document(remote: remotes.Remote) -> dict[str, Any]:

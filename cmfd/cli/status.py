@@ -83,7 +83,7 @@ def _remote(site: Site, remote: remotes.Remote) -> dict[str, Any]:
 
     told: dict[str, Any] = {"name": remote.name, "url": remote.url, "ahead": None, "behind": None}
     try:
-        with connect(remote) as peer:
+        with connect(remotes.named(site, remote.name)) as peer:
             stands = standing(site, remote, peer)
     except CmfdError as error:
         return {**told, "problem": str(error)}

@@ -20,6 +20,7 @@ import msgspec
 
 from cmfd.errors import ConfigError, NotFoundError
 from cmfd.store.shared import write_whole
+from cmfd.sync import trust
 from cmfd.sync.peer import Place  # noqa: TC001 - msgspec reads it
 
 if TYPE_CHECKING:
@@ -217,13 +218,36 @@ def named(site: Site, name: str) -> Remote:
     NotFoundError
         There is none of that name, and it is no address of a directory that is there, nor one of
         another machine.
+    ConfigError
+        Somebody else may have written it: see `cmfd.sync.trust`.
     """
     if entry := _read(site).get(name):
-        return _remote(name, entry)
+        remote = _remote(name, entry)
+        trust.check(remote, _file(site))
+        return remote
     if _NAME.fullmatch(name) and not (Path(name) / "site.toml").exists():
         raise _unknown(site, name)
     parse(name)
     return Remote("", name)
+
+
+def accept(site: Site, name: str) -> Remote:
+    """
+    Trust a remote as it is now, whoever wrote it.
+
+    Raises
+    ------
+    NotFoundError
+        There is none of that name.
+    ConfigError
+        There is no place to keep that.
+    """
+    entry = _read(site).get(name)
+    if entry is None:
+        raise _unknown(site, name)
+    remote = _remote(name, entry)
+    trust.accept(remote)
+    return remote
 
 
 def add(site: Site, remote: Remote) -> None:
@@ -263,9 +287,11 @@ def remove(site: Site, name: str) -> None:
     _progress_file(site, name).unlink(missing_ok=True)
 
 
-def set_url(site: Site, name: str, url: str) -> None:
+def set_url(
+    site: Site, name: str, url: str, command: str | None = None, token_file: str | None = None
+) -> None:
     """
-    Say where a remote is now.
+    Say where a remote is now, and what runs cmfd there or has the token for it, unless None.
 
     Raises
     ------
@@ -278,7 +304,9 @@ def set_url(site: Site, name: str, url: str) -> None:
     if name not in entries:
         raise _unknown(site, name)
     parse(url)
-    _write(site, {**entries, name: msgspec.structs.replace(entries[name], url=url)})
+    said = {"url": url, "command": command, "token_file": token_file}
+    changes = {field: value for field, value in said.items() if value is not None}
+    _write(site, {**entries, name: msgspec.structs.replace(entries[name], **changes)})
 
 
 def _remote(name: str, entry: _Entry) -> Remote:
@@ -312,8 +340,12 @@ def _progress_file(site: Site, name: str) -> Path:
     return site.path / "remotes" / f"{name or '-'}.json"
 
 
+def _file(site: Site) -> Path:
+    return site.path / "remotes.toml"
+
+
 def _read(site: Site) -> dict[str, _Entry]:
-    path = site.path / "remotes.toml"
+    path = _file(site)
     try:
         return msgspec.toml.decode(path.read_bytes(), type=dict[str, _Entry])
     except FileNotFoundError:
@@ -325,10 +357,15 @@ def _read(site: Site) -> dict[str, _Entry]:
 
 
 def _write(site: Site, entries: dict[str, _Entry]) -> None:
+    # It becomes this user's file, and whatever is in it his word.
+    for name, entry in _read(site).items():
+        trust.check(_remote(name, entry), _file(site))
     lines = [_HEAD]
     for name, entry in sorted(entries.items()):
         key = name if _BARE.fullmatch(name) else json.dumps(name)
         lines.append(f"[{key}]\nurl = {json.dumps(entry.url)}\n")
         more = {"command": entry.command, "token_file": entry.token_file}
         lines += [f"{field} = {json.dumps(said)}\n" for field, said in more.items() if said]
-    write_whole(site.path / "remotes.toml", "".join(lines).encode())
+    write_whole(_file(site), "".join(lines).encode())
+    with suppress(OSError):  # others who may write to the site do not say where this user's data go
+        _file(site).chmod(0o644)
