@@ -67,6 +67,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     autostart: Annotated[
         bool, Meta(description="`cmfd run` starts a daemon on this node if none runs.")
     ] = True
+    site_index: Annotated[
+        str,
+        Meta(
+            description="Where the index of a site that is made is: the address of a PostgreSQL "
+            "database, postgresql://... Default: a file of the site."
+        ),
+    ] = ""
     system: Annotated[
         bool,
         Meta(description="Each node has one daemon for all users, as a service: start no other."),

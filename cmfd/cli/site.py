@@ -26,16 +26,28 @@ def command() -> None:
 @example(
     "cmfd site init",
     "cmfd site init /project/shared/cmfd",
+    "cmfd site init --index postgresql://db.example.org/cmfd /project/shared/cmfd",
 )
 @command.command("init")
 @click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--index",
+    default="",
+    metavar="URL",
+    help="Where its index is to be: postgresql://host/database; default: a file of the site.",
+)
 @options.as_json
-def init(directory: Path | None, *, as_json: bool) -> None:
+def init(directory: Path | None, index: str, *, as_json: bool) -> None:
     """Make DIRECTORY a site; default: .cmfd here, which is then found from here and below."""
     from cmfd.config import SITE_DIRECTORY  # noqa: PLC0415 - each subcommand its own imports
+    from cmfd.merge.index import check_database, make_index  # noqa: PLC0415 - as above
     from cmfd.merge.layout import init_site  # noqa: PLC0415 - as above
 
-    made = init_site((directory or Path(SITE_DIRECTORY)).absolute())
+    if index:
+        check_database(index)
+    made = init_site((directory or Path(SITE_DIRECTORY)).absolute(), index)
+    if index:
+        make_index(made, index)
     if as_json:
         print_json({"site": str(made.path), "id": made.id})
     else:
@@ -48,11 +60,10 @@ def init(directory: Path | None, *, as_json: bool) -> None:
 @options.as_json
 def digest(site: Path, *, as_json: bool) -> None:
     """Print a digest of all content: equal content, equal digest, however it got there."""
-    from cmfd.query.index import open_index  # noqa: PLC0415 - as above
-    from cmfd.store.digest import content_digest  # noqa: PLC0415 - as above
+    from cmfd.merge.index import digest_of  # noqa: PLC0415 - as above
+    from cmfd.merge.layout import open_site  # noqa: PLC0415 - as above
 
-    with open_index(site) as db:
-        found = content_digest(db)
+    found = digest_of(open_site(site))
     if as_json:
         print_json({"site": str(site), "digest": found})
     else:
@@ -88,18 +99,24 @@ def verify(site: Path, *, deep: bool, as_json: bool, quiet: bool) -> None:
         raise IncompleteError("\n".join(("Not all is well:", *found.problems)))
 
 
-@example("cmfd site reindex")
+@example("cmfd site reindex", "cmfd site reindex --to postgresql://db.example.org/cmfd")
 @command.command("reindex")
 @click.option("--force", is_flag=True, help="Even without packs that only the old index has.")
+@click.option(
+    "--to",
+    metavar="URL",
+    help="Have the index elsewhere from now on: postgresql://host/database, or sqlite.",
+)
 @options.site
 @options.as_json
 @options.quiet
-def reindex(site: Path, *, force: bool, as_json: bool, quiet: bool) -> None:
+def reindex(site: Path, *, force: bool, to: str | None, as_json: bool, quiet: bool) -> None:
     """Make the index anew from the packs, which are the truth."""
     from cmfd.merge.reindex import reindex as rebuild  # noqa: PLC0415 - as above
 
+    database = "" if to == "sqlite" else to
     with progress_bar("indexing", quiet=quiet or as_json) as progress:
-        refused = rebuild(site, force=force, progress=progress)
+        refused = rebuild(site, force=force, to=database, progress=progress)
     if as_json:
         left_out = [{"path": str(path), "reason": reason} for path, reason in refused]
         print_json({"site": str(site), "refused": left_out})

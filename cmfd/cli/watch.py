@@ -21,6 +21,7 @@ from cmfd.daemon.sites import fixed_part
 from cmfd.errors import CmfdError, ConfigError, SiteBusyError
 from cmfd.merge import inbox
 from cmfd.merge.batch import merge_site
+from cmfd.merge.index import has_index
 from cmfd.merge.layout import init_site
 from cmfd.merge.lock import merge_lock
 from cmfd.query.delivery import nodes_of_run
@@ -198,7 +199,7 @@ class Watch:
 
     def _settle(self, site: Site, now_s: float) -> None:
         """Tell which nodes are missing, and let go of jobs that need nothing more."""
-        if not self.jobs or not site.index.exists():
+        if not self.jobs or not has_index(site):
             return
         with open_index(site.path) as db:
             for name, job in list(self.jobs.items()):

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 from cmfd.errors import PackError, SchemaTooNewError, StoreError
 from cmfd.store.pack import open_pack
-from cmfd.store.site import MAX_GROUP, SiteStore
+from cmfd.store.site import MAX_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from cmfd.merge.index import Store
 
     Outcome = bool | PackError | SchemaTooNewError | StoreError
     Progress = Callable[[int, int], None]
@@ -45,14 +47,14 @@ def opened(pack: Path) -> Path:
 
 
 def absorb_files(
-    index: SiteStore, packs: Iterable[Path], check: Callable[[Path], Path] = opened
+    index: Store, packs: Iterable[Path], check: Callable[[Path], Path] = opened
 ) -> Iterator[tuple[Path, Outcome]]:
     """
     Absorb packs, and tell of each once that is on disk.
 
     Parameters
     ----------
-    index : SiteStore
+    index : SiteStore or PostgresStore
         Into which.
     packs : iterable of Path
         Named by their sha256. One that is gone is passed over.
@@ -83,7 +85,7 @@ def absorb_files(
 
 
 def _checked(
-    index: SiteStore, packs: Iterable[Path], check: Callable[[Path], Path]
+    index: Store, packs: Iterable[Path], check: Callable[[Path], Path]
 ) -> Iterator[tuple[Path, Path | Outcome]]:
     """Yield each pack that is there, with its file, or why it need or can not be absorbed."""
     # Reading and hashing the next packs takes as long as a fifth of absorbing them, and both are
@@ -121,7 +123,7 @@ def _check(pack: Path, check: Callable[[Path], Path], *, known: bool) -> Path | 
         return StoreError(f"cannot read {pack}: {error}; it was left where it is")
 
 
-def _absorbed(index: SiteStore, group: list[_Checked]) -> Iterator[tuple[Path, Outcome]]:
+def _absorbed(index: Store, group: list[_Checked]) -> Iterator[tuple[Path, Outcome]]:
     if group:
         outcomes = index.absorb_group([(file, pack.stem) for pack, file in group])
         yield from zip([pack for pack, _ in group], outcomes, strict=True)

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 from cmfd.errors import CmfdError, PackError, SchemaTooNewError, SiteBusyError
 from cmfd.merge import inbox
 from cmfd.merge.absorb import absorb_files
+from cmfd.merge.index import is_missing, open_store
 from cmfd.merge.layout import init_site
 from cmfd.merge.lock import merge_lock
 from cmfd.merge.quarantine import quarantine
-from cmfd.merge.reindex import is_missing, rebuild
+from cmfd.merge.reindex import rebuild
 from cmfd.merge.report import MergeReport
 from cmfd.merge.sources import gather
 from cmfd.merge.strangers import checker, is_strangers
 from cmfd.merge.superseded import superseded
 from cmfd.store.pack import sha256_of
 from cmfd.store.shared import make_directory
-from cmfd.store.site import SiteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -120,10 +120,10 @@ class _Merger:
 
     def drain(self) -> None:
         self.has_looked = True
-        if is_missing(self._site.index) and any(self._site.merged_packs()):
+        if is_missing(self._site) and any(self._site.merged_packs()):
             self._report.skipped += rebuild(self._site)
         check = checker(self._site)
-        with closing(SiteStore(self._site.index)) as index:
+        with closing(open_store(self._site)) as index:
             while packs := self.todo():
                 n_known = self._n_done + len(packs)
                 for pack, outcome in absorb_files(index, packs, check):

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from cmfd.client.redact import scrub_text
-from cmfd.errors import NotFoundError, SlurmError
+from cmfd.errors import SlurmError
 from cmfd.identity import NAMESPACE, uuid5
 from cmfd.merge.additions import publish_rows
+from cmfd.merge.index import connect_index
 from cmfd.merge.layout import open_site
 from cmfd.model import ValueType
 from cmfd.slurm.accounting import (
@@ -30,8 +31,7 @@ from cmfd.slurm.accounting import (
 )
 from cmfd.slurm.jobfacts import STATE, JobFact, facts_of
 from cmfd.slurm.script import as_submitted
-from cmfd.store.connection import connect, named
-from cmfd.store.migrations import check
+from cmfd.store.connection import named
 from cmfd.store.rows import storable
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class EnrichReport:
 def runs_of_job(site_dir: Path, job: str) -> list[Id]:
     """Return the runs of every start of a job, those of an array's tasks among them."""
     task = job.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "\\_%"
-    with closing(_index(site_dir)) as db:
+    with closing(connect_index(open_site(site_dir))) as db:
         rows = db.execute(named("site/enrich")["of_job"], {"job": job, "task": task})
         return [run for (run,) in rows]
 
@@ -141,7 +141,7 @@ def enrich_runs(
         The inbox cannot be written.
     """
     report = EnrichReport()
-    with closing(_index(site_dir)) as db:
+    with closing(connect_index(open_site(site_dir))) as db:
         targets = list(_targets(db, runs))
         for target, records, source in _ask(targets, report, wait_s):
             known = _known(db, target.run)
@@ -157,19 +157,6 @@ def enrich_runs(
             publish_rows(site_dir, {"fact": facts}, cluster=target.cluster)
             report.joined.append(target.run)
     return report
-
-
-def _index(site_dir: Path) -> sqlite3.Connection:
-    path = open_site(site_dir).index
-    if not path.exists():
-        raise NotFoundError(f"Nothing is merged into {site_dir} yet. `cmfd merge` does it.")
-    db = connect(path, readonly=True)
-    try:
-        check(db, "site")
-    except BaseException:
-        db.close()
-        raise
-    return db
 
 
 def _targets(db: sqlite3.Connection, runs: Iterable[Id] | None) -> Iterator[Target]:

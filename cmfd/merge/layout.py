@@ -7,7 +7,9 @@ a node's daemon may publish into the inbox of a site that nobody has merged yet.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import secrets
 import uuid
 from dataclasses import dataclass
@@ -16,9 +18,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from cmfd.config import load_usable
 from cmfd.errors import ConfigError, NotFoundError
 from cmfd.store.pack import INBOX, PACKS, is_pack_name, merged_path
-from cmfd.store.shared import follow
+from cmfd.store.shared import follow, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +51,7 @@ class _Label(msgspec.Struct):
 
     id: str
     signed_only: bool = False
+    index: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,16 +67,24 @@ class Site:
         A UUID made when it was initialised.
     signed_only : bool
         Whether it takes packs from other sites only if somebody whom it knows signed them.
+    database : str
+        Address of the PostgreSQL database that its index is in; empty: the index is a file.
     """
 
     path: Path
     id: str
     signed_only: bool = False
+    database: str = ""
 
     @property
     def index(self) -> Path:
-        """The database over all packs."""
+        """The database over all packs, unless that is in PostgreSQL."""
         return self.path / "index.db"
+
+    @property
+    def schema(self) -> str:
+        """The schema of the database in PostgreSQL that its index is in."""
+        return f"cmfd_{re.sub('[^0-9a-z]', '', self.id.lower())[:40]}"
 
     @property
     def inbox(self) -> Path:
@@ -104,9 +116,17 @@ class Site:
             yield from sorted(path for path in shelf.iterdir() if is_pack_name(path.name))
 
 
-def init_site(path: Path) -> Site:
+def init_site(path: Path, database: str = "") -> Site:
     """
     Make a directory a site; do nothing if it is one already.
+
+    Parameters
+    ----------
+    path : Path
+        The directory.
+    database : str
+        Address of the PostgreSQL database that its index is to be in; default: as the setting
+        `site_index` says, else a file of the site.
 
     Raises
     ------
@@ -118,7 +138,8 @@ def init_site(path: Path) -> Site:
         if not label.exists():
             created = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
             path.mkdir(parents=True, exist_ok=True)
-            write_once(label, _TEMPLATE.format(id=uuid.uuid4(), created=created))
+            text = _TEMPLATE.format(id=uuid.uuid4(), created=created)
+            write_once(label, with_index(text, database or load_usable()[0].site_index))
     except OSError as error:
         raise ConfigError(
             f"cannot make a site in {path}: {error}."
@@ -147,7 +168,35 @@ def open_site(path: Path) -> Site:
         raise ConfigError(
             f'cannot use {label}: {error!r}; nothing was changed. It must hold: id = "..."'
         ) from error
-    return Site(path.absolute(), said.id, said.signed_only)
+    return Site(path.absolute(), said.id, said.signed_only, said.index)
+
+
+def with_index(text: str, database: str) -> str:
+    """Return the text of a `site.toml` that says where the index is; empty: in a file."""
+    rest = re.sub(r"(?m)^index\s*=.*\n", "", text)
+    line = f"index = {json.dumps(database)}\n"
+    # Before any table of the file.
+    return (
+        re.sub(r"(?m)^(id\s*=.*\n)", lambda found: found[1] + line, rest, count=1)
+        if database
+        else rest
+    )
+
+
+def set_index(site: Site, database: str) -> None:
+    """
+    Say in a site's `site.toml` where its index is from now on.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be written; it says what it said.
+    """
+    label = site.path / "site.toml"
+    try:
+        write_whole(label, with_index(label.read_text("utf-8"), database).encode())
+    except OSError as error:
+        raise ConfigError(f"cannot write {label}: {error}; it is as it was") from error
 
 
 def write_once(path: Path, text: str) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cmfd.errors import StoreError
 from cmfd.merge import inbox
 from cmfd.merge.absorb import absorb_files
-from cmfd.merge.layout import open_site
+from cmfd.merge.index import is_missing, open_database, open_store
+from cmfd.merge.layout import open_site, set_index
 from cmfd.merge.lock import merge_lock
 from cmfd.merge.superseded import superseded
 from cmfd.store.connection import connect
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cmfd.merge.absorb import Progress
+    from cmfd.merge.index import Store
     from cmfd.merge.layout import Site
 
 PREFIX = "index-new-"
@@ -29,7 +32,11 @@ PREFIX = "index-new-"
 
 
 def reindex(
-    site_dir: Path, *, force: bool = False, progress: Progress | None = None
+    site_dir: Path,
+    *,
+    force: bool = False,
+    to: str | None = None,
+    progress: Progress | None = None,
 ) -> list[tuple[Path, str]]:
     """
     Build the index anew from the merged packs, and put it in place of the old.
@@ -40,6 +47,9 @@ def reindex(
         The site. Readers go on with what they read.
     force : bool
         Even if the index knows packs whose files are gone.
+    to : str, optional
+        Where the index is from now on: the address of a PostgreSQL database, or empty for a file of
+        the site. Default: where it is.
     progress : callable, optional
         Called with the number of packs done and the number of all.
 
@@ -63,14 +73,19 @@ def reindex(
     with merge_lock(site.lock):
         if not force:
             _check_nothing_is_lost(site)
-        return rebuild(site, progress=progress)
+        moved = site if to is None else replace(site, database=to)
+        refused = rebuild(moved, progress=progress)
+        if moved != site:
+            set_index(site, moved.database)
+            _remove(site)
+    return refused
 
 
 def _check_nothing_is_lost(site: Site) -> None:
-    if is_missing(site.index):
+    if is_missing(site):
         return
     try:
-        with closing(SiteStore(site.index, readonly=True)) as index:
+        with closing(open_store(site, readonly=True)) as index:
             ledger = index.ledger()
     except (StoreError, sqlite3.DatabaseError):
         return  # what is beyond reading cannot be lost
@@ -88,11 +103,14 @@ def _check_nothing_is_lost(site: Site) -> None:
 
 def rebuild(site: Site, *, progress: Progress | None = None) -> list[tuple[Path, str]]:
     """Do what `reindex` does, for who holds the merge lock."""
+    if site.database:
+        return _rebuild_in_postgres(site, progress=progress)
     for dead in site.path.glob(f"{PREFIX}*"):
         dead.unlink()  # its maker held the lock, and does no more
     new = site.path / f"{PREFIX}{secrets.token_hex(8)}.db"
     try:
-        refused = build(site, new, progress=progress)
+        with closing(SiteStore(new)) as index:
+            refused = build(site, index, progress=progress)
         _replace(site.index, new)
     finally:
         for leftover in (new, new.with_name(f"{new.name}-journal")):
@@ -100,19 +118,47 @@ def rebuild(site: Site, *, progress: Progress | None = None) -> list[tuple[Path,
     return refused
 
 
+def _rebuild_in_postgres(site: Site, *, progress: Progress | None = None) -> list[tuple[Path, str]]:
+    from cmfd.store.postgres import schema  # noqa: PLC0415 - an extra, and 0.1 s
+    from cmfd.store.postgres.store import PostgresStore  # noqa: PLC0415 - as above
+
+    name = f"{site.schema}_new"
+    with closing(open_database(site, name)) as db:
+        schema.drop(db)  # its maker held the lock, and does no more
+        try:
+            with closing(PostgresStore(site.database, name)) as index:
+                refused = build(site, index, progress=progress)
+            schema.rename(db, site.schema)
+        except BaseException:
+            with suppress(StoreError):
+                schema.drop(db)
+            raise
+    return refused
+
+
+def _remove(site: Site) -> None:
+    """Remove an index that is used no more; one that cannot be reached stays where it is."""
+    if not site.database:
+        site.index.unlink(missing_ok=True)
+        return
+    from cmfd.store.postgres import schema  # noqa: PLC0415 - an extra, and 0.1 s
+
+    with suppress(StoreError), closing(open_database(site)) as db:
+        schema.drop(db)
+
+
 def build(
-    site: Site, path: Path, *, also: Iterable[Path] = (), progress: Progress | None = None
+    site: Site, index: Store, *, also: Iterable[Path] = (), progress: Progress | None = None
 ) -> list[tuple[Path, str]]:
-    """Build an index of a site's merged packs, and others, at `path`; return those refused."""
+    """Take a site's merged packs, and others, into an index; return those refused."""
     packs = [*site.merged_packs(), *also]
     refused: list[tuple[Path, str]] = []
-    with closing(SiteStore(path)) as index:
-        for n_done, (pack, outcome) in enumerate(absorb_files(index, packs), 1):
-            if not isinstance(outcome, bool):
-                refused.append((pack, str(outcome)))
-            if progress is not None:
-                progress(n_done, len(packs))
-        index.sum_up()
+    for n_done, (pack, outcome) in enumerate(absorb_files(index, packs), 1):
+        if not isinstance(outcome, bool):
+            refused.append((pack, str(outcome)))
+        if progress is not None:
+            progress(n_done, len(packs))
+    index.sum_up()
     return refused
 
 
@@ -136,7 +182,10 @@ def _replace(index: Path, new: Path) -> None:
 
 def _existing(index: Path) -> sqlite3.Connection | None:
     """Open an index, unless there is nothing that anyone could have open as a database."""
-    if is_missing(index):
+    try:
+        if index.stat().st_size == 0:
+            return None
+    except FileNotFoundError:
         return None
     try:
         return connect(index)
@@ -144,11 +193,3 @@ def _existing(index: Path) -> sqlite3.Connection | None:
         if isinstance(error.__cause__, sqlite3.OperationalError):
             raise
         return None
-
-
-def is_missing(index: Path) -> bool:
-    """Say whether there is no index, or only the empty file that a killed merger left."""
-    try:
-        return index.stat().st_size == 0
-    except FileNotFoundError:
-        return True

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from cmfd.errors import ConfigError
-from cmfd.store.connection import connect, named
+from cmfd.merge.index import connect_index, has_index
+from cmfd.store.connection import named
 
 if TYPE_CHECKING:
     import sqlite3
@@ -179,11 +180,11 @@ def about(site: Site, said: Said, signer: str) -> PackAbout:
         Who signed it.
     """
     users, pipelines = set(said.users), set(said.pipelines)
-    if not site.index.exists():
+    if not has_index(site):
         unknown = {""} if set(said.subjects) - set(said.own) else set()
         return PackAbout(users | unknown, pipelines | unknown, said.site, signer)
     own = set(said.own)
-    with closing(connect(site.index, readonly=True)) as db:
+    with closing(connect_index(site)) as db:
         for subject in said.subjects:
             # What the site knows counts more than what a pack says: nobody's run becomes another's.
             found = _whose(db, subject)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmfd.errors import PackError
+from cmfd.merge.index import has_index, open_store
 from cmfd.store.pack import is_pack_name, open_pack, sync_directory
 from cmfd.store.shared import follow
 from cmfd.store.site import SiteStore
@@ -65,9 +66,9 @@ def find_superseded(site: Site) -> Iterator[Path]:
     StoreError
         The index cannot be read.
     """
-    if not site.index.exists():
+    if not has_index(site):
         return
-    with closing(SiteStore(site.index, readonly=True)) as index:
+    with closing(open_store(site, readonly=True)) as index:
         together = index.packs_together()
     for _, group in groupby(together, key=lambda row: row[:2]):
         packs = [site.merged(digest) for _, _, digest in group]

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from cmfd.errors import CmfdError
 from cmfd.merge import inbox
+from cmfd.merge.index import is_missing, open_store, place_of
 from cmfd.merge.layout import open_site
 from cmfd.merge.lock import merge_lock
-from cmfd.merge.reindex import build, is_missing
+from cmfd.merge.reindex import build
 from cmfd.merge.superseded import superseded
 from cmfd.store.pack import open_pack
 from cmfd.store.site import SiteStore
@@ -91,15 +92,16 @@ def _check_pack(report: VerifyReport, pack: Path) -> None:
 
 
 def _check_index(report: VerifyReport, site: Site, merged: set[str]) -> None:
-    if is_missing(site.index):
-        report.problems.append(f"there is no index {site.index}. Make it: cmfd merge")
-        return
     try:
-        with closing(SiteStore(site.index, readonly=True)) as index:
+        if is_missing(site):
+            report.problems.append(f"there is no index {place_of(site)}. Make it: cmfd merge")
+            return
+        with closing(open_store(site, readonly=True)) as index:
             _check_ledger(report, site, merged, index.ledger())
             if damage := index.damage():
                 report.problems.append(
-                    f"the index {site.index} is damaged: {damage}. Rebuild it: cmfd site reindex"
+                    f"the index {place_of(site)} is damaged: {damage}."
+                    " Rebuild it: cmfd site reindex"
                 )
             else:
                 report.digest = index.digest()
@@ -125,15 +127,15 @@ def _check_ledger(report: VerifyReport, site: Site, merged: set[str], ledger: se
 
 def _on_their_way(site: Site) -> list[Path]:
     """Return the packs that a merger committed and was killed before it had put them away."""
-    with closing(SiteStore(site.index, readonly=True)) as index:
+    with closing(open_store(site, readonly=True)) as index:
         return [pack for pack in inbox.waiting(site) if index.has(pack.stem)]
 
 
 def _check_digest(report: VerifyReport, site: Site) -> None:
     with tempfile.TemporaryDirectory(prefix="cmfd-verify-") as scratch:
         second = Path(scratch) / "index.db"
-        build(site, second, also=_on_their_way(site))
-        with closing(SiteStore(second, readonly=True)) as index:
+        with closing(SiteStore(second)) as index:
+            build(site, index, also=_on_their_way(site))
             digest = index.digest()
     if digest != report.digest:
         report.problems.append(

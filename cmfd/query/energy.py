@@ -261,7 +261,7 @@ def sums_of_executions(
     nested : bool
         Also those nested in them, at any depth, each as itself.
     """
-    asked = {"executions": json.dumps(list(executions)), "nested": nested}
+    asked = {"hex_ids": json.dumps(list(executions)), "nested": nested}
     found = dict(db.execute(_sql("within"), asked))
     parameters = _choose(db, Which(run_ids=set(found.values()) - {None}))
     parameters["executions"] = json.dumps(list(found))

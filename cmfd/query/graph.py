@@ -13,11 +13,12 @@ who has it mapped.
 from __future__ import annotations
 
 import os
+import sqlite3
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import msgspec
 
@@ -27,11 +28,12 @@ from cmfd.store.connection import named
 from cmfd.store.shared import follow
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
 
     import numpy as np
     import numpy.typing as npt
+
+    from cmfd.store.postgres.connection import PostgresIndex
 
     Ints = npt.NDArray[np.int64]
 
@@ -65,7 +67,14 @@ class Lists(NamedTuple):
     numbers: Ints
 
 
+def _postgres(db: object) -> PostgresIndex | None:
+    """Return the index if it is in PostgreSQL."""
+    return None if isinstance(db, sqlite3.Connection) else cast("PostgresIndex", db)
+
+
 def _index_of(db: sqlite3.Connection) -> str:
+    if (postgres := _postgres(db)) is not None:
+        return str(postgres.beside)
     index: str = db.execute("PRAGMA database_list").fetchone()[2]
     return index
 
@@ -78,6 +87,8 @@ def _key(db: sqlite3.Connection, index: str) -> list[int | str]:
     """Return what tells this state of this index from any other; within a transaction."""
     # A merge adds a pack; a file made anew from the packs is another file, at another time.
     packs = db.execute(_sql("packs")).fetchone()
+    if (postgres := _postgres(db)) is not None:
+        return [_FORMAT, *postgres.one("SELECT token FROM cmfd_index"), *packs]
     stat = os.stat(index)  # noqa: PTH116 - quicker
     return [_FORMAT, stat.st_ino, stat.st_size, stat.st_mtime_ns, *packs]
 

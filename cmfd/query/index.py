@@ -10,19 +10,20 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from cmfd.errors import NotFoundError, StoreError
+from cmfd.errors import StoreError
+from cmfd.merge.index import connect_index
 from cmfd.merge.layout import open_site
 from cmfd.model import ValueType
-from cmfd.store.connection import connect, sql, statements
-from cmfd.store.migrations import SCHEMAS, check
+from cmfd.store.connection import sql, statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from cmfd.query.results import Result
+    from cmfd.store.postgres.connection import PostgresIndex
 
     R = TypeVar("R", bound=Result)
 
@@ -53,24 +54,30 @@ def open_index(site: Path) -> Iterator[sqlite3.Connection]:
     StoreError
         The index is damaged, or of another schema than this release's.
     """
-    path = open_site(site).index
-    if not path.exists():
-        raise NotFoundError(
-            f"Nothing was ever merged into {site}. `cmfd merge` takes what waits in its inbox."
-        )
-    with closing(connect(path, readonly=True)) as db, explained(path):
-        if check(db, "site") < len(SCHEMAS["site"]):
-            raise StoreError(
-                f"{path} has the schema of an older cmfd; it was left unchanged. `cmfd merge` "
-                "brings it up to date."
-            )
-        db.text_factory = _legible
-        db.create_function("id_of", 1, _id_of, deterministic=True)
-        for pragma in _PRAGMAS:
-            db.execute(pragma)
-        for statement in statements(sql("site/views")):
-            db.execute(statement.replace("CREATE VIEW", "CREATE TEMP VIEW", 1))
+    there = open_site(site)
+    with explained(there.index), closing(connect_index(there, current=True)) as db:
+        if there.database:
+            _prepare_postgres(db)
+        else:
+            _prepare(db)
         yield db
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    db.text_factory = _legible
+    db.create_function("id_of", 1, _id_of, deterministic=True)
+    for pragma in _PRAGMAS:
+        db.execute(pragma)
+    for statement in statements(sql("site/views")):
+        db.execute(statement.replace("CREATE VIEW", "CREATE TEMP VIEW", 1))
+
+
+def _prepare_postgres(db: sqlite3.Connection) -> None:
+    from cmfd.store.postgres import schema  # noqa: PLC0415 - an extra, and 0.1 s
+
+    index = cast("PostgresIndex", db)
+    if not schema.is_current(index):
+        schema.make_views(index, temporary=True)
 
 
 def _id_of(text: str) -> bytes | None:

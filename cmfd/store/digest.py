@@ -36,17 +36,22 @@ def content_digest(db: sqlite3.Connection) -> str:
     db : sqlite3.Connection
         Of schema ``site``. All of it is read in one transaction.
     """
-    content = hashlib.sha256(_HEADER)
     text_factory = db.text_factory
     db.text_factory = bytes
     db.execute("BEGIN")
     try:
-        for query in statements(sql("site/digest")):
-            for rows in _sorted_groups(db.execute(query)):
-                content.update(b"".join(rows))
+        return digest_of(map(db.execute, statements(sql("site/digest"))))
     finally:
         db.text_factory = text_factory
         db.execute("ROLLBACK")
+
+
+def digest_of(tables: Iterable[Iterable[tuple[Value, ...]]]) -> str:
+    """Return the digest of what the queries of `sql/site/digest.sql` give, texts as bytes."""
+    content = hashlib.sha256(_HEADER)
+    for table in tables:
+        for rows in _sorted_groups(table):
+            content.update(b"".join(rows))
     return content.hexdigest()
 
 

@@ -34,9 +34,9 @@ MAX_GROUP = 8
 
 _INCOMING = re.compile(r"\bincoming\.(\w+)")
 
-_SINCE_FORMAT = {"delivery": 2, "link": 3, "slice_members": 3, "note": 3}
+SINCE_FORMAT = {"delivery": 2, "link": 3, "slice_members": 3, "note": 3}
 _ENERGY_FORMAT = 4
-_SITE_FORMAT = 5
+SITE_FORMAT = 5
 """The first pack format that has a table or column; what is not named is as old as packs."""
 
 _HAS_ENERGY = """
@@ -253,11 +253,11 @@ class SiteStore:
                 {"digest": digest, "size_bytes": n_bytes, "merged_ns": time.time_ns()},
             ).lastrowid
             asked = {"pack_id": pack_id}
-            if versions[schema] >= _SITE_FORMAT:
+            if versions[schema] >= SITE_FORMAT:
                 self._db.execute(queries["site"], asked)
             if not self._db.execute(queries["about"], asked).rowcount:
                 self._db.execute(queries["about_parts"], asked)
-                if versions[schema] >= _SINCE_FORMAT["note"]:
+                if versions[schema] >= SINCE_FORMAT["note"]:
                     self._db.execute(queries["about_notes"], asked)
                 if schema in with_energy:
                     self._db.execute(queries["about_energy"], asked)
@@ -287,7 +287,7 @@ def _group_statements(packs: tuple[tuple[str, int], ...]) -> tuple[str, ...]:
     """Return the statements of absorb.sql for packs, each attached under a name, of a format."""
 
     def having(table: str) -> list[str]:
-        since = _SINCE_FORMAT.get(table, 1)
+        since = SINCE_FORMAT.get(table, 1)
         return [schema for schema, version in packs if version >= since]
 
     def rows(table: re.Match[str]) -> str:

@@ -14,14 +14,14 @@ import msgspec
 from cmfd.errors import NotFoundError, PackError, SchemaTooNewError, StoreError
 from cmfd.merge import inbox, signatures
 from cmfd.merge.batch import merge_site
+from cmfd.merge.index import connect_index, has_index
 from cmfd.merge.inspect import shared as inspector
 from cmfd.merge.layout import INCOMING, PARTIAL_SUFFIX
 from cmfd.merge.quarantine import quarantine
 from cmfd.merge.rules import Rules, about
 from cmfd.merge.superseded import superseded
 from cmfd.query.index import explained, open_index
-from cmfd.store.connection import connect, named
-from cmfd.store.migrations import check
+from cmfd.store.connection import named
 from cmfd.store.pack import FORMAT, is_pack_name, sha256_of, sync_directory
 from cmfd.store.shared import follow, make_directory
 from cmfd.sync.peer import (
@@ -144,7 +144,7 @@ class SitePeer:
         FilterError
             It cannot be understood which.
         """
-        if not self.site.index.exists():
+        if not has_index(self.site):
             return Part([], 0, 0, 0)
         with open_index(self.site.path) as db:
             part = part_of(db, wanted)
@@ -336,11 +336,10 @@ class SitePeer:
     @contextmanager
     def _index(self) -> Iterator[sqlite3.Connection | None]:
         """Open the index; there is none before the first merge."""
-        if not self.site.index.exists():
+        if not has_index(self.site):
             yield None
             return
-        with closing(connect(self.site.index, readonly=True)) as db, explained(self.site.index):
-            check(db, "site")
+        with explained(self.site.index), closing(connect_index(self.site)) as db:
             yield db
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from contextlib import closing
 from typing import TYPE_CHECKING
 
-from cmfd.store.site import SiteStore
+from cmfd.merge import index
+from cmfd.merge.layout import open_site
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 def digest_of(site: Path) -> str:
     """Return the digest of a site's index."""
-    with closing(SiteStore(site / "index.db", readonly=True)) as index:
-        return index.digest()
+    return index.digest_of(open_site(site))
 
 
 def files_of(site: Path) -> set[str]:

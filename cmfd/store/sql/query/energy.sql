@@ -51,7 +51,7 @@ WHERE run_id = ? AND meter_id = ? AND t0_ns >= ? AND t0_ns < ?;
 -- much for one.
 SELECT
     c.run_id, c.meter_id, min(x.grade) <> max(x.grade) OR min(x.method) <> max(x.method),
-    c.node, c.boot, c.component, c.domain, c.source, x.owner, x.run_id, x.execution_id,
+    c.node, c.boot, c.component, c.domain, c.source, x.owner, c.run_id, x.execution_id,
     0,
     min(x.grade), min(x.method),
     sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575),
@@ -71,7 +71,7 @@ INSERT INTO temp.energy_chosen SELECT ?, m.* FROM meter AS m WHERE m.id = ?;
 
 -- name: sums_apart
 SELECT
-    c.node, c.boot, c.component, c.domain, c.source, x.owner, x.run_id,
+    c.node, c.boot, c.component, c.domain, c.source, x.owner, c.run_id,
     x.execution_id,
     x.t0_ns / :step_ns * :step_ns,
     x.grade, x.method,
@@ -89,12 +89,13 @@ GROUP BY c.run_id, c.meter_id, x.owner, x.execution_id, 9, x.grade, x.method;
 
 -- name: within
 -- Executions, and those nested in them at any depth, with their runs.
-WITH RECURSIVE inner (id) AS (
-    SELECT e.id FROM json_each(:executions) AS c CROSS JOIN execution AS e ON e.execution = id_of(c.value)
+WITH RECURSIVE inside (id) AS (
+    SELECT e.id FROM json_each(:hex_ids) AS c CROSS JOIN execution AS e ON e.execution = id_of(c.value)
     UNION
-    SELECT n.execution_id FROM inner AS i CROSS JOIN nesting AS n ON n.outer_id = i.id WHERE :nested
+    SELECT n.execution_id
+    FROM inside AS i CROSS JOIN nesting AS n ON n.outer_id = i.id WHERE :nested = 1
 )
-SELECT i.id, e.run_id FROM inner AS i CROSS JOIN execution AS e ON e.id = i.id;
+SELECT i.id, e.run_id FROM inside AS i CROSS JOIN execution AS e ON e.id = i.id;
 
 -- name: runs
 SELECT r.id, lower(hex(r.run)) FROM json_each(:run_ids) AS c CROSS JOIN run AS r ON r.id = c.value;

@@ -28,8 +28,8 @@ SELECT
         WHERE later.job = f.recorded AND later.cluster = f.cluster AND later.uid IS f.uid
           AND later.restart > f.restart AND f.job = :name
     ) AS is_followed,
-    coalesce(f.array_job = :name, 0) OR coalesce(f.recorded = :name, 0) AS is_part,
-    coalesce(f.run BETWEEN :low AND :high, 0) AS is_id
+    coalesce(f.array_job = :name, false) OR coalesce(f.recorded = :name, false) AS is_part,
+    coalesce(f.run BETWEEN :low AND :high, false) AS is_id
 FROM found AS f
 ORDER BY f.at_ns DESC, f.run_id DESC
 LIMIT :limit

@@ -22,7 +22,7 @@ SELECT
         SELECT substr(v.path, 1, length(v.path) - length(l.name) - 2)
         FROM link AS l CROSS JOIN event AS v ON v.artifact_id = l.object_id
         WHERE l.subject_id = a.id
-          AND substr(v.path, -length(l.name) - 2) = '::' || l.name
+          AND substr(v.path, length(v.path) - length(l.name) - 1) = '::' || l.name
         ORDER BY v.at_ns, v.path LIMIT 1
     ), '') AS path,
     (SELECT n.reason FROM tainted AS n WHERE n.subject = a.digest) AS tainted

@@ -18,7 +18,7 @@ SELECT
     coalesce(a.path, (
         SELECT substr(v.path, 1, length(v.path) - length(l.name) - 2)
         FROM link AS l CROSS JOIN event AS v ON v.artifact_id = l.object_id
-        WHERE l.subject_id = a.artifact_id AND substr(v.path, -length(l.name) - 2) = '::' || l.name
+        WHERE l.subject_id = a.artifact_id AND substr(v.path, length(v.path) - length(l.name) - 1) = '::' || l.name
         ORDER BY v.at_ns, v.path LIMIT 1
     )) AS path,
     a.n_paths, a.n_producers, a.n_consumers

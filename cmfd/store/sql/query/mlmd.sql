@@ -51,6 +51,12 @@ WHERE v.execution_id = :id ORDER BY v.at_ns, v.direction, v.path, a.digest;
 
 -- name: metrics
 -- The value of each metric that was logged last.
-SELECT s.name, c.last_value, max(c.last_ns) AS last_ns
-FROM series AS s CROSS JOIN chunk AS c ON c.series_id = s.id
-WHERE s.execution_id = :id GROUP BY s.name ORDER BY s.name;
+SELECT name, last_value, last_ns
+FROM (
+    SELECT
+        s.name, c.last_value, c.last_ns,
+        row_number() OVER (PARTITION BY s.name ORDER BY c.last_ns DESC, c.block DESC) AS place
+    FROM series AS s CROSS JOIN chunk AS c ON c.series_id = s.id
+    WHERE s.execution_id = :id
+) AS m
+WHERE place = 1 ORDER BY name;

@@ -16,6 +16,6 @@ JOIN run AS r ON r.id = e.run_id
 JOIN process AS p ON p.execution_id = e.id
 LEFT JOIN process_state AS s ON s.execution_id = p.execution_id AND s.instance = p.instance
 WHERE e.execution = :execution
-GROUP BY p.rank
+GROUP BY e.id, r.id, p.rank
 ORDER BY busy_ns DESC, p.rank
 LIMIT :limit

@@ -15,7 +15,7 @@ FROM (
     CROSS JOIN event AS v ON v.artifact_id = l.subject_id
     WHERE a.digest = :digest AND a.digest LIKE 'hdf5:%'
       AND v.absolute <> '' AND instr(v.absolute, '::') = 0
-)
+) AS p
 GROUP BY place ORDER BY max(at_ns) DESC, place
 LIMIT 100;
 

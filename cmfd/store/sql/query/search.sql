@@ -29,7 +29,7 @@ WHERE e.pipeline = :pipeline AND (:stage IS NULL OR e.stage = :stage)
   AND {used}
   AND ({condition})
 GROUP BY e.id
-HAVING value IS NOT NULL
+HAVING max(c.value_max) IS NOT NULL
 ORDER BY value DESC, e.at_ns DESC, e.id
 LIMIT :limit;
 
@@ -43,7 +43,7 @@ WHERE e.pipeline = :pipeline AND (:stage IS NULL OR e.stage = :stage)
   AND {used}
   AND ({condition})
 GROUP BY e.id
-HAVING value IS NOT NULL
+HAVING min(c.value_min) IS NOT NULL
 ORDER BY value, e.at_ns DESC, e.id
 LIMIT :limit;
 

@@ -267,8 +267,8 @@ SELECT
 FROM series AS s
 JOIN execution AS e ON e.id = s.execution_id
 LEFT JOIN process AS p ON p.execution_id = s.execution_id AND p.instance = s.instance
-JOIN chunk AS c ON c.rowid = (
-    SELECT d.rowid FROM chunk AS d WHERE d.series_id = s.id
+JOIN chunk AS c ON c.series_id = s.id AND c.block = (
+    SELECT d.block FROM chunk AS d WHERE d.series_id = s.id
     ORDER BY d.last_ns DESC, d.block DESC LIMIT 1
 );
 
@@ -447,7 +447,7 @@ CROSS JOIN meter AS m ON m.id = x.meter_id;
 -- executions took is part of it.
 CREATE VIEW energy_of_runs AS
 SELECT
-    x.run_id,
+    r.id AS run_id,
     lower(hex(r.run)) AS run,
     substr(lower(hex(r.run)), 1, 12) AS short,
     m.node,
@@ -462,13 +462,13 @@ FROM run AS r
 CROSS JOIN energy AS x ON x.run_id = r.id
 CROSS JOIN meter AS m ON m.id = x.meter_id
 WHERE m.role = 'count'
-GROUP BY x.run_id, m.node, m.component, m.source, x.grade;
+GROUP BY r.id, m.node, m.component, m.source, x.grade;
 
 -- One row for each node, day (UTC) and component: what its counter moved, and whose that was.
 CREATE VIEW energy_of_nodes AS
 SELECT
     m.node,
-    strftime('%Y-%m-%d', x.t0_ns / 1000000000, 'unixepoch') AS day,
+    strftime('%Y-%m-%d', x.t0_ns / 86400000000000 * 86400, 'unixepoch') AS day,
     m.component,
     m.source,
     total(iif(x.owner = 'counter', x.uj, 0)) / 1e6 AS counter_j,

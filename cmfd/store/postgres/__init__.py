@@ -1,0 +1,1 @@
+"""A site's index in PostgreSQL: the same statements, tables and answers as in SQLite."""

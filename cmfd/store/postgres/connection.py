@@ -1,0 +1,265 @@
+"""
+A connection to an index in PostgreSQL that answers as SQLite's does, as far as cmfd asks.
+
+It takes the statements of `cmfd/store/sql` and gives rows of integers, floats, texts, bytes and
+nulls. Like every connection of cmfd it is in autocommit mode.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from cmfd.errors import ConfigError, SiteBusyError, StoreError
+from cmfd.store.postgres.dialect import MAIN, translated
+from cmfd.store.postgres.values import held, numeric_told, told
+
+try:
+    import psycopg
+    from psycopg.adapt import Dumper, Loader
+    from psycopg.conninfo import conninfo_to_dict
+except ImportError as missing:  # an extra of the installation
+    raise ConfigError(
+        "An index in PostgreSQL needs psycopg, which is not installed here;"
+        " nothing was changed. Install it: pip install 'cmfd[postgres]'"
+    ) from missing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    Parameters = Mapping[str, object] | Sequence[object]
+
+BUSY_TIMEOUT_S = 30
+"""How long a statement waits for another one's lock."""
+
+CONNECT_TIMEOUT_S = 10
+"""How long a server may take to answer, unless its address says otherwise."""
+
+_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+"""One state for all statements, as in SQLite."""
+
+_SETTINGS = """\
+SET search_path = "{schema}", pg_catalog;
+SET join_collapse_limit = 1;
+SET jit = off;
+SET lock_timeout = '{lock_s}s';
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SET datestyle = 'ISO';
+SET extra_float_digits = 3;
+"""
+# The index's own functions and operators before PostgreSQL's. Joins are made as they are written,
+# as SQLite's CROSS JOIN is: new tables have no statistics.
+
+
+class _Text(Loader):
+    """A text, legible in any case."""
+
+    def load(self, data: Any) -> Any:
+        found = told(bytes(data).decode())
+        if not isinstance(found, str) or found.isascii():
+            return found
+        return found.encode("utf-8", "surrogateescape").decode(errors="replace")
+
+
+class _RawText(Loader):
+    """A text as the bytes that it was in its pack."""
+
+    def load(self, data: Any) -> Any:
+        found = told(bytes(data).decode())
+        return found.encode("utf-8", "surrogateescape") if isinstance(found, str) else found
+
+
+class _Numeric(Loader):
+    def load(self, data: Any) -> float:
+        return numeric_told(bytes(data).decode())
+
+
+class _Truth(Loader):
+    def load(self, data: Any) -> int:
+        return int(bytes(data) == b"t")
+
+
+class _TextDumper(Dumper):
+    """A text, of no type of its own: what it is compared with decides."""
+
+    def dump(self, obj: Any) -> bytes:
+        return held(obj).encode("utf-8", "surrogateescape")
+
+
+class PostgresIndex:
+    """
+    An index in PostgreSQL.
+
+    Parameters
+    ----------
+    url : str
+        As libpq has it: ``postgresql://host/database``. The password, if any, is found by libpq,
+        in its password file say.
+    schema : str
+        Where in the database the index is.
+    beside : Path, optional
+        What would be the site's index in SQLite: caches lie beside it.
+
+    Raises
+    ------
+    StoreError
+        The server does not answer, or refuses.
+    ConfigError
+        The address cannot be understood.
+    """
+
+    def __init__(self, url: str, schema: str, *, beside: Path | None = None) -> None:
+        self.url = shown(url)
+        self.schema = schema
+        self.beside = beside
+        self._has_begun = False
+        with explained(self.url):
+            self._db = psycopg.connect(
+                url,
+                autocommit=True,
+                cursor_factory=psycopg.ClientCursor,
+                **_defaults(url),
+            )
+        with explained(self.url):
+            self._db.execute(_SETTINGS.format(schema=schema, lock_s=BUSY_TIMEOUT_S).encode())
+        for name in ("text", "varchar", "bpchar"):
+            self._db.adapters.register_loader(name, _Text)
+        self._db.adapters.register_loader("numeric", _Numeric)
+        self._db.adapters.register_loader("bool", _Truth)
+        self._db.adapters.register_dumper(str, _TextDumper)
+
+    @property
+    def raw(self) -> psycopg.Connection[Any]:
+        """The connection itself, for what only PostgreSQL has."""
+        return self._db
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether there is a transaction that can be committed."""
+        return self._db.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+
+    def execute(self, statement: str, parameters: Parameters = ()) -> psycopg.Cursor[Any]:
+        """
+        Run one statement that is written for SQLite.
+
+        Raises
+        ------
+        StoreError
+            It cannot be done; the message says why.
+        SiteBusyError
+            Others kept the index locked.
+        """
+        if statement == "BEGIN":
+            statement, self._has_begun = _BEGIN, True
+        with explained(self.url), self._undone_on_error():
+            text = translated(statement).replace(MAIN, f'"{self.schema}"')
+            if parameters:
+                return self._db.cursor().execute(text.encode(), _plain(parameters))
+            # The server keeps what is asked again and again.
+            return psycopg.Cursor(self._db).execute(text.replace("%%", "%").encode())
+
+    @contextmanager
+    def _undone_on_error(self) -> Iterator[None]:
+        """End a transaction that a statement began, as SQLite does, where one in it fails."""
+        try:
+            yield
+        except psycopg.Error:
+            if self._has_begun and not self._db.closed:
+                self._db.rollback()
+            raise
+
+    def one(self, statement: str, parameters: Parameters = ()) -> tuple[Any, ...]:
+        """Run one statement, and return its first row; for those that have one in any case."""
+        found = self.execute(statement, parameters).fetchone()
+        assert found is not None, statement
+        return tuple(found)
+
+    def executemany(self, statement: str, many: Iterable[Parameters]) -> None:
+        """Run one statement for each of some parameters."""
+        for parameters in many:
+            self.execute(statement, parameters)
+
+    def stream(self, statement: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query of all there is, with texts as bytes; in a transaction."""
+        with explained(self.url), self._db.cursor("cmfd_stream") as cursor:
+            cursor.itersize = 10_000
+            cursor.adapters.register_loader("text", _RawText)
+            yield from cursor.execute(translated(statement).replace("%%", "%").encode())
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+
+def _defaults(url: str) -> dict[str, Any]:
+    said = conninfo_to_dict(url)
+    defaults = {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "cmfd"}
+    return {name: value for name, value in defaults.items() if name not in said}
+
+
+def _plain(parameters: Parameters) -> Any:
+    """Return parameters without truth values: what is one is a number in SQLite."""
+    if isinstance(parameters, dict):
+        return {
+            name: int(value) if isinstance(value, bool) else value
+            for name, value in parameters.items()
+        }
+    return [int(value) if isinstance(value, bool) else value for value in parameters]
+
+
+def shown(url: str) -> str:
+    """
+    Return the address of a server for people.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be understood, or has a password in it.
+    """
+    try:
+        said = conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise ConfigError(
+            f"{str(error).strip()}; nothing was changed. An index in PostgreSQL is named like this:"
+            " postgresql://user@host:5432/database"
+        ) from None
+    if said.get("password"):
+        raise ConfigError(
+            "No password belongs into the address of an index, which others can read; nothing was"
+            " changed. Put it into ~/.pgpass (mode 0600), or name a service of ~/.pg_service.conf:"
+            " postgresql:///?service=cmfd"
+        )
+    return url
+
+
+@contextmanager
+def explained(url: str) -> Iterator[None]:
+    """Say what PostgreSQL's errors mean for a site."""
+    try:
+        yield
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+        raise SiteBusyError(
+            f"other programs kept the index {url} locked ({_first_line(error)}); packs stay in the"
+            " inbox. Run cmfd merge again when they are done"
+        ) from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise StoreError(
+            f"the index {url} does not let you: {_first_line(error)}; nothing was changed. Who made"
+            " it can: cmfd site grant"
+        ) from error
+    except psycopg.OperationalError as error:
+        raise StoreError(
+            f"the index {url} cannot be reached: {_first_line(error)}. What was merged is kept, and"
+            " packs stay in the inbox: run the command again when the server is back"
+        ) from error
+    except psycopg.Error as error:
+        raise StoreError(
+            f"the index {url} cannot do that: {_first_line(error)}; the packs are whole. If it is"
+            " damaged, make it anew from them: cmfd site reindex"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,162 @@
+"""
+The schema of an index in PostgreSQL: made and migrated by the steps that SQLite's is.
+
+Each index is a schema of the database, with the functions that its statements need, so that one
+database may hold the indices of many sites, and none needs more than the right to make a schema.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cmfd.errors import SchemaTooNewError, StoreError
+from cmfd.store.connection import sql, statements
+from cmfd.store.migrations import SCHEMAS
+from cmfd.store.postgres.dialect import functions, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cmfd.store.postgres.connection import PostgresIndex
+
+_STATE = """\
+CREATE TABLE cmfd_index (
+    version BIGINT NOT NULL,         -- of the tables
+    derived TEXT NOT NULL,           -- digest of the functions and views
+    token TEXT NOT NULL              -- of this making of it
+);
+INSERT INTO cmfd_index VALUES (0, '', gen_random_uuid()::text)
+"""
+
+
+@contextmanager
+def atomic(db: PostgresIndex) -> Iterator[None]:
+    """Run the block in one transaction: all of it is kept, or nothing."""
+    with db.raw.transaction():
+        yield
+
+
+def exists(db: PostgresIndex) -> bool:
+    """Say whether there is an index."""
+    table = f'"{db.schema}".cmfd_index'
+    return bool(db.one("SELECT to_regclass(?) IS NOT NULL", (table,))[0])
+
+
+def check(db: PostgresIndex) -> int:
+    """
+    Return the version of the tables.
+
+    Raises
+    ------
+    SchemaTooNewError
+        A newer cmfd made them.
+    """
+    version: int = db.one("SELECT version FROM cmfd_index")[0]
+    newest = len(SCHEMAS["site"])
+    if version > newest:
+        raise SchemaTooNewError(
+            f"{db.url} has site schema {version}, this cmfd knows {newest};"
+            " it was left unchanged. Use the newer cmfd that wrote it"
+        )
+    return version
+
+
+def set_up(db: PostgresIndex) -> None:
+    """
+    Make the index, or bring it up to date.
+
+    Raises
+    ------
+    StoreError
+        The database cannot hold one, or a step failed; it is as it was.
+    SchemaTooNewError
+        A newer cmfd made it.
+    """
+    if not exists(db):
+        _make(db)
+    version = check(db)
+    if version == len(SCHEMAS["site"]) and is_current(db):
+        return
+    with atomic(db):
+        lock(db)
+        for step in range(check(db), len(SCHEMAS["site"])):
+            _step(db, step)
+        _derive(db)
+
+
+def lock(db: PostgresIndex) -> None:
+    """Be the one writer of this index until the transaction ends."""
+    key = int.from_bytes(hashlib.sha256(db.schema.encode()).digest()[:8], "big", signed=True)
+    db.execute("SELECT pg_advisory_xact_lock(?)", (key,))
+
+
+def _make(db: PostgresIndex) -> None:
+    encoding = db.one("SHOW server_encoding")[0]
+    if encoding != "UTF8":
+        raise StoreError(
+            f"the database of {db.url} has the encoding {encoding}; nothing was changed. An index"
+            " needs UTF8: CREATE DATABASE cmfd ENCODING 'UTF8' TEMPLATE template0"
+        )
+    with atomic(db):
+        lock(db)
+        if not exists(db):
+            db.raw.execute(f'CREATE SCHEMA IF NOT EXISTS "{db.schema}"; {_STATE}'.encode())
+
+
+def _step(db: PostgresIndex, before: int) -> None:
+    if not before:
+        db.raw.execute(functions().encode())
+    for name in SCHEMAS["site"][before]:
+        for statement in statements(sql(name)):
+            if "PRAGMA " not in statement:
+                db.execute(statement)
+    if not before:
+        db.raw.execute(b"ALTER TABLE chunk ALTER data SET STORAGE EXTERNAL")  # it is compressed
+    db.execute("UPDATE cmfd_index SET version = ?", (before + 1,))
+
+
+def is_current(db: PostgresIndex) -> bool:
+    """Say whether the views are those of this release."""
+    return bool(db.one("SELECT derived FROM cmfd_index")[0] == _derived())
+
+
+def _derived() -> str:
+    return hashlib.sha256((functions() + "".join(views())).encode()).hexdigest()
+
+
+def views() -> list[str]:
+    """Return the statements that make the views."""
+    return [translated(statement) for statement in statements(sql("site/views"))]
+
+
+def _derive(db: PostgresIndex) -> None:
+    """Make the views anew."""
+    query = "SELECT table_name FROM information_schema.views WHERE table_schema = ?"
+    for (view,) in db.execute(query, (db.schema,)).fetchall():
+        db.raw.execute(f'DROP VIEW IF EXISTS "{view}" CASCADE'.encode())
+    make_views(db)
+    db.execute("UPDATE cmfd_index SET derived = ?", (_derived(),))
+
+
+def make_views(db: PostgresIndex, *, temporary: bool = False) -> None:
+    """Make the views of this release; temporary ones are of this connection only."""
+    for statement in statements(sql("site/views")):
+        db.execute(
+            statement.replace("CREATE VIEW", "CREATE TEMP VIEW", 1) if temporary else statement
+        )
+
+
+def drop(db: PostgresIndex) -> None:
+    """Remove the index, if there is one."""
+    db.raw.execute(f'DROP SCHEMA IF EXISTS "{db.schema}" CASCADE'.encode())
+
+
+def rename(db: PostgresIndex, schema: str) -> None:
+    """Put the index in the place of another one, which is removed, in one step."""
+    with atomic(db):
+        db.raw.execute(
+            f'DROP SCHEMA IF EXISTS "{schema}" CASCADE;'
+            f' ALTER SCHEMA "{db.schema}" RENAME TO "{schema}"'.encode()
+        )

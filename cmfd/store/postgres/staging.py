@@ -1,0 +1,191 @@
+"""
+Packs on their way into an index in PostgreSQL: copied into temporary tables, then taken from there.
+
+Each table of a pack has one, with the number of the pack in its group beside each row, so that the
+statements of `sql/site/absorb*.sql` find under ``incoming.x`` what they find in SQLite.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from psycopg.types.string import StrDumper
+
+from cmfd.errors import PackError
+from cmfd.store.content import tables
+from cmfd.store.migrations import migrate, version_of
+from cmfd.store.pack import damage, open_untrusted
+from cmfd.store.postgres.dialect import definition
+from cmfd.store.postgres.values import any_held, decoded, held, not_of_its_type, numeric_held
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from cmfd.store.postgres.connection import PostgresIndex
+
+    Row = tuple[Any, ...]
+
+_AT_ONCE = 2000
+"""Rows that are looked at together."""
+
+_INCOMING = re.compile(r"\bincoming\.(\w+)\b(?! AS\b)|\bincoming\.(\w+)\b")
+_ALLOWED: dict[str, set[type]] = {"INTEGER": {int}, "REAL": {float}, "TEXT": {str}, "BLOB": {bytes}}
+_NUMERIC = frozenset(("value_min", "value_max", "last_value"))
+_UNHOLDABLE = re.compile("[\x00\x01\udc80-\udcff]")
+
+
+class Column(NamedTuple):
+    """A column of a pack's table."""
+
+    name: str
+    type: str
+    in_key: bool
+
+
+@cache
+def layout() -> dict[str, tuple[Column, ...]]:
+    """Return the tables of a pack of this release, with their columns."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrate(db, "pack")
+        names = [
+            row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        ]
+        return {name: tuple(_columns(db, name)) for name in names}
+
+
+def _columns(db: sqlite3.Connection, table: str) -> Iterator[Column]:
+    query = "SELECT name, type, pk FROM pragma_table_info(?) ORDER BY cid"
+    for name, kind, pk in db.execute(query, (table,)):
+        yield Column(name, kind, bool(pk))
+
+
+def make(db: PostgresIndex) -> None:
+    """Make the temporary tables of a connection; each transaction begins with empty ones."""
+    for table, columns in layout().items():
+        types = ", ".join(f"{column.name} {column.type}" for column in columns)
+        made = f"CREATE TEMP TABLE IF NOT EXISTS incoming_{table} (pack_no INTEGER, {types})"
+        db.raw.execute(f"{_quoted(definition(made))} ON COMMIT DELETE ROWS".encode())
+
+
+def _quoted(text: str) -> str:
+    return re.sub(r"\buser\b", '"user"', text)
+
+
+class Copied(NamedTuple):
+    """A pack that was copied: its format, and how many rows it has in which table."""
+
+    version: int
+    counts: dict[str, int]
+
+
+def copy(db: PostgresIndex, number: int, pack: Path) -> Copied:
+    """
+    Copy the rows of a pack.
+
+    Raises
+    ------
+    PackError
+        It cannot be read, or has values that are not of their columns' types.
+    """
+    with closing(open_untrusted(pack)) as source:
+        source.text_factory = decoded
+        try:
+            counts = {table: _copy_table(db, source, number, table) for table in layout()}
+            return Copied(version_of(source), counts)
+        except sqlite3.DatabaseError as error:
+            found = damage(source) or str(error)
+            raise PackError(f"foreign: it is no sound SQLite database: {found}") from error
+
+
+def _copy_table(db: PostgresIndex, source: sqlite3.Connection, number: int, table: str) -> int:
+    there = {column.name for column in _columns(source, table)}
+    columns = [column for column in layout()[table] if column.name in there]
+    if not columns:
+        return 0
+    names = [column.name for column in columns]
+    rows = source.execute(f"SELECT {', '.join(names)} FROM {table}")  # noqa: S608 - names of our own schema
+    first = rows.fetchmany(_AT_ONCE)
+    if not first:
+        return 0
+    target = _quoted(f"COPY incoming_{table} (pack_no, {', '.join(names)}) FROM STDIN")
+    n_rows = 0
+    cursor = db.raw.cursor()
+    cursor.adapters.register_dumper(str, StrDumper)
+    with cursor.copy(target.encode()) as out:
+        while first:
+            n_rows += len(first)
+            for row in _holdable(columns, first):
+                out.write_row((number, *row))
+            first = rows.fetchmany(_AT_ONCE)
+    return n_rows
+
+
+def _holdable(columns: Sequence[Column], rows: list[Row]) -> Iterable[Row]:
+    """Return rows as PostgreSQL can hold them; by columns, since there is rarely anything to do."""
+    by_column: list[Sequence[Any]] = list(zip(*rows, strict=True))
+    for at, column in enumerate(columns):
+        values = by_column[at]
+        if column.type == "ANY":
+            hold = numeric_held if column.name in _NUMERIC else any_held
+            by_column[at] = [hold(value) for value in values]
+            continue
+        strange = {*map(type, values)} - _ALLOWED[column.type] - {type(None)}
+        if strange:
+            raise not_of_its_type(next(value for value in values if type(value) in strange))
+        if column.type == "TEXT" and _UNHOLDABLE.search("".join(filter(None, values))):
+            by_column[at] = [None if value is None else held(value) for value in values]
+    return zip(*by_column, strict=True)
+
+
+def named_in(statement: str) -> set[str]:
+    """Return the tables of packs that a statement is about."""
+    return layout().keys() & {found[1] or found[2] for found in _INCOMING.finditer(statement)}
+
+
+@cache
+def of_group(statement: str) -> str:
+    """Return a statement about the rows of all packs of a group, of each key the one that wins."""
+    return _INCOMING.sub(lambda table: _aliased(table, _winners(table[1] or table[2])), statement)
+
+
+@cache
+def of_pack(statement: str, number: int) -> str:
+    """Return a statement about the rows of one pack of a group."""
+
+    def rows(table: re.Match[str]) -> str:
+        name = table[1] or table[2]
+        return _aliased(table, f"(SELECT * FROM incoming_{name} WHERE pack_no = {number:d})")  # noqa: S608 - as above
+
+    return _INCOMING.sub(rows, statement)
+
+
+def _aliased(table: re.Match[str], rows: str) -> str:
+    """Give a table a name where the statement gives it none."""
+    return f"{rows} AS {table[1]}_rows" if table[1] else rows
+
+
+def _winners(table: str) -> str:
+    columns = layout().get(table, ())  # a comment names what is none
+    names = [column.name for column in columns]
+    key = ", ".join(column.name for column in columns if column.in_key)
+    if not key:
+        return f"incoming_{table}"
+    way = " DESC" if table == "chunk" or tables()[table].kind != "first" else ""
+    order = ", ".join((key, *(f"{term}{way}" for term in _compared(table))))
+    return f"(SELECT DISTINCT ON ({key}) {', '.join(names)} FROM incoming_{table} ORDER BY {order})"  # noqa: S608 - as above
+
+
+def _compared(table: str) -> Iterator[str]:
+    """Yield what rows of one key are compared by: see `sql/content` and `absorb_chunks.sql`."""
+    names = [column.name for column in layout()[table] if not column.in_key]
+    if table == "chunk":
+        names = ["n_values", "data", *(name for name in names if name not in ("n_values", "data"))]
+    for name in names:
+        if name in _NUMERIC or name == "value_sum":
+            yield f"typeof({name})"
+        yield name

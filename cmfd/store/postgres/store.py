@@ -1,0 +1,205 @@
+"""
+A site's index in PostgreSQL, open for absorbing packs: as `cmfd.store.site.SiteStore` in SQLite.
+
+One merger at a time writes to an index: an advisory lock, which ends with its transaction, however
+that ends.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, cast
+
+import psycopg
+
+from cmfd.errors import PackError, StoreError
+from cmfd.store.connection import named, sql, statements
+from cmfd.store.digest import digest_of
+from cmfd.store.postgres import schema, staging
+from cmfd.store.postgres.connection import PostgresIndex, explained
+from cmfd.store.site import SINCE_FORMAT, SITE_FORMAT
+from cmfd.store.sums import is_stale, refresh
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_OF_ENERGY = ("energy", "energy_probe", "node_hardware")
+_COUNTED = ("run", "execution", "artifact", "environment", "series", "note", "meter", "pack")
+"""Tables whose rows are numbered."""
+
+
+class PostgresStore:
+    """
+    A site's index, open for absorbing packs.
+
+    Parameters
+    ----------
+    url, schema_name : str
+        As for `PostgresIndex`.
+    readonly : bool
+        Only look at it, as it is.
+
+    Raises
+    ------
+    StoreError
+        It cannot be used as it is; it was left unchanged.
+    """
+
+    def __init__(self, url: str, schema_name: str, *, readonly: bool = False) -> None:
+        self._db = PostgresIndex(url, schema_name)
+        self.where = self._db.url
+        try:
+            with explained(self.where):
+                if readonly:
+                    schema.check(self._db)
+                else:
+                    schema.set_up(self._db)
+                    staging.make(self._db)
+        except BaseException:
+            self._db.close()
+            raise
+
+    @property
+    def db(self) -> PostgresIndex:
+        """The connection."""
+        return self._db
+
+    def close(self) -> None:
+        """Close the index; what was absorbed is on disk."""
+        self._db.close()
+
+    def has(self, digest: str) -> bool:
+        """Say whether the pack of this sha256 was absorbed."""
+        found = self._db.execute("SELECT 1 FROM pack WHERE digest = ?", (digest,))
+        return found.fetchone() is not None
+
+    def ledger(self) -> set[str]:
+        """Return the sha256 of every absorbed pack."""
+        return {row[0] for row in self._db.execute("SELECT digest FROM pack")}
+
+    def packs_together(self) -> list[tuple[int, str, str]]:
+        """Return run, node and sha256 of packs of one run each, in that order, the last first."""
+        return self._db.execute(named("site/upkeep")["together"]).fetchall()
+
+    def digest(self) -> str:
+        """Return the sha256 of the logical content: equal for equal content."""
+        return content_digest(self._db)
+
+    def damage(self) -> str:
+        """Return nothing: the server sees to its files."""
+        return ""
+
+    def absorb_group(self, packs: Sequence[tuple[Path, str]]) -> list[bool | PackError]:
+        """
+        Take in some packs in one transaction, each wholly or not at all.
+
+        Parameters
+        ----------
+        packs : sequence of (Path, str)
+            Files that `cmfd.store.pack.open_pack` has checked, and their sha256.
+
+        Returns
+        -------
+        list of bool or PackError
+            For each pack whether it was new, or why nothing of it was taken.
+
+        Raises
+        ------
+        SiteBusyError, StoreError
+            The index cannot be written; nothing of any of them was taken.
+        """
+        try:
+            with explained(self.where):
+                return self._absorb_all(packs)
+        except StoreError as error:
+            refusal = _refusal(error)
+            if refusal is None:
+                raise
+            if len(packs) == 1:
+                return [refusal]
+        # One of them is not what it must be; alone, each shows whether it is the one.
+        return [outcome for pack in packs for outcome in self.absorb_group([pack])]
+
+    def _absorb_all(self, packs: Sequence[tuple[Path, str]]) -> list[bool | PackError]:
+        with schema.atomic(self._db):
+            schema.lock(self._db)
+            new = {digest: path for path, digest in packs if not self.has(digest)}
+            if new:
+                self._renumber()
+                copied = [
+                    staging.copy(self._db, number, path) for number, path in enumerate(new.values())
+                ]
+                self._take({table for one in copied for table, n in one.counts.items() if n})
+                for number, (digest, path) in enumerate(new.items()):
+                    self._note(number, digest, path, copied[number])
+        return [new.pop(digest, None) is not None for _, digest in packs]
+
+    def _renumber(self) -> None:
+        """Let numbers go on from the last one: an attempt to insert takes one in any case."""
+        self._db.raw.execute("; ".join(map(_going_on, _COUNTED)).encode())
+
+    def _take(self, there: set[str]) -> None:
+        for name in ("site/absorb", "site/absorb_energy"):
+            for statement in statements(sql(name)):
+                if not there.isdisjoint(staging.named_in(statement)):
+                    self._db.execute(staging.of_group(statement))
+        if "chunk" in there:
+            queries = named("site/absorb_chunks")
+            self._db.execute(staging.of_group(queries["series"]))
+            self._db.execute(staging.of_group(queries["grow"]))
+
+    def _note(self, number: int, digest: str, path: Path, copied: staging.Copied) -> None:
+        """Put a pack down, with what it is about."""
+
+        def run(name: str, **said: object) -> int:
+            query = staging.of_pack(named("site/absorb_chunks")[name], number)
+            return self._db.execute(query, said).rowcount
+
+        run("ledger", digest=digest, size_bytes=path.stat().st_size, merged_ns=time.time_ns())
+        (pack_id,) = self._db.one("SELECT max(id) FROM pack")
+        if copied.version >= SITE_FORMAT:
+            run("site", pack_id=pack_id)
+        if not run("about", pack_id=pack_id):
+            run("about_parts", pack_id=pack_id)
+            if copied.version >= SINCE_FORMAT["note"]:
+                run("about_notes", pack_id=pack_id)
+            if any(map(copied.counts.get, _OF_ENERGY)):
+                run("about_energy", pack_id=pack_id)
+
+    def sum_up(self) -> None:
+        """
+        Make anew what sums of reports are out of date: to be done when a merge is.
+
+        Raises
+        ------
+        SiteBusyError, StoreError
+            As for `absorb_group`; the next merge makes those that are still out of date.
+        """
+        db = cast("sqlite3.Connection", self._db)
+        while is_stale(db):
+            with explained(self.where), schema.atomic(self._db):
+                schema.lock(self._db)
+                refresh(db)
+
+
+def content_digest(db: PostgresIndex) -> str:
+    """Return the digest of the content of an index: see `cmfd.store.digest`."""
+    with schema.atomic(db):
+        db.raw.execute(b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        return digest_of(map(db.stream, statements(sql("site/digest"))))
+
+
+def _going_on(table: str) -> str:
+    number = f"pg_get_serial_sequence('{table}', 'id')"
+    return f"SELECT setval({number}, max(id) + 1, false) FROM {table} HAVING max(id) IS NOT NULL"  # noqa: S608 - names of our own tables
+
+
+def _refusal(error: StoreError) -> PackError | None:
+    """Return what is wrong with a pack that gave an error; None if that is the index's."""
+    if isinstance(error, PackError):
+        return error
+    if isinstance(error.__cause__, (psycopg.IntegrityError, psycopg.DataError)):
+        return PackError(f"foreign: a row is not of its table's types: {error.__cause__}")
+    return None
