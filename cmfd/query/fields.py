@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_TEXTUAL = ("str", "json")
+TEXTUAL = ("str", "json")
 
 
 class Kind(enum.Enum):
@@ -190,7 +187,7 @@ class _Fact(Condition):
         return self._with("NOT (f.value_type = 'bool' AND f.value = 0)", binder)
 
     def _with(self, condition: str, binder: Binder) -> str:
-        return _has_fact(f"f.key = {binder.bind(self.name)} AND {condition}", binder)
+        return has_fact(f"f.key = {binder.bind(self.name)} AND {condition}", binder)
 
 
 class _Metric(Condition):
@@ -291,12 +288,13 @@ def _plain(name: str) -> str:
     return name.replace('"', "")
 
 
-def _has(column: str, pattern: str) -> str:
+def has_text(column: str, pattern: str) -> str:
     """Return the condition that a text has another one in it; in a quarter of instr's time."""
     return f"{column} LIKE {pattern} ESCAPE '\\'"
 
 
-def _pattern(text: str) -> str:
+def pattern_of(text: str) -> str:
+    """Return what a text with this one in it is like; see `has_text`."""
     for special in ("\\", "%", "_"):
         text = text.replace(special, f"\\{special}")
     return f"%{text}%"
@@ -305,7 +303,7 @@ def _pattern(text: str) -> str:
 def _compared(column: str, operator: str, value: Any, binder: Binder) -> str:
     """Compare a column with a value of its own type."""
     if operator == "~":
-        return _has(column, binder.bind(_pattern(value)))
+        return has_text(column, binder.bind(pattern_of(value)))
     return f"{column} {operator} {binder.bind(value)}"
 
 
@@ -326,7 +324,8 @@ def _typed(row: str, operator: str, value: Any, binder: Binder) -> str:
     return f"{kind} {types} AND {compared}"
 
 
-def _has_fact(condition: str, binder: Binder) -> str:
+def has_fact(condition: str, binder: Binder) -> str:
+    """Return the condition that an execution or its run has such a tag or fact, a row `f`."""
     if not binder.by_index:
         own = f"f.subject IN (e.execution, r.run) AND {condition}"
         return f"EXISTS (SELECT 1 FROM fact AS f WHERE {own})"  # noqa: S608 - no text of a filter
@@ -337,62 +336,3 @@ def _has_fact(condition: str, binder: Binder) -> str:
         SELECT x.id FROM fact AS f CROSS JOIN run AS q ON q.run = f.subject
         CROSS JOIN execution AS x ON x.run_id = q.id
         WHERE {condition})"""  # noqa: S608 - as above
-
-
-def words(text: str, binder: Binder) -> str:
-    """Return the condition that a text stands in a name, parameter or tag of an execution."""
-    name = binder.bind(_pattern(text))
-
-    def has(*columns: str) -> str:
-        return "(" + " OR ".join(_has(column, name) for column in columns) + ")"
-
-    if binder.by_index:
-        return _words_by_index(has)
-    texts = f"(p.value_type IN {_TEXTUAL} AND {has('p.value')} OR {has('p.key')})"
-    facts = f"(f.value_type IN {_TEXTUAL} AND {has('f.value')} OR {has('f.key')})"
-    parts = [
-        has("e.pipeline", "e.stage", "r.name", "r.user", "r.job", "r.command"),
-        binder.within("param AS p", "p.execution_id", texts),
-        _has_fact(facts, binder),
-    ]
-    return f"({' OR '.join(parts)})"
-
-
-_KEYS = """
-    WITH RECURSIVE k (key) AS (
-        SELECT min(key) FROM {0}
-        UNION ALL
-        SELECT (SELECT min(o.key) FROM {0} AS o WHERE o.key > k.key) FROM k WHERE k.key IS NOT NULL
-    )
-    SELECT key FROM k WHERE key IS NOT NULL"""
-"""The keys of a table, each once, by its index: they are few, and the rows are many."""
-
-
-def _words_by_index(has: Callable[..., str]) -> str:
-    """Return the condition by what is there at all: stages, runs, keys, values that are texts."""
-    of_run = has("r.name", "r.user", "r.job", "r.command")
-    params, facts = (
-        " UNION ALL ".join(
-            f"SELECT t.{column} AS found FROM ({_KEYS.format(table)}) AS d"  # noqa: S608 - as below
-            f" CROSS JOIN {table} AS t ON t.key = d.key AND {condition}"
-            # Apart: together, all values would be looked at, and not the texts alone.
-            for condition in (has("d.key"), f"t.value >= '' AND {has('t.value')}")
-        )
-        for table, column in (("param", "execution_id"), ("fact", "subject"))
-    )
-    # One list, which leads: several, each with its own IN, would be looked up for every execution.
-    return f"""e.id IN (
-        SELECT x.id FROM (SELECT DISTINCT pipeline, stage FROM execution) AS d
-        CROSS JOIN execution AS x ON x.pipeline = d.pipeline AND x.stage = d.stage
-        WHERE {has("d.pipeline", "d.stage")}
-        UNION ALL
-        SELECT x.id FROM run AS r CROSS JOIN execution AS x ON x.run_id = r.id
-        WHERE {of_run}
-        UNION ALL
-        {params}
-        UNION ALL
-        SELECT x.id FROM ({facts}) AS s CROSS JOIN execution AS x ON x.execution = s.found
-        UNION ALL
-        SELECT x.id FROM ({facts}) AS s
-        CROSS JOIN run AS r ON r.run = s.found CROSS JOIN execution AS x ON x.run_id = r.id
-    )"""  # noqa: S608 - no text of a filter

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd.errors import FilterError
-from cmfd.query.fields import CONDITIONS, GROUPS, Binder, Condition, Kind, condition_of, words
+from cmfd.query.fields import CONDITIONS, GROUPS, Binder, Condition, Kind, condition_of
 from cmfd.query.times import time_ns
+from cmfd.query.words import words
 
 if TYPE_CHECKING:
     import sqlite3

@@ -10,6 +10,7 @@ from support.sites import ASite, a_run, set_param
 
 from cmfd.errors import FilterError
 from cmfd.query import search as search_
+from cmfd.query import words
 from cmfd.query.index import open_index
 from cmfd.query.search import best, search
 
@@ -84,18 +85,29 @@ CASES = {
     "cosine": [3],
     '"gpu-a100" or baseline': [2, 1, 0],
     "digits and ann": [3, 2, 1, 0],
+    "shuffle or seed": [3, 2, 0],
+    "split": [2],
+    '"slurm.part"': [2],
+    "rain and cosine": [3],
+    "nowhere": [],
     "name = 'x' or command = \"true\" and job != '3'": [2, 1, 0],
     'rate = "7; DROP TABLE run; --\'"': [],
 }
 
 
-@pytest.mark.parametrize("window", [5000, 1], ids=["one by one", "by index"])
+@pytest.mark.parametrize(
+    ("window", "most_apart"),
+    [(5000, 1000), (1, 1000), (1, 2), (1, 1)],
+    ids=["one by one", "by index", "by index and rows", "by rows"],
+)
 @pytest.mark.parametrize(("text", "jobs"), CASES.items(), ids=CASES)
 def test_a_filter_lets_pass_what_it_says(
-    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, text: str, jobs: list[int], window: int
-) -> None:
-    """Latest first, whether the latest are looked at or all are searched."""
+    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, *, text: str, jobs: list[int],
+    window: int, most_apart: int,
+) -> None:  # fmt: skip
+    """Latest first, whether the latest are looked at or all are searched, of few texts or many."""
     monkeypatch.setattr(search_, "_WINDOW", window)
+    monkeypatch.setattr(words, "MOST_APART", most_apart)
     assert [int(one.job) for one in search(db, text)] == jobs
 
 
