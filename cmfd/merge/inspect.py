@@ -46,6 +46,7 @@ class Inspector:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._turn = threading.Lock()
+        self._starting = threading.Lock()
 
     @property
     def pid(self) -> int | None:
@@ -54,17 +55,9 @@ class Inspector:
 
     def start(self) -> None:
         """Have the process start, so that it is there when there is something to read."""
-        if self._process is None:
-            try:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "cmfd.merge.inspected"], cwd="/",
-                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                )  # fmt: skip
-            except OSError as error:
-                raise StoreError(
-                    f"cannot start a process to read packs with: {error}; they were left where"
-                    " they are"
-                ) from error
+        with self._starting:
+            if self._process is None:
+                self._process = _started()
 
     def inspect(self, pack: Path, digest: str, *, about: bool = False) -> Said:
         """
@@ -140,6 +133,18 @@ class Inspector:
         if process is not None:
             process.kill()
             process.communicate()
+
+
+def _started() -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "cmfd.merge.inspected"], cwd="/",
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+    except OSError as error:
+        raise StoreError(
+            f"cannot start a process to read packs with: {error}; they were left where they are"
+        ) from error
 
 
 shared = Inspector()

@@ -111,10 +111,17 @@ class Rules:
     ----------
     entries : sequence, optional
         What is allowed; None: everything.
+    pipelines : collection of str, optional
+        And of that, only what is of these pipelines; None: of any.
     """
 
-    def __init__(self, entries: Sequence[_Entry] | None = None) -> None:
+    def __init__(
+        self,
+        entries: Sequence[_Entry] | None = None,
+        pipelines: Collection[str] | None = None,
+    ) -> None:
         self._entries = entries
+        self._pipelines = pipelines
 
     @classmethod
     def of(cls, site: Site) -> Rules:
@@ -141,10 +148,14 @@ class Rules:
             ) from error
         return cls(document.allow)
 
+    def within(self, pipelines: Collection[str]) -> Rules:
+        """Return rules that allow what these do, as far as it is of some pipelines."""
+        return Rules(self._entries, pipelines)
+
     @property
     def restrict(self) -> bool:
         """Whether there is anything that they do not allow."""
-        return self._entries is not None
+        return self._entries is not None or self._pipelines is not None
 
     def refuse(self, who: Pusher, pack: PackAbout) -> str | None:
         """
@@ -157,6 +168,9 @@ class Rules:
         pack : PackAbout
             What it says.
         """
+        if self._pipelines is not None:
+            for one in sorted(set(pack.pipelines) - set(self._pipelines)):
+                return f"{who} may not push what is of pipeline {repr(one) if one else 'unknown'}"
         if self._entries is None:
             return None
         of_them = [entry for entry in self._entries if _matches(str(who), entry.who)]

@@ -1,5 +1,5 @@
 """
-A site as it is there for who may see some pipelines only.
+A site as it is there for who may see and push some pipelines only.
 
 What they see are packs, whole; so a pack is there for them only if all that is in it is of runs
 whose executions are all of these pipelines, or speaks of these.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cmfd.merge.layout import Site
-    from cmfd.merge.rules import Pusher
+    from cmfd.merge.rules import Pusher, Rules
     from cmfd.sync.peer import About, Blocks, Guess, Wanted
 
 _MOST_KEPT = 32
@@ -36,7 +36,7 @@ _guard = threading.Lock()
 
 class NarrowPeer(SitePeer):
     """
-    A site's directory, of which only some pipelines can be seen.
+    A site's directory, of which only some pipelines can be seen, and pushed.
 
     Parameters
     ----------
@@ -101,6 +101,9 @@ class NarrowPeer(SitePeer):
         """
         if digest not in self._seen():
             raise NotFoundError(f"there is no pack {digest[:80]!r} for you here")
+
+    def _rules_now(self) -> Rules:
+        return super()._rules_now().within(self._pipelines)
 
     def _after(self, place: Place | None) -> Iterator[Entry]:
         number = 0 if place is None else place.number

@@ -220,7 +220,7 @@ class SitePeer:
         """
         if not is_pack_name(f"{digest}.db") or not 0 < size_bytes <= MOST_PACK_BYTES:
             raise PackError(f"{digest[:80]!r} of {size_bytes} bytes is no pack; it was not taken")
-        self._rules = Rules() if self._who is None else Rules.of(self.site)
+        self._rules = self._rules_now()
         signatures.check(self.site, digest, signature)
         signer = signatures.signer(self.site, digest, signature) if signature else None
         inspector.start()
@@ -231,6 +231,10 @@ class SitePeer:
                 f"cannot write pack {digest} into {self.site.path}: {error};"
                 " what came of it is kept, and the next exchange goes on from there"
             ) from error
+
+    def _rules_now(self) -> Rules:
+        """Return what who hands packs over must keep to."""
+        return Rules() if self._who is None else Rules.of(self.site)
 
     def n_come(self, digest: str) -> int:
         """Return how many bytes of a pack came in a try that was cut."""

@@ -7,7 +7,7 @@ import os
 import threading
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from support.exchange import MakeSite, add, digest, to
@@ -51,7 +51,8 @@ def large(site: Site, *numbers: int) -> None:
         content = dict(small_run(number))
         # Nothing in it is alike: it is as long on the wire.
         content["chunk"] = [
-            (*row[:-1], row[-1] + os.urandom(SMALL_BYTES)) for row in content["chunk"][:2]
+            (*row[:-1], cast("bytes", row[-1]) + os.urandom(SMALL_BYTES))
+            for row in content["chunk"][:2]
         ]
         write_pack(packs, content)
     merge_site(site.path, [packs])
@@ -288,6 +289,26 @@ def test_who_sees_one_pipeline_sees_nothing_else(make_site: MakeSite, tmp_path: 
         assert pull(a, to(hub), peer).n_packs == 0
         with pytest.raises(RemoteError, match="may not push"):
             push(make_site("c", 9), to(hub), peer)
+
+
+def test_who_pushes_one_pipeline_pushes_nothing_else(make_site: MakeSite) -> None:
+    """What else is in a push is left out by name; and the site's own rules hold for tokens."""
+    hub, a = make_site("hub"), make_site("a", 1, 2)
+    others = token_for(hub, "others", "push", pipelines=("heat",))
+    own = token_for(hub, "own", "push", pipelines=("digits", "heat"))
+    with served(hub) as server:
+        with server.peer(others) as peer:
+            done = push(a, to(hub), peer)
+            assert len(done.left_out) == 2
+            assert all("of pipeline 'digits'" in reason for _, reason in done.left_out)
+        rules = hub.path / "rules.toml"
+        rules.write_text('[[allow]]\nwho = ["token:others"]\n')
+        with server.peer(own) as peer:
+            assert "token:own may push nothing" in push(a, to(hub), peer).left_out[0][1]
+        rules.unlink()
+        with server.peer(own) as peer:
+            assert not push(a, to(hub), peer).left_out
+    assert digest(a) == digest(hub)
 
 
 def test_a_server_that_says_nothing_of_cmfd_is_told(hub: tuple[Site, Served]) -> None:
