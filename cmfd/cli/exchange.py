@@ -75,6 +75,11 @@ def remote_of(name: str, url: str, there: str, file: Path | None) -> remotes.Rem
     return remotes.Remote(name, remotes.absolute(url), there, token)
 
 
+def is_cmf(remote: str) -> bool:
+    """Tell whether an address is that of a server of CMF's."""
+    return remote.startswith(("cmf+http://", "cmf+https://"))
+
+
 def everything(function: F) -> F:
     """Add ``--all``."""
     return click.option(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     "cmfd pull",
     "cmfd pull hpc:/project/cmfd",
     "cmfd pull --pipeline tracking --stage train --depth all",
+    "cmfd pull cmf+http://server --pipeline digits",
 )
 @click.command("pull")
 @exchange.remote
@@ -39,8 +40,13 @@ def command(  # noqa: PLR0913 - options
     --depth the runs that made what they read. A later pull may widen it; what is left out is said.
 
     REMOTE is as for `cmfd push`. Whatever it sends is checked as any pack is, and kept apart if it
-    is none.
+    is none. From a server of CMF's (cmf+http://HOST) pipelines come as by `cmfd import cmf`.
     """
+    if exchange.is_cmf(remote):
+        from cmfd.cli import cmf_server  # noqa: PLC0415 - only for such a server
+
+        cmf_server.pull(site, remote, chosen, as_json=as_json, quiet=quiet)
+        return
     with (
         exchange.reached(site, remote) as (own, other, peer),
         progress_bar("pulling", quiet=quiet or as_json) as progress,

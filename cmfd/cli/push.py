@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     "cmfd push",
     "cmfd push --site ~/.cmfd hub",
     "cmfd push --sign ~/.ssh/id_ed25519",
+    "cmfd push cmf+http://server --pipeline digits",
 )
 @click.command("push")
 @exchange.remote
@@ -53,7 +54,14 @@ def command(  # noqa: PLR0913 - options
     REMOTE is a name from `cmfd remote`, by default origin, or an address: a directory, HOST:PATH,
     ssh://HOST/PATH or https://HOST. What waits in this site's inbox is merged first. Nothing is
     ever removed there; a push that was cut goes on where it ended.
+
+    cmf+http://HOST is a server of CMF's: it gets pipelines in CMF's own format.
     """
+    if exchange.is_cmf(remote):
+        from cmfd.cli import cmf_server  # noqa: PLC0415 - only for such a server
+
+        cmf_server.push(site, remote, chosen, as_json=as_json, quiet=quiet)
+        return
     with exchange.reached(site, remote) as (own, other, peer):
         if os.access(own.path, os.W_OK):  # else another's merge takes what waits
             merge_site(site)
