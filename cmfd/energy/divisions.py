@@ -148,10 +148,6 @@ class Divisions:
 
 
 def _parts(stretches: tuple[Stretch, ...], run: bytes, lives: list[Life]) -> Parts:
-    whole = Parts({NOBODY: 0}, {NOBODY: 0})
-    for stretch in stretches:
-        if any(work.run == run for work in stretch.works):
-            whole.add(parts_of(stretch.window, lives, stretch.used_ns(run)))
-    if not any(whole.times.values()):
-        whole.times[NOBODY] = 1
-    return whole
+    there = [one for one in stretches if any(work.run == run for work in one.works)]
+    used = [used_ns for one in there if (used_ns := one.used_ns(run)) is not None]
+    return parts_of((one.window for one in there), lives, sum(used) if used else None)

@@ -87,28 +87,32 @@ class Parts(NamedTuple):
                 into[key] = into.get(key, 0) + amount
 
 
-def parts_of(window: Window, lives: Iterable[Life], run_ns: int | None) -> Parts:
+def parts_of(windows: Iterable[Window], lives: Collection[Life], run_ns: int | None) -> Parts:
     """
     Return how a run's energy of some time is divided among its executions.
 
     Parameters
     ----------
-    window : Window
-        That time.
-    lives : iterable of Life
+    windows : iterable of Window
+        That time, piece by piece.
+    lives : collection of Life
         The run's.
     run_ns : int or None
         Processor time of the run in it; None: not known.
     """
-    there = [life for life in lives if window.shared_ns(life)]
-    uses = _uses(window, there)
+    whole = Parts({}, {})
+    for window in windows:
+        there = [life for life in lives if window.shared_ns(life)]
+        whole.add(Parts(_times(window, there), _uses(window, there)))
+    times, uses = whole
     if run_ns is None:
-        run_ns = min(sum(uses.values()), _MOST_CPUS * (window.ended_ns - window.began_ns))
+        run_ns = min(sum(uses.values()), _MOST_CPUS * sum(times.values()))
     if sum(uses.values()) > run_ns:  # what processes say is not the kernel's word
-        keys = list(uses)
-        uses = dict(zip(keys, apportion(run_ns, [uses[key] for key in keys]), strict=True))
+        uses = dict(zip(uses, apportion(run_ns, list(uses.values())), strict=True))
     uses[NOBODY] = run_ns - sum(uses.values())
-    return Parts(_times(window, there), uses)
+    if not any(times.values()):
+        times[NOBODY] = 1
+    return Parts(times, uses)
 
 
 def _times(window: Window, lives: Collection[Life]) -> dict[bytes, int]:
@@ -171,8 +175,15 @@ def _of_process(window: Window, lives: list[Life]) -> Iterator[tuple[Life, int]]
 
 
 def _said_ns(window: Window, life: Life) -> int | None:
-    """Return what an execution that ended in a window says to have used of it; None: nothing."""
-    if life.cpu_ns is None or life.ended_ns is None or life.ended_ns > window.ended_ns:
+    """
+    Return what an execution that began or ended in a window says to have used of it.
+
+    None: it does not say. Of one that went on all the time, what its process was seen to use is
+    nearer to the truth than a mean.
+    """
+    if life.cpu_ns is None or life.ended_ns is None:
+        return None
+    if life.began_ns < window.began_ns and life.ended_ns > window.ended_ns:
         return None
     return max(0, life.cpu_ns) * window.shared_ns(life) // max(1, life.ended_ns - life.began_ns)
 

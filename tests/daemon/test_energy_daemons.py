@@ -238,7 +238,9 @@ with cmfd.start(pipeline="p", stage="train"):
     print(".", flush=True)
     input()
     for n in range(6):
-        with cmfd.start(pipeline="p", stage=f"epoch-{n}"):
+        with cmfd.start(pipeline="p", stage=f"epoch-{n}") as epoch:
+            for step in range(4):
+                epoch.metric("samples", 100.0 * (n % 3 + 1), step)
             end_s = time.process_time() + 0.04 * (n % 3 + 1)
             while time.process_time() < end_s:
                 pass
@@ -251,7 +253,12 @@ with cmfd.start(pipeline="p", stage="train"):
 def test_executions_between_two_readings_are_given_what_they_took(
     make: Callable[..., Daemon], counters: CrayCounters, short_dir: Path
 ) -> None:
-    """A loop of short ones in one process: each has its part, by its processor time."""
+    """
+    A loop of epochs in one process: each has its part, by its processor time.
+
+    Each is an execution, so that its card says what a step and a sample took: here the same in all,
+    since an epoch of twice the samples takes twice the time.
+    """
     daemon = make(energy_interval_s="5", energy_bucket_s="2", energy_idle_w="0.000001").start()
     daemon.wait_for(counts, "it counts")
     environ = {**daemon.environ(), "CMFD_SITE": str(short_dir / "site")}
@@ -290,6 +297,24 @@ def test_executions_between_two_readings_are_given_what_they_took(
     assert whole_uj > uj(found, "run") / 2
     for execution, each_ns in used_ns.items():
         assert given_uj[execution] / whole_uj == pytest.approx(each_ns / whole_ns, rel=0.15)
+    units = units_of_last(daemon, f"--site={short_dir}/site")
+    for execution, each_uj in given_uj.items():
+        one = units[execution.hex()]
+        assert round(one["energy_j"] * 1e6) == each_uj
+        assert (one["n_steps"], one["j_per_step"]) == (4, one["energy_j"] / 4)
+        assert one["n_samples"] in {400, 800, 1200}
+        whole_n = 2 * (400 + 800 + 1200)
+        assert one["j_per_sample"] == pytest.approx(whole_uj / 1e6 / whole_n, rel=0.3)
+
+
+def units_of_last(daemon: Daemon, site: str) -> dict[str, dict[str, Any]]:
+    """Return what the card of the last run says of its executions."""
+    cmfd = [sys.executable, "-m", "cmfd"]
+    subprocess.run([*cmfd, "merge", "--quiet", site], check=True, env=daemon.environ())
+    words = [*cmfd, "report", "energy", "last", "--json", site]
+    said = subprocess.run(words, check=True, env=daemon.environ(), capture_output=True).stdout
+    (card,) = json.loads(said)["cards"]
+    return {one["execution"]: one for one in card["units"]}
 
 
 USED = """
