@@ -19,7 +19,7 @@ from cmfd.carbon.model import GRADE_BOUNDS, Carbon, Stretch
 from cmfd.carbon.spread import Course, span_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from cmfd.carbon.factors import FactorSet, Place
@@ -170,6 +170,15 @@ class CarbonBook:
             return _DAY_NS
         edges = (self._edges_ns(number) for number in range(len(self._factors.places)))
         return math.gcd(_DAY_NS, *chain.from_iterable(edges))
+
+    def alike(self, nodes: Sequence[str]) -> list[int]:
+        """Return for each node the place in this list of the first that has the same factors."""
+        first: dict[int | str, int] = {}
+        found = []
+        for at, node in enumerate(nodes):
+            number = self._number_of(node)
+            found.append(first.setdefault(node if number is None else number, at))
+        return found
 
     def _edges_ns(self, number: int) -> Iterator[int]:
         """Yield when factors of a place change."""

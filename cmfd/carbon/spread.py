@@ -108,8 +108,8 @@ class Course:
             kind: Lot(self._pieces[first], max(starts[first], began_ns), min(ends[last], ended_ns))
             for kind, (first, last) in sorted(seen.items(), key=lambda item: item[1])
         }
-        for (kind, grade), (uj, weighted) in sums.items():
-            lots[kind].uj[grade] = Fraction(uj)
+        for (kind, grade), (whole_uj, weighted) in sums.items():
+            lots[kind].uj[grade] = Fraction(whole_uj)
             lots[kind].weighted[grade] = Fraction(weighted) / self._denominator
         return list(lots.values())
 

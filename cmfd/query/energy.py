@@ -9,12 +9,12 @@ run took, never on top of it.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd.query.index import bindable
 from cmfd.query.results import Result
 from cmfd.store.connection import named
+from cmfd.store.sums import bring_up_to_date
 
 if TYPE_CHECKING:
     import sqlite3
@@ -284,19 +284,22 @@ def balances(
     nodes : collection of str, optional
         Only these.
     since_ns, until_ns : int, optional
-        Of stretches that began in this time, half-open.
+        Of stretches that began on these days: each that has any of this half-open time.
     """
-    found: dict[tuple[str, int, str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    which = Which(nodes=nodes, since_ns=since_ns, until_ns=until_ns)
-    for row in sums(db, which, everything=True, step_ns=DAY_NS):
-        found[row.node, row.began_ns, row.component, row.source][row.owner] += row.uj
+    bring_up_to_date(db)
+    asked = bindable({
+        "nodes": None if nodes is None else json.dumps(list(nodes)),
+        "first_day": 0 if since_ns is None else since_ns // DAY_NS,
+        "end_day": _EVER_NS if until_ns is None else -(-until_ns // DAY_NS),
+    })  # fmt: skip
     return [
         Balance(
-            node=node, day_ns=day_ns, component=component, source=source,
-            counter_uj=uj["counter"], runs_uj=uj["run"], idle_uj=uj["idle"],
-            system_uj=uj["system"],
+            node=node, day_ns=day * DAY_NS, component=component, source=source,
+            counter_uj=counter_uj, runs_uj=runs_uj, idle_uj=idle_uj, system_uj=system_uj,
         )
-        for (node, day_ns, component, source), uj in sorted(found.items())
+        for node, day, component, source, counter_uj, runs_uj, idle_uj, system_uj in db.execute(
+            _sql("balances"), asked
+        )
     ]  # fmt: skip
 
 

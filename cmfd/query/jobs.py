@@ -43,27 +43,27 @@ _NAMES = ("run", "job", "user", "account", "partition", "project", "month")
 
 
 class _Job(NamedTuple):
-    """A row of the query `jobs`."""
+    """A row of the query `jobs`; of names, those that it is put together by."""
 
-    run: str
-    job: str
-    user: str
-    account: str
-    partition: str
-    project: str
-    month: str
+    run: str | None
+    job: str | None
+    user: str | None
+    account: str | None
+    partition: str | None
+    project: str | None
+    month: str | None
     state: str
     queued_s: int | None
     elapsed_s: int
     limit_s: int | None
-    cpus: int
+    cpus: int | None
     cpu_s: float | None
     memory_bytes: int | None
     used_memory_bytes: int | None
 
     @property
     def core_s(self) -> int:
-        return self.cpus * self.elapsed_s
+        return (self.cpus or 0) * self.elapsed_s
 
     @property
     def memory_byte_s(self) -> int:
@@ -123,7 +123,9 @@ def _usage(jobs: Sequence[_Job]) -> JobUsage:
         of_limit=_ratio(
             sum(job.elapsed_s for job in limited), sum(job.limit_s or 0 for job in limited)
         ),
-        core_s=sum(job.core_s for job in jobs),
+        core_s=(
+            sum(job.core_s for job in jobs) if any(job.cpus is not None for job in jobs) else None
+        ),
         cpu_efficiency=_ratio(
             sum(job.cpu_s or 0 for job in measured), sum(job.core_s for job in measured)
         ),

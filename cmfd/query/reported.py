@@ -10,8 +10,12 @@ from cmfd.store.connection import named
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
 
     from cmfd.query.selection import Selection
+
+HOUR_NS = 3_600_000_000_000
+"""Of so long times there are sums: see energy_hour in cmfd/store/sql/site."""
 
 
 class RunLine(NamedTuple):
@@ -49,33 +53,42 @@ class PartLine(NamedTuple):
     """In another one that is put together with it."""
 
 
-class Meter(NamedTuple):
-    """What was read on a node."""
-
-    node: str
-    component: str
-    domain: str
-    source: str
-
-
 class Given(NamedTuple):
-    """What a run was given of one meter."""
+    """What a pile was given."""
 
-    run_id: int
-    meter_id: int
+    pile: int
+    """Its number; or that of a run, where runs were asked for."""
+    component: str
     grade: str
     method: str
+    source: str
     uj: int
     static_uj: int
+
+
+class Hour(NamedTuple):
+    """Energy of a pile in a time within which no factor of emissions changes, or of one row."""
+
+    pile: int
+    lost: int
+    """How what took it came to nothing; 0: it did not."""
+    node: int
+    """One of those that have the same factors, as it was said to `put_nodes`."""
+    grade: str
+    t0_ns: int
     dur_ns: int
-    covered_ns: int
-    is_alone: bool = True
-    """No other row is of this run and meter."""
-    execution_id: int = 0
-    """0: of none, or of any."""
-    first_ns: int = 0
-    end_ns: int = 0
-    """From when to when; 0 where it was not asked for by steps or executions."""
+    uj: int
+
+
+class Span(NamedTuple):
+    """When an execution was, of a run that has several."""
+
+    run_id: int
+    execution_id: int
+    outer_id: int | None
+    """What it is nested in."""
+    began_ns: int | None
+    wall_s: float | None
 
 
 class Left(NamedTuple):
@@ -88,7 +101,6 @@ class Left(NamedTuple):
     grade: str
     uj: int
     static_uj: int
-    method: str = ""
 
 
 def run_lines(db: sqlite3.Connection, by: str) -> list[RunLine]:
@@ -105,6 +117,12 @@ def run_lines(db: sqlite3.Connection, by: str) -> list[RunLine]:
     return list(map(RunLine._make, _rows(db, "runs", by=by, anonymous=ANONYMOUS)))
 
 
+def named_runs(db: sqlite3.Connection, runs: Iterable[str]) -> set[str]:
+    """Return which of some of the chosen runs, by their ids, go by their users' names."""
+    asked: dict[str, object] = {"hex_ids": json.dumps(list(runs)), "anonymous": ANONYMOUS}
+    return {row[0] for row in _rows(db, "named", **asked)}
+
+
 def part_lines(db: sqlite3.Connection, by: str) -> list[PartLine]:
     """Return the chosen executions, the latest first."""
     return list(map(PartLine._make, _rows(db, "executions", by=by)))
@@ -112,71 +130,145 @@ def part_lines(db: sqlite3.Connection, by: str) -> list[PartLine]:
 
 def hosts(db: sqlite3.Connection) -> dict[int, list[str]]:
     """Return on which nodes processes of each chosen run were, as far as they said."""
-    found: dict[int, list[str]] = {}
-    for run_id, node in _rows(db, "hosts"):
-        found.setdefault(run_id, []).append(node)
+    return _lists(_rows(db, "hosts"))
+
+
+def metered_nodes(db: sqlite3.Connection) -> dict[int, list[str]]:
+    """Return on which nodes each chosen run took energy."""
+    return _lists(_rows(db, "nodes"))
+
+
+def exclusive(db: sqlite3.Connection) -> set[int]:
+    """Return which of the chosen runs had a node for themselves."""
+    return {row[0] for row in _rows(db, "exclusive")}
+
+
+def spans(db: sqlite3.Connection) -> dict[int, list[Span]]:
+    """Return when executions were, of those of the chosen runs that have several."""
+    found: dict[int, list[Span]] = {}
+    for row in map(Span._make, _rows(db, "spans")):
+        found.setdefault(row.run_id, []).append(row)
     return found
 
 
-def meters(db: sqlite3.Connection) -> dict[int, Meter]:
-    """Return the meters whose energy is counted, by their numbers here."""
-    return {row[0]: Meter._make(row[1:]) for row in _rows(db, "meters")}
+def known_nodes(db: sqlite3.Connection, node: str | None) -> list[str]:
+    """Return the nodes whose energy is counted; at most one, if it is named."""
+    return [row[0] for row in _rows(db, "known_nodes", node=node)]
 
 
-def given(db: sqlite3.Connection, *, by_parts: bool, step_ns: int | None) -> list[Given]:
+def put_units(db: sqlite3.Connection, units: Iterable[tuple[int, int, int, int]]) -> None:
     """
-    Return what the chosen runs were given.
+    Say what the following questions put together.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        A site's index, after `cmfd.query.selection.choose`.
+    units : iterable of tuple
+        Runs or executions by their numbers: each with the number of its pile and of how it came to
+        nothing (0: it did not), and its wall time in nanoseconds. 0: what is of no execution.
+    """
+    _put(db, "unit", units)
+
+
+def put_nodes(db: sqlite3.Connection, nodes: Iterable[tuple[str, int | None, int]]) -> None:
+    """
+    Say of which nodes the following questions are.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        As for `put_units`.
+    nodes : iterable of tuple
+        Names, each with the number of its pile (None: it is its unit's) and that of one node that
+        has the same factors of emissions.
+    """
+    _put(db, "node", nodes)
+
+
+def _put(db: sqlite3.Connection, kind: str, rows: Iterable[tuple[object, ...]]) -> None:
+    queries = named("query/reported")
+    db.execute(queries[f"make_{kind}s"])
+    db.execute("BEGIN")
+    try:
+        db.execute(queries[f"clear_{kind}s"])
+        db.executemany(queries[f"put_{kind}"], rows)
+    finally:
+        if db.in_transaction:  # SQLite ends it itself after some errors
+            db.execute("COMMIT")
+
+
+class Energies:
+    """
+    What units were given, after `put_units` and `put_nodes`.
 
     Parameters
     ----------
     db : sqlite3.Connection
         A site's index.
-    by_parts : bool
-        Apart for each execution.
-    step_ns : int, optional
-        Apart for each such step of time, from 1970 on.
+    are_parts : bool
+        Units are executions; else, runs.
+    by_node : bool
+        Not all nodes are asked for, or each by itself.
+    node_of_all : int, optional
+        One of the nodes, if all have the same factors of emissions.
     """
-    apart: dict[str, object] = {
-        "by_parts": by_parts, "step_ns": step_ns or _EVER_NS, "run_ids": None
-    }  # fmt: skip
-    if by_parts or step_ns:
-        return list(map(_apart, _rows(db, "given_apart", **apart)))
-    found: list[Given] = []
-    mixed: set[tuple[int, int]] = set()
-    for run_id, meter_id, least, most, *sums in _rows(db, "given"):
-        if least == most:
-            found.append(Given(run_id, meter_id, *_KNOWN[least], *sums))
+
+    def __init__(
+        self, db: sqlite3.Connection, *, are_parts: bool, by_node: bool, node_of_all: int | None
+    ) -> None:
+        self._db = db
+        self._kind = "apart" if by_node else "part" if are_parts else "whole"
+        self._readings = "node" if by_node and not are_parts else self._kind
+        self._hours_of_all = "hours"
+        self._asked: dict[str, object] = {"by_parts": are_parts, "by_run": 0, "run_ids": None}
+        if self._kind == "whole" and node_of_all is not None:
+            self._hours_of_all = "whole_hours"
+            self._asked["node_of_all"] = node_of_all
+
+    def sums(self) -> list[Given]:
+        """Return what each pile was given."""
+        return list(map(Given._make, _rows(self._db, f"{self._kind}_sums", **self._asked)))
+
+    def units(self) -> list[tuple[int, int, int, int]]:
+        """Return microjoules by pile, unit and run."""
+        return _rows(self._db, f"{self._kind}_units", **self._asked).fetchall()
+
+    def readings(self) -> list[tuple[int, str, float, float]]:
+        """Return, by pile and component, for how many nanoseconds it was read, and was there."""
+        return _rows(self._db, f"{self._readings}_readings").fetchall()
+
+    def hours(self, step_ns: int) -> list[Hour]:
+        """Return energy by pile and time, for factors that change at such steps, or more seldom."""
+        return self._hours(self._hours_of_all, step_ns, self._asked)
+
+    def sums_of(self, run_ids: Iterable[int]) -> list[Given]:
+        """Return what some runs were given, by run."""
+        return list(map(Given._make, _rows(self._db, "apart_sums", **self._of(run_ids))))
+
+    def hours_of(self, run_ids: Iterable[int], step_ns: int) -> list[Hour]:
+        """Return the energy of some runs, by run and time."""
+        return self._hours("hours", step_ns, self._of(run_ids))
+
+    def _of(self, run_ids: Iterable[int]) -> dict[str, object]:
+        return self._asked | {"by_run": 1, "run_ids": json.dumps(list(run_ids))}
+
+    def _hours(self, query: str, step_ns: int, asked: dict[str, object]) -> list[Hour]:
+        if step_ns % HOUR_NS:
+            rows = _rows(self._db, "steps", step_ns=step_ns, **asked)
         else:
-            mixed.add((run_id, meter_id))
-    if mixed:
-        apart["run_ids"] = json.dumps(sorted({run_id for run_id, _ in mixed}))
-        rows = _rows(db, "given_apart", **apart).fetchall()
-        found += [_apart(row) for row in rows if row[:2] in mixed]
+            rows = _rows(self._db, query, **asked)
+        return [
+            Hour(pile, lost, node, chr(grade), t0_ns, dur_ns, uj)
+            for pile, lost, node, grade, t0_ns, dur_ns, uj in rows
+        ]
+
+
+def _lists(rows: Iterable[tuple[int, str]]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for run_id, name in rows:
+        found.setdefault(run_id, []).append(name)
     return found
-
-
-def _apart(row: tuple[int, ...]) -> Given:
-    run_id, meter_id, known, execution_id, uj, static_uj, dur_ns, covered_ns, first, end = row
-    grade, method = _KNOWN[known]
-    return Given(
-        run_id, meter_id, grade, method, uj, static_uj, dur_ns, covered_ns,
-        is_alone=False, execution_id=execution_id, first_ns=first, end_ns=end,
-    )  # fmt: skip
-
-
-class _Known(dict[int, tuple[str, str]]):
-    """Grades and methods by the number that queries return for them."""
-
-    def __missing__(self, number: int) -> tuple[str, str]:
-        self[number] = found = chr(number >> 7), _METHODS.get(chr(number & 127), "")
-        return found
-
-
-_METHODS = {
-    name[0]: name for name in ("exclusive", "shared_static_dynamic", "alloc_only", "rank_pids")
-}
-_KNOWN = _Known()
-_EVER_NS = 4_000_000_000_000_000_000
 
 
 def unattributed(db: sqlite3.Connection, selection: Selection) -> list[Left]:

@@ -275,8 +275,8 @@ class JobUsage(Result, frozen=True, kw_only=True):
     """Their time limits together; None without any."""
     of_limit: float | None
     """Elapsed time over time limit, of those that have one."""
-    core_s: int
-    """Elapsed time times cores allotted."""
+    core_s: int | None
+    """Elapsed time times cores allotted; None where it is not known how many these were."""
     cpu_efficiency: float | None
     """Processor time over `core_s`."""
     memory_efficiency: float | None

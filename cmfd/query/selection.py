@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cmfd.query.index import bindable
 from cmfd.query.results import Result
 from cmfd.store.connection import named
+from cmfd.store.sums import bring_up_to_date
 
 if TYPE_CHECKING:
     import sqlite3
@@ -70,6 +71,7 @@ def choose(db: sqlite3.Connection, selection: Selection) -> None:
     selection : Selection
         What is asked for.
     """
+    bring_up_to_date(db)
     queries = named("query/chosen")
     is_made = db.execute(queries["is_made"]).fetchone() is not None
     asked = bindable({name: getattr(selection, name) for name in selection.__struct_fields__})

@@ -6,6 +6,7 @@ All of it in integers, so that the shares of something always add up to it.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cmfd.energy.split import apportion
@@ -64,6 +65,56 @@ def _uncovered_ns(span: Span, others: Sequence[Span]) -> int:
         free += max(min(other.began_ns, span.ended_ns) - at, 0)
         at = max(at, other.ended_ns)
     return free + max(span.ended_ns - at, 0)
+
+
+def own_share_ns(spans: Mapping[K, Span], parents: Mapping[K, K | None]) -> dict[K, Fraction]:
+    """
+    Give each moment out once, to the executions that ran then.
+
+    Parameters
+    ----------
+    spans : mapping
+        When each execution was.
+    parents : mapping
+        What each is nested in; None, or what is no key of `spans`: in nothing.
+
+    Returns
+    -------
+    dict
+        Nanoseconds of each: of several at a time, each has the same part; one has none while any
+        runs that is nested in it, at whatever depth. They add up to the time in which any ran.
+    """
+    found: dict[K, Fraction] = dict.fromkeys(spans, Fraction())
+    edges = sorted(
+        [(span.began_ns, True, name) for name, span in spans.items()]
+        + [(span.ended_ns, False, name) for name, span in spans.items()],
+        key=lambda edge: edge[:2],
+    )
+    running: set[K] = set()
+    at_ns = 0
+    for edge_ns, begins, name in edges:
+        if running and edge_ns > at_ns:
+            around: set[K] = _around(running, parents)
+            inner = running - around or running
+            for one in inner:
+                found[one] += Fraction(edge_ns - at_ns, len(inner))
+        at_ns = edge_ns
+        if begins and spans[name].ended_ns > edge_ns:
+            running.add(name)
+        else:
+            running.discard(name)
+    return found
+
+
+def _around(names: AbstractSet[K], parents: Mapping[K, K | None]) -> set[K]:
+    """Return all that some executions are nested in."""
+    found: set[K] = set()
+    for name in names:
+        parent = parents.get(name)
+        while parent is not None and parent not in found:
+            found.add(parent)
+            parent = parents.get(parent)
+    return found
 
 
 def finals(made: Mapping[K, AbstractSet[K]]) -> set[K]:

@@ -58,15 +58,17 @@ def is_stale(db: sqlite3.Connection) -> bool:
     return bool(db.execute(named("site/sums")["is_stale"]).fetchone()[0])
 
 
-def shadow(db: sqlite3.Connection) -> None:
+def bring_up_to_date(db: sqlite3.Connection) -> None:
     """
-    Let an index that is only read have sums that are up to date, in temporary tables.
+    Let who only reads an index have sums that are up to date, if need be in temporary tables.
 
     Parameters
     ----------
     db : sqlite3.Connection
-        Of a site's index that a merge has not done with, or was killed at.
+        Of a site's index, which a merge may not have done with, or was killed at.
     """
+    if not is_stale(db):
+        return
     db.execute("BEGIN")
     try:
         for name, statement in _shadows().items():

@@ -19,7 +19,7 @@ from cmfd.merge.reindex import reindex
 from cmfd.query.index import open_index
 from cmfd.store.connection import connect
 from cmfd.store.site import SiteStore
-from cmfd.store.sums import shadow
+from cmfd.store.sums import bring_up_to_date
 
 
 def sums_of(index: Path) -> dict[str, set[Any]]:
@@ -63,7 +63,7 @@ def test_who_reads_while_a_merge_is_on_its_way_has_sums_that_are_up_to_date(
         store.absorb(second, second.stem)
     before = index.read_bytes()
     with open_index(tmp_path / "site") as db:
-        shadow(db)
+        bring_up_to_date(db)
         read = stored(db)
         for name, rows in summed(db).items():
             assert read[name] == rows, name

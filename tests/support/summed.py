@@ -109,8 +109,8 @@ def _of_executions(db: sqlite3.Connection) -> dict[str, set[Any]]:
         state = states.get((execution, instance))
         cpu_ns = state[7] + state[8] if state else 0
         ranks[execution, rank][role != "wrapper"].append(cpu_ns)
+        hosts[execution, host][role != "wrapper"] += cpu_ns
         if state:
-            hosts[execution, host][role != "wrapper"] += cpu_ns
             heard[execution].append(state[2])
     loads: dict[int, list[int]] = defaultdict(list)
     for (execution, _), (wrappers, others) in ranks.items():
@@ -197,7 +197,7 @@ def _of_energy(db: sqlite3.Connection) -> dict[str, set[Any]]:
     meters = {row[0]: row for row in db.execute("SELECT * FROM meter")}
     days: dict[Any, list[Any]] = defaultdict(list)
     hours: dict[Any, int] = defaultdict(int)
-    runs: dict[Any, list[int]] = defaultdict(lambda: [0, 0])
+    runs: dict[Any, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     columns = "run_id, meter_id, owner, execution_id, t0_ns, grade, method, uj, static_uj, dur_ns"
     for row in db.execute(f"SELECT {columns}, covered_ns FROM energy"):
         run_id, meter_id, owner, execution, t0_ns, grade, method, uj, static_uj, dur_ns, _ = row
@@ -208,8 +208,9 @@ def _of_energy(db: sqlite3.Connection) -> dict[str, set[Any]]:
         for began_ns, length_ns, part_uj in cells(t0_ns, dur_ns, uj):
             day = t0_ns // DAY_NS
             hours[run_id, node, execution, day, began_ns, length_ns, grade] += part_uj
-        runs[run_id, component, source, grade, method][0] += uj
-        runs[run_id, component, source, grade, method][1] += static_uj
+        one = runs[run_id, execution, component, source, grade, method]
+        for column, value in enumerate((uj, static_uj, dur_ns, row[10])):
+            one[column] += value
     by_day = {
         (
             *key, _sum(rows, 7), _sum(rows, 8), _sum(rows, 9), _sum(rows, 10),

@@ -8,7 +8,7 @@ import msgspec
 
 from cmfd.carbon.book import CarbonBook
 from cmfd.query.jobs import wastes
-from cmfd.query.reported import run_lines
+from cmfd.query.reported import named_runs
 from cmfd.query.runtime import runtimes
 from cmfd.report.costs.asked import choose_visible
 from cmfd.report.costs.card import card_of
@@ -74,10 +74,11 @@ def build(db: sqlite3.Connection, site: Site, asked: Asked) -> Report:
 
 def _runtimes(db: sqlite3.Connection, asked: Asked) -> list[Runtime]:
     """Return what runs took, without a word on single ones of other users."""
-    own = {line.run for line in run_lines(db, "run") if not line.is_anonymous}
+    rows = runtimes(db, asked.by, is_of_parts=asked.selection.is_of_parts)
+    own = named_runs(db, {one.run for row in rows for one in row.stragglers})
     return [
         msgspec.structs.replace(row, stragglers=[one for one in row.stragglers if one.run in own])
-        for row in runtimes(db, asked.by, is_of_parts=asked.selection.is_of_parts)
+        for row in rows
     ]
 
 
@@ -93,9 +94,9 @@ def _of_energy(
         book = book.with_factors(asked.factors)
     # Of single runs, emissions are always told; of many it takes as long again.
     with_carbon = is_of_one or asked.about == "carbon"
-    step_ns = book.step_ns if with_carbon else None
-    heap = Heap(db, "run" if is_of_one else asked.by, selection, step_ns=step_ns)
-    reckoner = Reckoner(heap, policy, book if with_carbon else None)
+    used = book if with_carbon else None
+    heap = Heap(db, "run" if is_of_one else asked.by, selection, book=used)
+    reckoner = Reckoner(heap, policy, used)
     parts: dict[str, Any] = {
         "factors": Factors(id=book.factor_set_id, name=book.factor_set_name)
         if with_carbon
@@ -120,7 +121,7 @@ def _of_many(
     parts: dict[str, Any] = {
         "groups": reckoner.groups(),
         "top": reckoner.top(db),
-        "histogram": histogram(piece.wall_s for piece in heap.all.pieces),
+        "histogram": histogram([piece.wall_s for piece in heap.all.pieces]),
     }
     if selection.is_all:
         rest = unattributed(db, selection)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import defaultdict
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from itertools import pairwise
+from operator import mul
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,11 +18,11 @@ from cmfd.report.costs.piles import outcome_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cmfd.carbon.book import CarbonBook
     from cmfd.carbon.model import Carbon
-    from cmfd.report.costs.piles import Heap, Key, Pile, Stretch
+    from cmfd.report.costs.piles import Heap, Key, Piece, Pile, Stretch
     from cmfd.report.costs.policy import Policy
 
 NAMES = {
@@ -78,19 +81,21 @@ class Reckoner:
     def group(self, key: Key, pile: Pile, *, node: str | None = None) -> Group:
         """Make a group; with an empty key, of all that was chosen."""
         names = dict(zip(NAMES[self.heap.by], key, strict=True)) if key else {}
+        # One look at the pieces for each figure: there may be very many of them.
+        walls_s = [piece.wall_s for piece in pile.pieces]
         return Group(
             names=names,
-            n_runs=len(pile.runs),
-            n_users=len({run.uid for run in pile.runs.values()}),
-            states=dict(sorted(pile.states.items())),
-            wall_s=sum(piece.wall_s for piece in pile.pieces),
-            core_s=sum(piece.wall_s * piece.cores for piece in pile.pieces),
-            gpu_s=sum(piece.wall_s * piece.gpus for piece in pile.pieces),
+            n_runs=len({piece.run.run_id for piece in pile.pieces}),
+            n_users=len({piece.run.uid for piece in pile.pieces}),
+            states=dict(sorted(Counter([piece.state for piece in pile.pieces]).items())),
+            wall_s=sum(walls_s),
+            core_s=_held_s(walls_s, [piece.cores for piece in pile.pieces]),
+            gpu_s=_held_s(walls_s, [piece.gpus for piece in pile.pieces]),
             energy=pile.sum.energy(self.policy),
             carbon=self.carbon(pile, node),
             lost=self._lost(pile),
             run_energy_j=spread([uj * _J for uj in pile.uj_of_unit.values()]),
-            run_wall_s=spread([piece.wall_s for piece in pile.pieces]),
+            run_wall_s=spread(walls_s),
         )
 
     def groups(self) -> list[Group]:
@@ -105,50 +110,58 @@ class Reckoner:
         return sorted(found, key=_size, reverse=True)
 
     def _lost(self, pile: Pile) -> list[Lost]:
-        outcomes: dict[int, str] = {}
-        core_s: dict[str, float] = defaultdict(float)
+        pieces: dict[str, list[Piece]] = defaultdict(list)
         for piece in pile.pieces:
             if outcome := outcome_of(piece.state):
-                outcomes[piece.unit] = outcome
-                core_s[outcome] += piece.wall_s * piece.cores
-        uj: dict[str, int] = defaultdict(int)
-        for unit, outcome in outcomes.items():
-            uj[outcome] += pile.uj_of_unit.get(unit, 0)
+                pieces[outcome].append(piece)
         stretches: dict[str, list[Stretch]] = defaultdict(list)
-        for stretch in pile.stretches if outcomes else ():
-            if stretch.unit in outcomes:
-                stretches[outcomes[stretch.unit]].append(stretch)
-        return [
-            Lost(
-                outcome=outcome,
-                n_runs=sum(one == outcome for one in outcomes.values()),
-                core_s=core_s[outcome],
-                energy_j=uj[outcome] * _J,
-                operational_gco2e=self.operational(stretches[outcome]),
-            )
-            for outcome in sorted(uj, key=lambda name: (-uj[name], -core_s[name]))
+        for stretch in pile.stretches if pieces else ():
+            if stretch.lost:
+                stretches[stretch.lost].append(stretch)
+        found = [
+            self._lost_so(outcome, mine, pile.uj_of_unit, stretches[outcome])
+            for outcome, mine in pieces.items()
         ]
+        return sorted(found, key=lambda one: (-one.energy_j, -(one.core_s or 0)))
+
+    def _lost_so(
+        self,
+        outcome: str,
+        pieces: Sequence[Piece],
+        uj_of_unit: Mapping[int, int],
+        stretches: Sequence[Stretch],
+    ) -> Lost:
+        units = {piece.unit for piece in pieces}
+        return Lost(
+            outcome=outcome,
+            n_runs=len(units),
+            core_s=_held_s([piece.wall_s for piece in pieces], [piece.cores for piece in pieces]),
+            energy_j=sum(uj_of_unit.get(unit, 0) for unit in units) * _J,
+            operational_gco2e=self.operational(stretches),
+        )
 
     def top(self, db: sqlite3.Connection) -> list[Top]:
         """Return the runs that took the most, but for those that go by no name."""
-        heap, pile = self.heap, self.heap.all
-        core_s: dict[int, float] = defaultdict(float)
-        wall_s: dict[int, float] = defaultdict(float)
-        for piece in pile.pieces:
-            core_s[piece.run.run_id] += piece.wall_s * piece.cores
-            wall_s[piece.run.run_id] += piece.wall_s
-        weights: dict[int, float] = core_s
-        if pile.sum.uj:
-            weights = defaultdict(float)
-            for row in heap.rows:
-                weights[row.run_id] += row.uj
+        heap = self.heap
+        weights: Mapping[int, float] = heap.uj_of_run
+        if not heap.all.sum.uj:
+            weights = _core_s_of_runs(heap.all.pieces)
         whole = sum(weights.values())
-        named = (run_id for run_id in weights if not heap.runs[run_id].is_anonymous)
-        most = heapq.nlargest(MOST_TOP, named, key=lambda run_id: weights[run_id])
-        sums = heap.energy_of_runs(most)
+        most: list[int] = []
+        for run_id in heapq.nlargest(len(weights), weights, key=weights.__getitem__):
+            if not heap.runs[run_id].is_anonymous:
+                most.append(run_id)
+            if len(most) == MOST_TOP:
+                break
+        sums, stretches = heap.energy_of_runs(most), heap.stretches_of(most)
+        pieces: dict[int, list[Piece]] = {run_id: [] for run_id in most}
+        for piece in heap.all.pieces:
+            if piece.run.run_id in pieces:
+                pieces[piece.run.run_id].append(piece)
         found = []
-        for run_id in most:
+        for run_id, mine in pieces.items():
             run, energy = run_of(db, run_id), sums[run_id].energy(self.policy)
+            walls_s = [piece.wall_s for piece in mine]
             found.append(
                 Top(
                     run=run.run,
@@ -156,21 +169,33 @@ class Reckoner:
                     user=run.user,
                     stages=run.stages,
                     state=heap.runs[run_id].state,
-                    wall_s=wall_s[run_id],
-                    core_s=core_s[run_id],
+                    wall_s=sum(walls_s),
+                    core_s=_held_s(walls_s, [piece.cores for piece in mine]),
                     energy_j=energy.energy_j if energy else None,
                     grade=energy.grade if energy else None,
-                    operational_gco2e=(
-                        self.operational(heap.stretches_of(run_id)) if energy else None
-                    ),
+                    operational_gco2e=self.operational(stretches[run_id]) if energy else None,
                     share=weights[run_id] / whole if whole else 0.0,
                 )
             )
         return found
 
 
+def _held_s(walls_s: Sequence[float], amounts: Sequence[float | None]) -> float | None:
+    """Return wall time times what was held; None where of nothing it is known how much that was."""
+    if walls_s and amounts.count(None) == len(amounts):
+        return None
+    return sum(map(mul, walls_s, [amount or 0 for amount in amounts]), 0.0)
+
+
+def _core_s_of_runs(pieces: Iterable[Piece]) -> dict[int, float]:
+    found: dict[int, float] = defaultdict(float)
+    for piece in pieces:
+        found[piece.run.run_id] += piece.wall_s * (piece.cores or 0)
+    return found
+
+
 def _size(group: Group) -> tuple[float, float, float]:
-    return (group.energy.energy_j if group.energy else 0.0, group.core_s, group.wall_s)
+    return (group.energy.energy_j if group.energy else 0.0, group.core_s or 0.0, group.wall_s)
 
 
 def spread(values: Sequence[float]) -> Spread | None:
@@ -187,18 +212,15 @@ def spread(values: Sequence[float]) -> Spread | None:
 
 def histogram(values_s: Iterable[float]) -> Histogram | None:
     """Return how many runs took how long; None of nothing."""
-    from bisect import bisect_right  # noqa: PLC0415 - of a few values only
-
-    values = [value for value in values_s if value > 0]
+    values = sorted(value for value in values_s if value > 0)
     if not values:
         return None
     edges = (0, *EDGES_S)
-    counts = [0] * len(edges)
-    for value in values:
-        counts[bisect_right(edges, value) - 1] += 1
+    below = [*(bisect_left(values, edge) for edge in edges), len(values)]
+    counts = [upto - before for before, upto in pairwise(below)]
     first = next(number for number, count in enumerate(counts) if count)
     last = max(number for number, count in enumerate(counts) if count)
-    ends = [*edges, 2 * edges[-1]] if max(values) < 2 * edges[-1] else [*edges, max(values)]
+    ends = [*edges, max(2 * edges[-1], values[-1])]
     return Histogram(
         edges_s=[float(edge) for edge in ends[first : last + 2]], counts=counts[first : last + 1]
     )

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
 from cmfd.query import reported
-from cmfd.query.energy import DAY_NS, balances
+from cmfd.query.energy import balances
 from cmfd.report.costs.model import NodeDay
 from cmfd.report.costs.sums import Sum
 
@@ -30,7 +30,8 @@ def unattributed(db: sqlite3.Connection, selection: Selection) -> Unattributed:
     """Add up what no run was given, in a selection's time and on its node."""
     found = Unattributed(Sum(), Sum())
     for row in reported.unattributed(db, selection):
-        getattr(found, row.owner).add(row)
+        key = (row.component, row.grade, "", row.source)
+        getattr(found, row.owner).put(key, row.uj, row.static_uj)
     return found
 
 
@@ -52,13 +53,7 @@ def reconcile(db: sqlite3.Connection, selection: Selection) -> list[NodeDay]:
     list of NodeDay
         By node, day, component and source.
     """
-    since_ns, until_ns = selection.since_ns, selection.until_ns
-    found = balances(
-        db,
-        _nodes(selection),
-        None if since_ns is None else since_ns // DAY_NS * DAY_NS,
-        None if until_ns is None else -(-until_ns // DAY_NS) * DAY_NS,
-    )
+    found = balances(db, _nodes(selection), selection.since_ns, selection.until_ns)
     return [_node_day(one) for one in found]
 
 

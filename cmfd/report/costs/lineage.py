@@ -243,7 +243,7 @@ class _Biller:
                 whole.add(row)
                 width_ns = row.end_ns - row.first_ns
                 stretches.append(
-                    Stretch(row.execution_id, row.node, row.grade, row.first_ns, width_ns, row.uj)
+                    Stretch(None, row.node, row.grade, row.first_ns, width_ns, row.uj)
                 )
             holds.append(self._holds(one))
         known = [hold for each in holds if each is not None for hold in each]

@@ -207,7 +207,7 @@ class Lost(Result, frozen=True, kw_only=True):
     outcome: str
     """As the part of a field of `Waste` before ``_core_s``: ``failed``, ``timed_out``, ..."""
     n_runs: int
-    core_s: float
+    core_s: float | None
     energy_j: float
     operational_gco2e: float | None
 
@@ -229,8 +229,9 @@ class Group(Result, frozen=True, kw_only=True):
     states: dict[str, int]
     """How many ended in which state: the batch system's, else the run's status."""
     wall_s: float
-    core_s: float
-    gpu_s: float
+    core_s: float | None
+    """Of those of which it is known what they held; None where that is known of none, as below."""
+    gpu_s: float | None
     energy: Energy | None
     carbon: Carbon | None
     lost: list[Lost]
@@ -249,7 +250,7 @@ class Top(Result, frozen=True, kw_only=True):
     stages: list[str]
     state: str
     wall_s: float
-    core_s: float
+    core_s: float | None
     energy_j: float | None
     grade: str | None
     operational_gco2e: float | None

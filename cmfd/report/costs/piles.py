@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from cmfd.carbon.model import Hold
+from cmfd.query import reported
 from cmfd.query.energy import hardware
 from cmfd.query.jobs import OUTCOMES
-from cmfd.query.reported import given, hosts, meters, part_lines, run_lines
-from cmfd.report.costs.sums import Sum, read_ns
+from cmfd.query.reported import part_lines, run_lines
+from cmfd.query.shares import Span, own_share_ns
+from cmfd.report.costs.sums import Sum
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator
 
-    from cmfd.query.reported import Given, RunLine
+    from cmfd.carbon.book import CarbonBook
+    from cmfd.query.reported import PartLine, RunLine
     from cmfd.query.selection import Selection
 
     Key = tuple[str, ...]
@@ -24,8 +28,11 @@ OF_PARTS = ("pipeline", "stage")
 OUTCOME_OF_STATUS = {"failed": "failed", "lost": "failed", "cancelled": "cancelled"}
 """What becomes of the time of a run of which no batch system has told."""
 
-"""No grid says its intensity more often: within it, energy may be spread evenly."""
 NANO = 1e9
+_REST = 0
+"""Number of what is of no execution, where those are put together."""
+_LOST = sorted({*OUTCOMES.values(), *OUTCOME_OF_STATUS.values()})
+_NUMBER_OF = {outcome: number for number, outcome in enumerate(_LOST, 1)}
 
 
 def outcome_of(state: str) -> str | None:
@@ -41,15 +48,17 @@ class Piece(NamedTuple):
     """Number of the run, or of the execution where those are put together."""
     state: str
     wall_s: float
-    cores: float
-    gpus: float
+    cores: float | None
+    gpus: float | None
 
 
 class Stretch(NamedTuple):
     """Energy in a stretch of time, as emissions are reckoned from."""
 
-    unit: int
+    lost: str | None
+    """How what took it came to nothing."""
     node: str
+    """That, or one that has the same factors."""
     grade: str
     t0_ns: int
     dur_ns: int
@@ -60,18 +69,10 @@ class Pile:
     """All that is put together under one name."""
 
     def __init__(self) -> None:
-        self.runs: dict[int, RunLine] = {}
-        self.states: Counter[str] = Counter()
         self.pieces: list[Piece] = []
         self.sum = Sum()
-        self.uj_of_unit: dict[int, int] = defaultdict(int)
+        self.uj_of_unit: dict[int, int] = {}
         self.stretches: list[Stretch] = []
-
-    def put(self, piece: Piece) -> None:
-        """Add a piece."""
-        self.runs[piece.run.run_id] = piece.run
-        self.states[piece.state] += 1
-        self.pieces.append(piece)
 
 
 class Heap:
@@ -86,47 +87,47 @@ class Heap:
         What runs are put together by.
     selection : Selection
         What was chosen.
-    step_ns : int, optional
-        Stretches of energy are within such steps of time, in which no factor of emissions changes.
+    book : CarbonBook, optional
+        Of emissions; without it, nothing is known of when energy was taken.
     """
 
     def __init__(
-        self, db: sqlite3.Connection, by: str, selection: Selection, *, step_ns: int | None
+        self, db: sqlite3.Connection, by: str, selection: Selection, *, book: CarbonBook | None
     ) -> None:
+        self._db = db
         self.by = by
         self.node = selection.node
         self.is_of_parts = selection.is_of_parts
         self.has_parts = by in OF_PARTS or self.is_of_parts
+        self._is_of_nodes = by == "node" or self.node is not None
         self.runs = {line.run_id: line for line in run_lines(db, by)}
         parts = part_lines(db, by) if self.has_parts else []
         self.parts = {part.execution_id: part for part in parts if part.run_id in self.runs}
-        self.n_threads = {one.node: one.n_threads for one in hardware(db)}
-        self.nodes: dict[int, set[str]] = defaultdict(set)
-        self.exclusive: set[int] = set()
         self.all = Pile()
         self.piles: dict[Key, Pile] = defaultdict(Pile)
-        self.meters = {
-            number: one for number, one in meters(db).items() if self.node in (None, one.node)
-        }
-        self.has_steps = step_ns is not None
-        self.rows = [
-            row
-            for row in given(db, by_parts=self.has_parts, step_ns=step_ns)
-            if row.meter_id in self.meters
-            and (not self.is_of_parts or row.execution_id in self.parts)
-        ]
-        self._note_nodes(db)
+        self.uj_of_run: dict[int, int] = defaultdict(int)
+        self._step_ns = None if book is None else book.step_ns
+        self._known = reported.known_nodes(db, self.node)
+        self._alike = list(range(len(self._known))) if book is None else book.alike(self._known)
+        self._energies = reported.Energies(
+            db,
+            are_parts=self.has_parts,
+            by_node=self._is_of_nodes,
+            node_of_all=self._alike[0] if len(set(self._alike)) == 1 else None,
+        )
         self._put_all()
         self._give_all()
 
-    def _note_nodes(self, db: sqlite3.Connection) -> None:
-        for row in self.rows:
-            self.nodes[row.run_id].add(self.meters[row.meter_id].node)
-            if row.method == "exclusive":
-                self.exclusive.add(row.run_id)
-        if self.by == "node" or self.node is not None:
-            for run_id, names in hosts(db).items():
-                self.nodes[run_id].update(names)
+    @cached_property
+    def nodes(self) -> dict[int, set[str]]:
+        """The nodes of each run: where it took energy, and where nodes matter, its processes."""
+        found: dict[int, set[str]] = defaultdict(set)
+        for run_id, names in reported.metered_nodes(self._db).items():
+            found[run_id].update(names)
+        if self._is_of_nodes:
+            for run_id, names in reported.hosts(self._db).items():
+                found[run_id].update(names)
+        return found
 
     def key(self, run_id: int, execution_id: int, node: str) -> Key:
         """Return the name of the pile that something belongs on."""
@@ -137,23 +138,29 @@ class Heap:
             return (run.run, run.job, run.user)
         if self.by not in OF_PARTS:
             return (run.name,)
-        part = self.parts.get(execution_id)
+        return self._key_of_part(self.parts.get(execution_id))
+
+    def _key_of_part(self, part: PartLine | None) -> Key:
         names = (part.pipeline, part.stage) if part else ("", "")
         return names[:1] if self.by == "pipeline" else names
 
     def _put_all(self) -> None:
+        """Put pieces onto piles; of nodes, each has an even share of what was held."""
+        put = self.all.pieces.append
         for piece in self._pieces():
-            nodes = self.nodes[piece.run.run_id]
-            # Where it is about nodes, each has an even share of what a run held.
-            cores, gpus = piece.cores / max(len(nodes), 1), piece.gpus / max(len(nodes), 1)
-            part = piece._replace(cores=cores, gpus=gpus)
-            self.all.put(piece if self.node is None else part)
+            run_id = piece.run.run_id
+            if not self._is_of_nodes:
+                put(piece)
+                self.piles[self.key(run_id, piece.unit, "")].pieces.append(piece)
+                continue
+            nodes = self.nodes[run_id]
+            part = _shared(piece, max(len(nodes), 1))
+            put(piece if self.node is None else part)
             if self.by == "node":
                 for node in nodes if self.node is None else nodes & {self.node}:
-                    self.piles[(node,)].put(part)
+                    self.piles[(node,)].pieces.append(part)
             else:
-                key = self.key(piece.run.run_id, piece.unit, "")
-                self.piles[key].put(piece if self.node is None else part)
+                self.piles[self.key(run_id, piece.unit, "")].pieces.append(part)
 
     def _pieces(self) -> Iterator[Piece]:
         """Yield runs, or executions that are in no other one of these."""
@@ -167,54 +174,67 @@ class Heap:
                 yield _piece(run, part.execution_id, part.status, part.wall_s)
 
     def _give_all(self) -> None:
-        apart: dict[tuple[int, int], list[Given]] = defaultdict(list)
-        for row in self.rows:
-            meter = self.meters[row.meter_id]
-            pile = self.piles[self.key(row.run_id, row.execution_id, meter.node)]
-            pile.sum.put(
-                (meter.component, row.grade, row.method, meter.source), row.uj, row.static_uj
-            )
-            pile.uj_of_unit[row.execution_id if self.has_parts else row.run_id] += row.uj
-            if self.has_steps:
-                pile.stretches.append(self._stretch(row))
-            if row.is_alone or self.has_parts:
-                self._cover(pile, meter.component, row.run_id, row.covered_ns, row.dur_ns)
-            else:
-                apart[row.run_id, row.meter_id].append(row)
-        for (run_id, meter_id), rows in apart.items():
-            meter = self.meters[meter_id]
-            pile = self.piles[self.key(run_id, 0, meter.node)]
-            self._cover(pile, meter.component, run_id, *read_ns(rows))
+        """Give piles their energy, as sums that the index adds up."""
+        numbers: dict[Key, int] = {}
+        reported.put_units(self._db, self._units(numbers))
+        reported.put_nodes(self._db, (
+            (node, numbers.setdefault((node,), len(numbers)) if self.by == "node" else None, alike)
+            for node, alike in zip(self._known, self._alike, strict=True)
+        ))  # fmt: skip
+        keys = list(numbers)
+        for row in self._energies.sums():
+            self.piles[keys[row.pile]].sum.add(row)
+        for number, unit, run_id, uj in self._energies.units():
+            self.piles[keys[number]].uj_of_unit[unit] = uj
+            self.uj_of_run[run_id] += uj
+        for number, component, covered_ns, need_ns in self._energies.readings():
+            self.piles[keys[number]].sum.cover(component, covered_ns, need_ns)
+        for hour in self._energies.hours(self._step_ns) if self._step_ns else ():
+            self.piles[keys[hour.pile]].stretches.append(self._stretch(hour))
+        self._add_all()
+
+    def _add_all(self) -> None:
+        units: dict[int, int] = defaultdict(int)
         for pile in self.piles.values():
             self.all.sum.merge(pile.sum)
             self.all.stretches += pile.stretches
             for unit, uj in pile.uj_of_unit.items():
-                self.all.uj_of_unit[unit] += uj
+                units[unit] += uj
+        self.all.uj_of_unit = units
 
-    def _cover(
-        self, pile: Pile, component: str, run_id: int, covered_ns: float, dur_ns: int
-    ) -> None:
-        """Say for how much of its time, of a whole run of the run's, a meter was read."""
-        wall_s = None if self.has_parts else self.runs[run_id].wall_s
-        pile.sum.cover(component, covered_ns, max(dur_ns, (wall_s or 0) * NANO))
+    def _units(self, numbers: dict[Key, int]) -> Iterator[tuple[int, int, int, int]]:
+        """Yield what is put together, numbering the piles."""
+        if not self.has_parts:
+            for run in self.runs.values():
+                key = () if self.by == "node" else self.key(run.run_id, 0, "")
+                number = numbers.setdefault(key, len(numbers))
+                wall_ns = round(max(run.wall_s or 0.0, 0.0) * NANO)
+                yield run.run_id, number, _number_of(run.state), wall_ns
+            return
+        for part in self.parts.values():
+            key = self.key(part.run_id, part.execution_id, "")
+            number = numbers.setdefault(key, len(numbers))
+            lost = 0 if part.is_nested else _number_of(part.status)
+            yield part.execution_id, number, lost, 0
+        if not self.is_of_parts:
+            yield _REST, numbers.setdefault(self._key_of_part(None), len(numbers)), 0, 0
 
-    def _stretch(self, row: Given) -> Stretch:
-        unit = row.execution_id if self.has_parts else row.run_id
-        node = self.meters[row.meter_id].node
-        return Stretch(unit, node, row.grade, row.first_ns, row.end_ns - row.first_ns, row.uj)
+    def _stretch(self, row: reported.Hour) -> Stretch:
+        lost = _LOST[row.lost - 1] if row.lost else None
+        return Stretch(lost, self._known[row.node], row.grade, row.t0_ns, row.dur_ns, row.uj)
 
-    def stretches_of(self, run_id: int) -> list[Stretch]:
-        """Return the energy of a run by time, as far as it is in the report."""
-        return [self._stretch(row) for row in self.rows if row.run_id == run_id]
+    def stretches_of(self, run_ids: Iterable[int]) -> dict[int, list[Stretch]]:
+        """Return the energy of some runs by time, as far as it is in the report."""
+        found: dict[int, list[Stretch]] = defaultdict(list)
+        for row in self._energies.hours_of(run_ids, self._step_ns) if self._step_ns else ():
+            found[row.pile].append(self._stretch(row))
+        return found
 
     def energy_of_runs(self, run_ids: Iterable[int]) -> dict[int, Sum]:
         """Return what some runs were given, as far as it is in the report."""
-        found = {run_id: Sum() for run_id in run_ids}
-        for row in self.rows:
-            if row.run_id in found:
-                meter = self.meters[row.meter_id]
-                key = (meter.component, row.grade, row.method, meter.source)
-                found[row.run_id].put(key, row.uj, row.static_uj)
+        found: dict[int, Sum] = defaultdict(Sum)
+        for row in self._energies.sums_of(run_ids):
+            found[row.pile].add(row)
         return found
 
     def holds(self, pile: Pile, node: str | None = None) -> list[Hold] | None:
@@ -235,17 +255,77 @@ class Heap:
                 share = self.share(piece.run, name)
                 if share is None:
                     return None
-                held[name] += share * piece.wall_s
+                held[name] += share * self._held_s(piece)
         return [Hold(name, round(held_s * NANO), 1.0) for name, held_s in held.items()]
+
+    def _held_s(self, piece: Piece) -> float:
+        """Return for how long a piece is charged: executions at the same time share it."""
+        if not self.has_parts or piece.run.run_id not in self._several:
+            return piece.wall_s
+        return self._own_s.get(piece.unit, 0.0)
+
+    @cached_property
+    def _several(self) -> dict[int, list[reported.Span]]:
+        return reported.spans(self._db)
+
+    @cached_property
+    def _own_s(self) -> dict[int, float]:
+        """For how long each piece is charged, with what is nested in it and part of it."""
+        found: dict[int, float] = defaultdict(float)
+        for spans in self._several.values():
+            outer = {one.execution_id: one.outer_id for one in spans}
+            own = own_share_ns({one.execution_id: _span(one) for one in spans}, outer)
+            for execution_id, own_ns in own.items():
+                if (owner := self._owner(execution_id, outer)) is not None:
+                    found[owner] += float(own_ns) / NANO
+        return found
+
+    def _owner(self, execution_id: int, outer: dict[int, int | None]) -> int | None:
+        """Return the piece that an execution is, or is part of."""
+        at: int | None = execution_id
+        for _ in outer:  # what a job says of its parents might be a circle
+            part = None if at is None else self.parts.get(at)
+            if part is None or at is None:
+                return None
+            if not part.is_nested:
+                return at
+            at = outer.get(at)
+        return None
+
+    @cached_property
+    def _exclusive(self) -> set[int]:
+        return reported.exclusive(self._db)
+
+    @cached_property
+    def _n_threads(self) -> dict[str, int]:
+        return {one.node: one.n_threads for one in hardware(self._db)}
 
     def share(self, run: RunLine, node: str) -> float | None:
         """Return which share of a node a run held; None where that is not known."""
-        if run.run_id in self.exclusive:
+        if run.run_id in self._exclusive:
             return 1.0
-        if not run.cores or not self.n_threads.get(node):
+        n_threads = self._n_threads.get(node)
+        if not run.cores or not n_threads:
             return None
-        return min(run.cores / len(self.nodes[run.run_id]) / self.n_threads[node], 1.0)
+        return min(run.cores / len(self.nodes[run.run_id]) / n_threads, 1.0)
+
+
+def _number_of(state: str) -> int:
+    return _NUMBER_OF.get(outcome_of(state) or "", 0)
 
 
 def _piece(run: RunLine, unit: int, state: str, wall_s: float | None) -> Piece:
-    return Piece(run, unit, state, max(wall_s or 0.0, 0.0), run.cores or 0, run.gpus or 0)
+    return Piece(run, unit, state, max(wall_s or 0.0, 0.0), run.cores, run.gpus)
+
+
+def _shared(piece: Piece, n_nodes: int) -> Piece:
+    run, unit, state, wall_s, cores, gpus = piece
+    return Piece(
+        run, unit, state, wall_s, None if cores is None else cores / n_nodes,
+        None if gpus is None else gpus / n_nodes,
+    )  # fmt: skip
+
+
+def _span(one: reported.Span) -> Span:
+    began_ns = one.began_ns or 0
+    return Span(began_ns, began_ns + round(max(one.wall_s or 0.0, 0.0) * NANO))

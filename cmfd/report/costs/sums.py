@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cmfd.query.energy import EnergySum
-    from cmfd.query.reported import Given, Left
+    from cmfd.query.reported import Given
     from cmfd.report.costs.policy import Policy
 
 COMPONENTS = ("cpu", "dram", "gpu", "other")
@@ -37,7 +37,7 @@ class Sum:
         self._parts: dict[tuple[str, str, str, str], list[int]] = defaultdict(lambda: [0, 0])
         self._times: dict[str, list[float]] = defaultdict(lambda: [0, 0])
 
-    def add(self, row: EnergySum | Left) -> None:
+    def add(self, row: EnergySum | Given) -> None:
         """Add energy of a component."""
         key = (row.component, row.grade, row.method, row.source)
         self.put(key, row.uj, row.static_uj)
@@ -118,7 +118,7 @@ class Sum:
         )
 
 
-def read_ns(rows: Sequence[EnergySum | Given]) -> tuple[float, int]:
+def read_ns(rows: Sequence[EnergySum]) -> tuple[float, int]:
     """
     Return for how long a meter was read for a run, and how long its rows are.
 
@@ -126,7 +126,7 @@ def read_ns(rows: Sequence[EnergySum | Given]) -> tuple[float, int]:
 
     Parameters
     ----------
-    rows : sequence of EnergySum or Given
+    rows : sequence of EnergySum
         All of one run and meter.
     """
     covered_ns = sum(row.covered_ns for row in rows)

@@ -118,7 +118,7 @@ def _figures(group: Group) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def hours(seconds: float) -> str:
+def hours(seconds: float | None) -> str:
     """Return core or GPU time in hours."""
     return f"{seconds / 3600:,.1f}" if seconds else units.NOTHING
 

@@ -32,7 +32,7 @@ def _core_time(group: Group) -> list[str]:
     return [f"{core_time(group.core_s)} core time"] if group.core_s else []
 
 
-def core_time(seconds: float) -> str:
+def core_time(seconds: float | None) -> str:
     """Return a time on cores; nothing where nobody knows how many cores there were."""
     return units.duration(seconds * 1e9) if seconds else units.NOTHING
 

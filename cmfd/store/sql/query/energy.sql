@@ -119,3 +119,23 @@ SELECT
 FROM nodes AS h
 WHERE (:nodes IS NULL OR h.node IN (SELECT value FROM json_each(:nodes)))
 ORDER BY h.node, h.at_ns;
+
+-- name: balances
+-- Of nodes and days, from sums by day.
+SELECT
+    m.node, x.day, m.component, m.source,
+    sum(CASE WHEN x.owner = 'counter' THEN x.uj >> 20 ELSE 0 END) * 1048576
+        + sum(CASE WHEN x.owner = 'counter' THEN x.uj & 1048575 ELSE 0 END),
+    sum(CASE WHEN x.owner = 'run' THEN x.uj >> 20 ELSE 0 END) * 1048576
+        + sum(CASE WHEN x.owner = 'run' THEN x.uj & 1048575 ELSE 0 END),
+    sum(CASE WHEN x.owner = 'idle' THEN x.uj >> 20 ELSE 0 END) * 1048576
+        + sum(CASE WHEN x.owner = 'idle' THEN x.uj & 1048575 ELSE 0 END),
+    sum(CASE WHEN x.owner = 'system' THEN x.uj >> 20 ELSE 0 END) * 1048576
+        + sum(CASE WHEN x.owner = 'system' THEN x.uj & 1048575 ELSE 0 END)
+FROM meter AS m
+CROSS JOIN energy_span AS s ON s.meter_id = m.id
+CROSS JOIN energy_day AS x ON x.run_id = s.run_id AND x.meter_id = s.meter_id
+WHERE m.role = 'count' AND x.day >= :first_day AND x.day < :end_day
+    AND (:nodes IS NULL OR m.node IN (SELECT value FROM json_each(:nodes)))
+GROUP BY m.node, x.day, m.component, m.source
+ORDER BY m.node, x.day, m.component, m.source;

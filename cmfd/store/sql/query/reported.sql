@@ -10,43 +10,33 @@ SELECT
     c.uid,
     c.user = :anonymous AS is_anonymous,
     coalesce(
-        CAST(j.value AS TEXT), z.status, (SELECT v.status FROM runs AS v WHERE v.run_id = c.id)
+        s.state, z.status, (SELECT v.status FROM runs AS v WHERE v.run_id = c.id)
     ) AS state,
     coalesce(c.at_ns, 0) AS began_ns,
-    coalesce((
-        SELECT CAST(f.value AS REAL) FROM fact AS f
-        WHERE f.subject = c.run AND f.key = 'slurm.elapsed_s'
-    ), (z.at_ns - c.at_ns) / 1e9, (SELECT v.wall_s FROM runs AS v WHERE v.run_id = c.id)) AS wall_s,
-    (
-        SELECT CAST(f.value AS INTEGER) FROM fact AS f
-        WHERE f.subject = c.run AND f.key = 'slurm.cpus'
-    ) AS cores,
-    (
-        SELECT CAST(f.value AS INTEGER) FROM fact AS f
-        WHERE f.subject = c.run AND f.key = 'slurm.allocated_gpus'
-    ) AS gpus,
+    coalesce(
+        CAST(s.elapsed_s AS REAL), (z.at_ns - c.at_ns) / 1e9,
+        (SELECT v.wall_s FROM runs AS v WHERE v.run_id = c.id)
+    ) AS wall_s,
+    s.cpus AS cores,
+    s.gpus AS gpus,
     CASE :by
         WHEN 'user' THEN c.user
         WHEN 'month' THEN strftime('%Y-%m', c.at_ns / 1000000000, 'unixepoch')
-        WHEN 'account' THEN coalesce((
-            SELECT CAST(f.value AS TEXT) FROM fact AS f
-            WHERE f.subject = c.run AND f.key = 'slurm.account'), '')
-        WHEN 'partition' THEN coalesce((
-            SELECT CAST(f.value AS TEXT) FROM fact AS f
-            WHERE f.subject = c.run AND f.key = 'slurm.partition'), '')
-        WHEN 'project' THEN coalesce((
-            SELECT CAST(f.value AS TEXT) FROM fact AS f
-            WHERE f.subject = c.run AND f.key = 'project'
-        ), (
-            SELECT min(CAST(f.value AS TEXT))
-            FROM execution AS e JOIN fact AS f ON f.subject = e.execution
-            WHERE e.run_id = c.id AND f.key = 'project'
-        ), '')
+        WHEN 'account' THEN coalesce(s.account, '')
+        WHEN 'partition' THEN coalesce(s.partition, '')
+        WHEN 'project' THEN coalesce(s.project, '')
         ELSE '' END AS name
 FROM chosen_run AS c
 LEFT JOIN run_end AS z ON z.run_id = c.id
-LEFT JOIN fact AS j ON j.subject = c.run AND j.key = 'slurm.state'
+LEFT JOIN run_sum AS s ON s.run_id = c.id
 ORDER BY c.at_ns DESC, c.id DESC;
+
+-- name: named
+SELECT j.value
+FROM json_each(:hex_ids) AS j
+CROSS JOIN run AS r ON r.run = id_of(j.value)
+CROSS JOIN chosen_run AS c ON c.id = r.id
+WHERE c.user <> :anonymous;
 
 -- name: executions
 -- The executions of a report, with how long they took; one that is nested in another of the same
@@ -67,48 +57,242 @@ ORDER BY x.began_ns DESC, x.execution_id DESC;
 
 -- name: hosts
 -- Which nodes processes of the runs were on.
-SELECT DISTINCT c.id, p.host
-FROM chosen_run AS c JOIN execution AS e ON e.run_id = c.id JOIN process AS p ON p.execution_id = e.id
+SELECT c.id, h.host
+FROM chosen_run AS c
+CROSS JOIN execution AS e ON e.run_id = c.id
+CROSS JOIN execution_host AS h ON h.execution_id = e.id
 UNION
 SELECT c.id, d.node FROM chosen_run AS c JOIN delivery AS d ON d.run_id = c.id;
 
--- name: given
--- Energy of chosen runs by meter, in the order of the table, so that nothing is sorted; and without
--- texts, which very many rows would pay for: a grade and method are the number of their first letters.
--- Where several are mixed, the fourth column is another than the third, and `given_apart` has them.
-SELECT
-    e.run_id, e.meter_id,
-    min(unicode(e.grade) * 128 + ifnull(unicode(e.method), 0)),
-    max(unicode(e.grade) * 128 + ifnull(unicode(e.method), 0)),
-    CAST(total(e.uj) AS INTEGER), CAST(total(e.static_uj) AS INTEGER),
-    CAST(total(e.dur_ns) AS INTEGER), CAST(total(e.covered_ns) AS INTEGER)
-FROM chosen_run AS c CROSS JOIN energy AS e ON e.run_id = c.id
-WHERE e.owner = 'run'
-GROUP BY e.run_id, e.meter_id, e.owner;
+-- name: nodes
+-- On which nodes chosen runs took energy.
+SELECT DISTINCT x.run_id, x.node FROM chosen_run AS c CROSS JOIN run_reading AS x ON x.run_id = c.id;
 
--- name: given_apart
-SELECT
-    e.run_id, e.meter_id,
-    unicode(e.grade) * 128 + ifnull(unicode(e.method), 0),
-    iif(:by_parts, e.execution_id, 0),
-    CAST(total(e.uj) AS INTEGER), CAST(total(e.static_uj) AS INTEGER),
-    CAST(total(e.dur_ns) AS INTEGER), CAST(total(e.covered_ns) AS INTEGER),
-    min(e.t0_ns), max(e.t0_ns + e.dur_ns)
-FROM chosen_run AS c CROSS JOIN energy AS e ON e.run_id = c.id
-WHERE e.owner = 'run' AND (:run_ids IS NULL OR c.id IN (SELECT value FROM json_each(:run_ids)))
-GROUP BY e.run_id, e.meter_id, 4, e.grade, e.method, e.t0_ns / :step_ns;
+-- name: exclusive
+-- Which of them had a node for themselves.
+SELECT DISTINCT x.run_id
+FROM chosen_run AS c CROSS JOIN run_energy AS x ON x.run_id = c.id WHERE x.method = 'exclusive';
 
--- name: meters
-SELECT id, node, component, domain, source FROM meter WHERE role = 'count';
+-- name: spans
+-- When the executions of chosen runs were that have several, and which are nested in which.
+SELECT x.run_id, x.execution_id, n.outer_id, x.began_ns, x.wall_s
+FROM chosen_run AS c
+CROSS JOIN run_sum AS s ON s.run_id = c.id AND s.n_executions > 1
+CROSS JOIN executions AS x ON x.run_id = c.id
+LEFT JOIN nesting AS n ON n.execution_id = x.execution_id
+ORDER BY x.run_id;
+
+-- name: make_units
+-- What a report is put together of, runs or executions, with the number of its pile and of how it came
+-- to nothing (0: it did not). 0: the rest of runs, which is of no execution. Where piles are of nodes,
+-- these say which. The tables are of the connection, and lie in memory.
+CREATE TEMP TABLE IF NOT EXISTS report_unit (
+    unit INTEGER PRIMARY KEY,
+    pile INTEGER NOT NULL,
+    lost INTEGER NOT NULL,
+    wall_ns INTEGER NOT NULL
+);
+
+-- name: make_nodes
+-- `alike`: one of the nodes that have the same factors of emissions.
+CREATE TEMP TABLE IF NOT EXISTS report_node (
+    node TEXT PRIMARY KEY,
+    pile INTEGER,
+    alike INTEGER NOT NULL
+);
+
+-- name: clear_units
+DELETE FROM report_unit;
+
+-- name: clear_nodes
+DELETE FROM report_node;
+
+-- name: put_unit
+INSERT INTO report_unit VALUES (?, ?, ?, ?);
+
+-- name: put_node
+INSERT INTO report_node VALUES (?, ?, ?);
+
+-- name: known_nodes
+SELECT DISTINCT node FROM meter WHERE role = 'count' AND (:node IS NULL OR node = :node);
+
+-- name: whole_sums
+-- Of whole runs on all nodes.
+SELECT
+    u.pile, x.component, x.grade, x.method, x.source,
+    sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575),
+    sum(x.static_uj >> 20) * 1048576 + sum(x.static_uj & 1048575)
+FROM report_unit AS u CROSS JOIN run_energy AS x ON x.run_id = u.unit
+GROUP BY u.pile, x.component, x.grade, x.method, x.source;
+
+-- name: whole_units
+-- In the order of the tables, so that nothing is sorted.
+SELECT u.pile, u.unit, u.unit, sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575)
+FROM report_unit AS u CROSS JOIN run_energy AS x ON x.run_id = u.unit
+GROUP BY u.unit;
+
+-- name: whole_readings
+SELECT u.pile, x.component, total(x.covered_ns), total(max(x.dur_ns, x.n_meters * u.wall_ns))
+FROM report_unit AS u CROSS JOIN run_reading AS x ON x.run_id = u.unit
+GROUP BY u.pile, x.component;
+
+-- name: node_readings
+SELECT
+    coalesce(n.pile, u.pile) AS pile, x.component,
+    total(x.covered_ns), total(max(x.dur_ns, x.n_meters * u.wall_ns))
+FROM report_unit AS u
+CROSS JOIN run_reading AS x ON x.run_id = u.unit
+CROSS JOIN report_node AS n ON n.node = x.node
+GROUP BY 1, x.component;
+
+-- name: part_sums
+-- Of executions on all nodes.
+SELECT
+    coalesce(u.pile, r.pile) AS pile, x.component, x.grade, x.method, x.source,
+    sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575),
+    sum(x.static_uj >> 20) * 1048576 + sum(x.static_uj & 1048575)
+FROM chosen_run AS c
+CROSS JOIN run_energy AS x ON x.run_id = c.id
+LEFT JOIN report_unit AS u ON u.unit = x.execution_id
+LEFT JOIN report_unit AS r ON r.unit = 0
+WHERE coalesce(u.unit, r.unit) IS NOT NULL
+GROUP BY 1, x.component, x.grade, x.method, x.source;
+
+-- name: part_units
+SELECT
+    coalesce(u.pile, r.pile) AS pile, coalesce(u.unit, r.unit) AS unit, x.run_id,
+    sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575)
+FROM chosen_run AS c
+CROSS JOIN run_energy AS x ON x.run_id = c.id
+LEFT JOIN report_unit AS u ON u.unit = x.execution_id
+LEFT JOIN report_unit AS r ON r.unit = 0
+WHERE coalesce(u.unit, r.unit) IS NOT NULL
+GROUP BY x.run_id, 2, 1;
+
+-- name: part_readings
+SELECT coalesce(u.pile, r.pile) AS pile, x.component, total(x.covered_ns), total(x.dur_ns)
+FROM chosen_run AS c
+CROSS JOIN run_energy AS x ON x.run_id = c.id
+LEFT JOIN report_unit AS u ON u.unit = x.execution_id
+LEFT JOIN report_unit AS r ON r.unit = 0
+WHERE coalesce(u.unit, r.unit) IS NOT NULL
+GROUP BY 1, x.component;
+
+-- name: apart_sums
+-- Of some nodes; or, for single runs, by run.
+SELECT
+    CASE WHEN :by_run = 1 THEN c.id ELSE coalesce(n.pile, u.pile, r.pile) END AS pile,
+    m.component, x.grade, x.method, m.source,
+    sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575),
+    sum(x.static_uj >> 20) * 1048576 + sum(x.static_uj & 1048575)
+FROM chosen_run AS c
+CROSS JOIN energy_day AS x ON x.run_id = c.id
+CROSS JOIN meter AS m ON m.id = x.meter_id AND m.role = 'count'
+CROSS JOIN report_node AS n ON n.node = m.node
+LEFT JOIN report_unit AS u ON u.unit = CASE WHEN :by_parts = 1 THEN x.execution_id ELSE x.run_id END
+LEFT JOIN report_unit AS r ON r.unit = 0
+WHERE coalesce(u.unit, r.unit) IS NOT NULL
+    AND (:run_ids IS NULL OR c.id IN (SELECT value FROM json_each(:run_ids)))
+GROUP BY 1, m.component, x.grade, x.method, m.source;
+
+-- name: apart_units
+SELECT
+    coalesce(n.pile, u.pile, r.pile) AS pile, coalesce(u.unit, r.unit) AS unit, x.run_id,
+    sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575)
+FROM chosen_run AS c
+CROSS JOIN energy_day AS x ON x.run_id = c.id
+CROSS JOIN meter AS m ON m.id = x.meter_id AND m.role = 'count'
+CROSS JOIN report_node AS n ON n.node = m.node
+LEFT JOIN report_unit AS u ON u.unit = CASE WHEN :by_parts = 1 THEN x.execution_id ELSE x.run_id END
+LEFT JOIN report_unit AS r ON r.unit = 0
+WHERE coalesce(u.unit, r.unit) IS NOT NULL
+GROUP BY x.run_id, 1, 2;
+
+-- name: apart_readings
+-- Of executions, by node.
+SELECT
+    coalesce(n.pile, u.pile) AS pile, m.component, total(x.covered_ns), total(x.dur_ns)
+FROM chosen_run AS c
+CROSS JOIN energy_day AS x ON x.run_id = c.id
+CROSS JOIN meter AS m ON m.id = x.meter_id AND m.role = 'count'
+CROSS JOIN report_node AS n ON n.node = m.node
+CROSS JOIN report_unit AS u ON u.unit = x.execution_id
+GROUP BY 1, m.component;
+
+-- name: whole_hours
+-- Energy by time: of hours, within which no factor of emissions changes, where all nodes have the same.
+SELECT
+    u.pile, u.lost, :node_of_all, unicode(x.grade), x.began_ns, x.dur_ns,
+    sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575)
+FROM report_unit AS u CROSS JOIN energy_hour AS x ON x.run_id = u.unit
+GROUP BY u.pile, u.lost, x.grade, x.began_ns, x.dur_ns;
+
+-- name: hours
+SELECT
+    CASE WHEN :by_run = 1 THEN c.id ELSE coalesce(n.pile, u.pile, r.pile) END AS pile,
+    coalesce(u.lost, 0) AS lost, n.alike, unicode(x.grade), x.began_ns, x.dur_ns,
+    sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575)
+FROM chosen_run AS c
+CROSS JOIN energy_hour AS x ON x.run_id = c.id
+CROSS JOIN report_node AS n ON n.node = x.node
+LEFT JOIN report_unit AS u ON u.unit = CASE WHEN :by_parts = 1 THEN x.execution_id ELSE x.run_id END
+LEFT JOIN report_unit AS r ON r.unit = 0
+WHERE coalesce(u.unit, r.unit) IS NOT NULL
+    AND (:run_ids IS NULL OR c.id IN (SELECT value FROM json_each(:run_ids)))
+GROUP BY 1, 2, n.alike, x.grade, x.began_ns, x.dur_ns;
+
+-- name: steps
+-- The same where factors change more often: of the rows. One over the border of a step is told as it is.
+SELECT
+    CASE WHEN :by_run = 1 THEN c.id ELSE coalesce(n.pile, u.pile, r.pile) END AS pile,
+    coalesce(u.lost, 0) AS lost, n.alike, unicode(x.grade),
+    CASE WHEN x.t0_ns % :step_ns + x.dur_ns <= :step_ns
+        THEN x.t0_ns / :step_ns * :step_ns ELSE x.t0_ns END AS began_ns,
+    CASE WHEN x.t0_ns % :step_ns + x.dur_ns <= :step_ns
+        THEN :step_ns ELSE x.dur_ns END AS length_ns,
+    sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575)
+FROM chosen_run AS c
+CROSS JOIN energy AS x ON x.run_id = c.id
+CROSS JOIN meter AS m ON m.id = x.meter_id AND m.role = 'count'
+CROSS JOIN report_node AS n ON n.node = m.node
+LEFT JOIN report_unit AS u ON u.unit = CASE WHEN :by_parts = 1 THEN x.execution_id ELSE x.run_id END
+LEFT JOIN report_unit AS r ON r.unit = 0
+WHERE coalesce(u.unit, r.unit) IS NOT NULL
+    AND (:run_ids IS NULL OR c.id IN (SELECT value FROM json_each(:run_ids)))
+GROUP BY 1, 2, n.alike, x.grade, 5, 6;
 
 -- name: unattributed
--- What no run was given.
-SELECT
-    m.component, m.source, e.owner, e.grade,
-    CAST(total(e.uj) AS INTEGER) AS uj, CAST(total(e.static_uj) AS INTEGER) AS static_uj
-FROM meter AS m CROSS JOIN energy AS e ON e.run_id = 0 AND e.meter_id = m.id
-WHERE m.role = 'count' AND e.owner IN ('idle', 'system')
-  AND (:node IS NULL OR m.node = :node)
-  AND (:since_ns IS NULL OR e.t0_ns >= :since_ns)
-  AND (:until_ns IS NULL OR e.t0_ns < :until_ns)
-GROUP BY m.component, m.source, e.owner, e.grade;
+-- What no run was given on whole days, and, of days of which only a part is asked for, in that.
+SELECT m.component, m.source, x.owner, x.grade,
+    sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575),
+    sum(x.static_uj >> 20) * 1048576 + sum(x.static_uj & 1048575)
+FROM (
+    SELECT x.meter_id, x.owner, x.grade,
+        sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575) AS uj,
+        sum(x.static_uj >> 20) * 1048576 + sum(x.static_uj & 1048575) AS static_uj
+    FROM energy_day AS x
+    WHERE x.run_id = 0 AND x.owner IN ('idle', 'system')
+        AND (:since_ns IS NULL OR x.day >= (:since_ns + 86399999999999) / 86400000000000)
+        AND (:until_ns IS NULL OR x.day < :until_ns / 86400000000000)
+    GROUP BY x.meter_id, x.owner, x.grade
+    UNION ALL
+    SELECT m.id, e.owner, e.grade, e.uj, e.static_uj
+    FROM (
+        SELECT :since_ns AS first_ns,
+            min((:since_ns + 86399999999999) / 86400000000000 * 86400000000000,
+                coalesce(:until_ns, 9223372036854775807)) AS end_ns
+        WHERE :since_ns IS NOT NULL
+        UNION ALL
+        SELECT max(:until_ns / 86400000000000 * 86400000000000,
+                coalesce((:since_ns + 86399999999999) / 86400000000000 * 86400000000000, 0)),
+            :until_ns
+        WHERE :until_ns IS NOT NULL
+    ) AS edge
+    CROSS JOIN meter AS m
+    CROSS JOIN json_each('["idle", "system"]') AS o
+    CROSS JOIN energy AS e ON e.run_id = 0 AND e.meter_id = m.id AND e.owner = o.value
+        AND e.execution_id = 0 AND e.t0_ns >= edge.first_ns AND e.t0_ns < edge.end_ns
+) AS x
+CROSS JOIN meter AS m ON m.id = x.meter_id
+WHERE m.role = 'count' AND (:node IS NULL OR m.node = :node)
+GROUP BY m.component, m.source, x.owner, x.grade;

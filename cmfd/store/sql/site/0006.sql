@@ -74,16 +74,19 @@ CREATE TABLE energy_hour (
     PRIMARY KEY (run_id, node, execution_id, day, began_ns, dur_ns, grade)
 ) STRICT, WITHOUT ROWID;
 
--- What runs took, of what counts.
+-- What runs took, of what counts, on all nodes.
 CREATE TABLE run_energy (
     run_id INTEGER NOT NULL,
+    execution_id INTEGER NOT NULL,
     component TEXT NOT NULL,
     source TEXT NOT NULL,
     grade TEXT NOT NULL,
     method TEXT NOT NULL,
     uj INTEGER NOT NULL,
     static_uj INTEGER NOT NULL,
-    PRIMARY KEY (run_id, component, source, grade, method)
+    dur_ns INTEGER NOT NULL,
+    covered_ns INTEGER NOT NULL,
+    PRIMARY KEY (run_id, execution_id, component, source, grade, method)
 ) STRICT, WITHOUT ROWID;
 
 -- For how long a run's meters were read; what was read for several at once counts once.

@@ -167,7 +167,7 @@ SELECT
     CAST(total((p.role <> 'wrapper') * (s.cpu_user_ns + s.cpu_system_ns)) AS INTEGER)
 FROM batch_execution AS b
 CROSS JOIN process AS p ON p.execution_id = b.execution_id
-CROSS JOIN process_state AS s ON s.execution_id = p.execution_id AND s.instance = p.instance
+LEFT JOIN process_state AS s ON s.execution_id = p.execution_id AND s.instance = p.instance
 GROUP BY p.execution_id, p.host;
 
 -- name: execution_3
@@ -333,13 +333,14 @@ DELETE FROM run_energy WHERE run_id IN (SELECT run_id FROM batch_run);
 -- name: run_6
 INSERT INTO run_energy
 SELECT
-    x.run_id, m.component, m.source, x.grade, x.method,
+    x.run_id, x.execution_id, m.component, m.source, x.grade, x.method,
     CAST(sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575) AS INTEGER),
-    CAST(sum(x.static_uj >> 20) * 1048576 + sum(x.static_uj & 1048575) AS INTEGER)
+    CAST(sum(x.static_uj >> 20) * 1048576 + sum(x.static_uj & 1048575) AS INTEGER),
+    CAST(total(x.dur_ns) AS INTEGER), CAST(total(x.covered_ns) AS INTEGER)
 FROM batch_run AS b
 CROSS JOIN energy_day AS x ON x.run_id = b.run_id
 CROSS JOIN meter AS m ON m.id = x.meter_id AND m.role = 'count'
-GROUP BY x.run_id, m.component, m.source, x.grade, x.method;
+GROUP BY x.run_id, x.execution_id, m.component, m.source, x.grade, x.method;
 
 -- name: run_7
 DELETE FROM run_reading WHERE run_id IN (SELECT run_id FROM batch_run);
