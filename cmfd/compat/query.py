@@ -41,11 +41,18 @@ class _Known:
         self.writers: dict[int, list[int]] = defaultdict(list)
         for ref, one in graph.executions.items():
             number = nodes.number_of(ref)
+            self._number_contexts(self.executions[number], *graph.places[ref])
             for event in one.events:
                 artifact = nodes.number_of(event.artifact)
                 is_input = event.type in INPUTS
                 (self.read if is_input else self.written)[number].append(artifact)
                 (self.readers if is_input else self.writers)[artifact].append(number)
+
+    def _number_contexts(self, execution: nodes.Node, pipeline: str, stage: str) -> None:
+        """Give an execution the numbers that its pipeline and stage have here."""
+        outer, inner = contexts_of(pipeline, stage)
+        execution.properties["Pipeline_id"] = nodes.Value(nodes.number_of(outer.ref))
+        execution.properties["Context_ID"] = nodes.Value(nodes.number_of(inner.ref))
 
     def pipelines(self, name: str | None = None) -> list[nodes.Node]:
         found = [one for one in self.contexts.values() if one.type == PIPELINE]
