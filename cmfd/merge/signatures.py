@@ -9,16 +9,18 @@ its `site.toml` has it take packs from other sites only if one of these signed t
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from cmfd.errors import ConfigError, PackError
-from cmfd.store.shared import write_whole
+from cmfd.store.pack import is_pack_name
+from cmfd.store.shared import follow, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from cmfd.merge.layout import Site
@@ -30,6 +32,7 @@ MOST_BYTES = 1 << 14
 """A signature is not longer."""
 
 _LIMIT_S = 30
+_LINE_BYTES = 65
 _GOOD = re.compile(r'Good "[^"]*" signature for (?P<who>.+) with (?P<key>\S+) key (?P<print>\S+)')
 
 
@@ -105,6 +108,66 @@ def keep(site: Site, digest: str, signature: str) -> None:
     path = path_of(site, digest)
     if not path.exists():
         write_whole(path, signature.encode("ascii"))
+        _append(_order(site), f"{digest}\n".encode("ascii"))
+
+
+def take(site: Site, digest: str, signature: str) -> None:
+    """
+    Keep a signature from elsewhere, if it is one; in place of another, if only its signer is known.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; what there was is kept.
+    """
+    before = of(site, digest)
+    found = None if signature == before else signer(site, digest, signature)
+    if found is None:
+        return
+    if before:
+        known = signer(site, digest, before)
+        if known is not None and (known.name or not found.name):
+            return
+        path_of(site, digest).unlink(missing_ok=True)
+    keep(site, digest, signature)
+
+
+def count(site: Site) -> int:
+    """Return how many signatures a site has got so far."""
+    try:
+        return _order(site).stat().st_size // _LINE_BYTES
+    except FileNotFoundError:
+        return 0
+
+
+def since(site: Site, number: int) -> Iterator[tuple[int, str, str]]:
+    """Yield the number, the pack and the text of each signature that came after so many."""
+    if number >= count(site):
+        return
+    try:
+        with _order(site).open("rb") as file:
+            file.seek(number * _LINE_BYTES)
+            for n_all, line in enumerate(file, number + 1):
+                digest = line.decode("ascii", "replace").rstrip("\n")
+                if is_pack_name(f"{digest}.db") and (signature := of(site, digest)):
+                    yield n_all, digest, signature
+    except FileNotFoundError:
+        return
+
+
+def _order(site: Site) -> Path:
+    """Return the file that has the packs in the order in which their signatures came."""
+    return site.path / "signatures" / "order"
+
+
+def _append(path: Path, line: bytes) -> None:
+    # One write at the end: what others write at the same time is before or after it.
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        os.write(descriptor, line)
+    finally:
+        os.close(descriptor)
+    follow(path)
 
 
 def signer(site: Site, digest: str, signature: str) -> Signer | None:

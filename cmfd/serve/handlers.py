@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -16,12 +17,13 @@ from cmfd.serve.answers import Refusal, answer
 from cmfd.serve.body import length_of
 from cmfd.serve.narrow import NarrowPeer
 from cmfd.store.pack import is_pack_name
-from cmfd.sync.peer import MOST_DIGESTS, Guess, Taken, Wanted
+from cmfd.sync.peer import MOST_DIGESTS, MOST_SIGNATURES, Guess, Signed, Taken, Wanted
 from cmfd.sync.resources import (
     MOST_BATCH_BYTES,
     MOST_PAGE,
     SIGNATURE_HEADER,
     After,
+    AfterSigned,
     Greeting,
     Health,
     Incoming,
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
     from cmfd.sync.peer import Blocks
 
 T = TypeVar("T")
+
+MOST_NUMBER = 1 << 48
+"""No file is so long."""
 
 PACK = "application/vnd.sqlite3"
 LINES = "application/jsonl"
@@ -231,6 +236,26 @@ def _take(peer: SitePeer, one: Sent) -> None:
 
     if peer.lacks([one.digest]) or not is_pack_name(f"{one.digest}.db"):
         peer.write(one.digest, len(one.data), blocks, signature=one.signature)
+
+
+async def signed(call: Call) -> Response:
+    """List the signatures that came after so many, some at a time, in the order they came."""
+    asked = await _question(call, AfterSigned)
+    peer = call.peer
+    number = min(max(asked.number, 0), MOST_NUMBER)
+    return answer(
+        await call.service.ask(lambda: list(islice(peer.signed_since(number), MOST_SIGNATURES)))
+    )
+
+
+async def take_signatures(call: Call) -> Response:
+    """Keep signatures of packs that are here."""
+    sent = _decoded(await call.body(MOST_BATCH_BYTES).whole(), list[Signed])
+    if len(sent) > MOST_SIGNATURES:
+        raise Refusal(422, "TooMany", f"more than {MOST_SIGNATURES} signatures")
+    peer = call.peer
+    await call.service.ask(lambda: peer.take_signatures(sent))
+    return Response(status_code=204)
 
 
 async def merge(call: Call) -> Response:

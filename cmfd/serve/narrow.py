@@ -18,7 +18,7 @@ from cmfd.merge import signatures
 from cmfd.merge.superseded import superseded
 from cmfd.store.connection import named
 from cmfd.sync.local import SitePeer
-from cmfd.sync.peer import Entry, Part, Place
+from cmfd.sync.peer import Entry, Part, Place, Signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,6 +104,11 @@ class NarrowPeer(SitePeer):
 
     def _rules_now(self) -> Rules:
         return super()._rules_now().within(self._pipelines)
+
+    def signed_since(self, number: int) -> Iterator[Signed]:
+        """Yield the signatures of what can be seen that it got after so many."""
+        seen = self._seen()
+        return (one for one in super().signed_since(number) if one.digest in seen)
 
     def _after(self, place: Place | None) -> Iterator[Entry]:
         number = 0 if place is None else place.number

@@ -10,10 +10,11 @@ from starlette.responses import Response
 from cmfd.exposition import CONTENT_TYPE
 from cmfd.serve import handlers
 from cmfd.serve.answers import JSON
-from cmfd.sync.peer import About, Guess, Part, Wanted
+from cmfd.sync.peer import About, Guess, Part, Signed, Wanted
 from cmfd.sync.resources import (
     PREFIX,
     After,
+    AfterSigned,
     Greeting,
     Health,
     Incoming,
@@ -91,6 +92,14 @@ OPERATIONS = (
     Operation(
         "write_many", "POST", f"{PREFIX}/packs", handlers.write_many, PUSH, _json(Received),
         list[Sent],
+    ),
+    Operation(
+        "signed", "POST", f"{PREFIX}/signed", handlers.signed, READ, _json(list[Signed]),
+        AfterSigned,
+    ),
+    Operation(
+        "take_signatures", "POST", f"{PREFIX}/signatures", handlers.take_signatures, PUSH,
+        {204: None}, list[Signed],
     ),
     Operation("merge", "POST", f"{PREFIX}/merge", handlers.merge, PUSH, _json(Received)),
 )  # fmt: skip

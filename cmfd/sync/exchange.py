@@ -17,7 +17,7 @@ import msgspec
 from cmfd.errors import NotFoundError, PackError, RemoteError
 from cmfd.sync import remotes
 from cmfd.sync.local import SitePeer
-from cmfd.sync.peer import MOST_DIGESTS, PROTOCOL_VERSION, Guess
+from cmfd.sync.peer import MOST_DIGESTS, MOST_SIGNATURES, PROTOCOL_VERSION, Guess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -51,6 +51,8 @@ class Exchanged:
         What the receiver made of them; None if it was not told to merge.
     part : Part or None
         Of which part of the sender's runs they are, without its packs; None if of all.
+    digests : set of str
+        Which packs were sent.
     """
 
     remote: str
@@ -59,6 +61,7 @@ class Exchanged:
     left_out: list[tuple[str, str]] = field(default_factory=list)
     taken: Taken | None = None
     part: Part | None = None
+    digests: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -118,17 +121,21 @@ def fetch(  # noqa: PLR0913 - two sites, what of them, and who is told
         It cannot be understood which part.
     """
     begin = None if everything or wanted is not None else remotes.progress(site, remote).fetched
-    reached, _ = _progress(site, remote, peer, Guess(place=begin))
+    reached, about = _progress(site, remote, peer, Guess(place=begin))
     own = SitePeer(site)
     if wanted is not None:
         return _send_part(peer, own, wanted, Exchanged(remote.url), on_progress)
     begin = None if everything else reached.fetched
     done, last = _send(peer, own, begin, Exchanged(remote.url), on_progress)
-    if last is not None and not done.left_out:
+    there = 0 if everything or about.n_signed < reached.signed_there else reached.signed_there
+    if about.n_signed > there:
+        there = _send_signatures(peer, own, there, done)
+    if not done.left_out:
         into = own.about().newest
-        remotes.remember(
-            site, remote, msgspec.structs.replace(reached, fetched=last, fetched_into=into)
-        )
+        reached = msgspec.structs.replace(reached, signed_there=there)
+        if last is not None:
+            reached = msgspec.structs.replace(reached, fetched=last, fetched_into=into)
+        remotes.remember(site, remote, reached)
     return done
 
 
@@ -206,9 +213,13 @@ def push(  # noqa: PLR0913 - two sites, what of them, and who is told
         done.left_out += sorted(done.taken.refused.items())
         about = peer.about()
     if last is not None and not done.left_out:
+        n_signed = 0 if everything else min(reached.signed, source.about().n_signed)
+        n_signed = _send_signatures(source, peer, n_signed, done)
         into = about.newest
         remotes.remember(
-            site, remote, msgspec.structs.replace(reached, pushed=last, pushed_into=into)
+            site,
+            remote,
+            msgspec.structs.replace(reached, pushed=last, pushed_into=into, signed=n_signed),
         )
     return done
 
@@ -249,9 +260,9 @@ def _progress(
     if reached.site != about.site:
         return remotes.Progress(about.site), about
     if about.newest != reached.pushed_into and not _still_has(peer, reached.pushed_into):
-        reached = msgspec.structs.replace(reached, pushed=None, pushed_into=None)
+        reached = msgspec.structs.replace(reached, pushed=None, pushed_into=None, signed=0)
     if not _still_has(SitePeer(site), reached.fetched_into):
-        reached = msgspec.structs.replace(reached, fetched=None, fetched_into=None)
+        reached = msgspec.structs.replace(reached, fetched=None, fetched_into=None, signed_there=0)
     return reached, about
 
 
@@ -311,6 +322,16 @@ def _send_entries(  # noqa: PLR0913 - from where, to where, what, and who is tol
     return last
 
 
+def _send_signatures(source: Peer, target: Peer, since: int, done: Exchanged) -> int:
+    """Send the signatures that came since so many, of other packs than these; return how many."""
+    late = (one for one in source.signed_since(since))
+    for page in _pages(late, MOST_SIGNATURES):
+        if new := [one for one in page if one.digest not in done.digests]:
+            target.take_signatures(new)
+        since = page[-1].number
+    return since
+
+
 def _send_one(source: Peer, target: Peer, entry: Entry, done: Exchanged) -> None:
     digest = entry.place.digest
     try:
@@ -325,6 +346,7 @@ def _send_one(source: Peer, target: Peer, entry: Entry, done: Exchanged) -> None
         return
     done.n_packs += 1
     done.n_bytes += entry.size_bytes
+    done.digests.add(digest)
 
 
 def _pages(entries: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -25,6 +25,7 @@ from cmfd.sync.peer import (
     Guess,
     Part,
     Place,
+    Signed,
     Taken,
     Wanted,
 )
@@ -34,6 +35,7 @@ from cmfd.sync.resources import (
     SIGNATURE_HEADER,
     SMALL_BYTES,
     After,
+    AfterSigned,
     Greeting,
     Incoming,
     Page,
@@ -232,6 +234,16 @@ class HttpsPeer:
     def _n_come(self, digest: str) -> int:
         answer = self._wire.ask("GET", f"{PREFIX}/incoming/{digest}")
         return self._decoded(self._done(answer), Incoming).offset
+
+    def signed_since(self, number: int) -> Iterator[Signed]:
+        """Yield the signatures that it got after so many."""
+        while page := self._post("signed", AfterSigned(number), list[Signed]):
+            yield from page
+            number = max(page[-1].number, number + 1)
+
+    def take_signatures(self, signed: Sequence[Signed]) -> None:
+        """Have it keep signatures of packs that it has."""
+        self._done(self._wire.ask("POST", f"{PREFIX}/signatures", **_json(list(signed))))
 
     def merge(self) -> Taken:
         """Merge what waits there, and what was not yet sent."""

@@ -22,16 +22,18 @@ from cmfd.merge.rules import Rules, about
 from cmfd.merge.superseded import superseded
 from cmfd.query.index import explained, open_index
 from cmfd.store.connection import named
-from cmfd.store.pack import FORMAT, is_pack_name, sha256_of, sync_directory
+from cmfd.store.pack import is_pack_name, sha256_of, sync_directory
 from cmfd.store.shared import follow, make_directory
 from cmfd.sync.peer import (
     BLOCK_BYTES,
     MOST_PACK_BYTES,
+    MOST_SIGNATURES,
     PROTOCOL_VERSION,
     About,
     Entry,
     Part,
     Place,
+    Signed,
     Taken,
 )
 from cmfd.sync.view import part_of
@@ -77,7 +79,14 @@ class SitePeer:
             row = None if db is None else db.execute(_sql("newest")).fetchone()
         newest = None if row is None else Place(*row)
         n_packs = 0 if newest is None else newest.number
-        return About(self.site.id, PROTOCOL_VERSION, FORMAT, n_packs, self.n_waiting(), newest)
+        return About(
+            self.site.id,
+            PROTOCOL_VERSION,
+            n_packs,
+            self.n_waiting(),
+            newest,
+            signatures.count(self.site),
+        )
 
     def count_since(self, place: Place | None) -> int | None:
         """Count the packs that came after a place; None if the order is another by now."""
@@ -321,6 +330,35 @@ class SitePeer:
                 yield path, file
                 return
         raise StoreError(f"cannot lock {path}")  # a name of its own is nobody else's
+
+    def signed_since(self, number: int) -> Iterator[Signed]:
+        """Yield the signatures that it got after so many."""
+        for one in signatures.since(self.site, max(number, 0)):
+            yield Signed(*one)
+
+    def take_signatures(self, signed: Sequence[Signed]) -> None:
+        """
+        Keep signatures of packs that it has and that have none, or nobody's whom it knows.
+
+        Raises
+        ------
+        StoreError
+            They cannot be written.
+        """
+        with self._index() as db:
+            for one in signed[:MOST_SIGNATURES]:
+                is_here = db is not None and self._has(db, one.digest)
+                if is_pack_name(f"{one.digest}.db") and (is_here or self._waits(one.digest)):
+                    self._take_signature(one)
+
+    def _take_signature(self, signed: Signed) -> None:
+        try:
+            signatures.take(self.site, signed.digest, signed.signature)
+        except OSError as error:
+            raise StoreError(
+                f"cannot write the signature of {signed.digest} into {self.site.path}: {error};"
+                " it is sent again by the next exchange"
+            ) from error
 
     def merge(self) -> Taken:
         """Merge what waits there, if one may; else its operator's next merge takes it."""

@@ -28,6 +28,9 @@ BLOCK_BYTES = 1 << 18
 MOST_DIGESTS = 2000
 """How many packs one question is about."""
 
+MOST_SIGNATURES = 100
+"""How many signatures are sent at once."""
+
 MOST_PACK_BYTES = 1 << 33
 """A pack that claims to be larger is not taken."""
 
@@ -70,22 +73,30 @@ class About(msgspec.Struct, frozen=True):
         Its id.
     protocol : int
         What it speaks.
-    pack_format : int
-        The newest pack format that it can merge.
     n_packs : int
         How many packs it has merged.
     n_waiting : int
         How many more wait there for a merge.
     newest : Place or None
         Of the pack that it merged last.
+    n_signed : int
+        How many signatures it has.
     """
 
     site: str
     protocol: int
-    pack_format: int
     n_packs: int
     n_waiting: int = 0
     newest: Place | None = None
+    n_signed: int = 0
+
+
+class Signed(msgspec.Struct, frozen=True):
+    """A pack's signature, and which of the signatures of a site it is, in the order they came."""
+
+    number: int
+    digest: str
+    signature: str
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -214,6 +225,12 @@ class Peer(Protocol):
             What came is not what the digest says, or is not signed as it must be; it is thrown
             away.
         """
+
+    def signed_since(self, number: int) -> Iterator[Signed]:
+        """Yield the signatures that it got after so many."""
+
+    def take_signatures(self, signed: Sequence[Signed]) -> None:
+        """Keep signatures of packs that it has and that have none; at most `MOST_SIGNATURES`."""
 
     def merge(self) -> Taken:
         """Merge what waits there."""

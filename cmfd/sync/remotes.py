@@ -185,6 +185,8 @@ class Progress(msgspec.Struct, omit_defaults=True):
         Of this site's packs it has all up to here.
     fetched : Place or None
         This site has all of its packs up to here.
+    signed, signed_there : int
+        It was sent so many of the signatures here, and this site so many of those there.
     pushed_into, fetched_into : Place or None
         The newest pack of who got them, at that time. Where it is gone, that site was put back from
         a copy or its index made anew, and it may lack what it had.
@@ -195,6 +197,8 @@ class Progress(msgspec.Struct, omit_defaults=True):
     fetched: Place | None = None
     pushed_into: Place | None = None
     fetched_into: Place | None = None
+    signed: int = 0
+    signed_there: int = 0
 
 
 def all_of(site: Site) -> list[Remote]:

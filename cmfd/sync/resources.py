@@ -61,6 +61,12 @@ class After(msgspec.Struct, frozen=True):
     limit: int = MOST_PAGE
 
 
+class AfterSigned(msgspec.Struct, frozen=True):
+    """Which signatures came after so many?"""  # noqa: D400 - a question
+
+    number: int = 0
+
+
 class Page(msgspec.Struct, frozen=True):
     """Some packs of a site in their order, and whether more follow."""
 

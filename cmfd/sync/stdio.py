@@ -19,10 +19,12 @@ from cmfd.sync.peer import (
     BLOCK_BYTES,
     MOST_DIGESTS,
     MOST_PACK_BYTES,
+    MOST_SIGNATURES,
     About,
     Entry,
     Part,
     Place,
+    Signed,
     Taken,
     Wanted,
 )
@@ -92,6 +94,18 @@ class Offer(_Message, frozen=True):
     signature: str = ""
 
 
+class AskSigned(_Message, frozen=True):
+    """Which signatures did you get after so many?"""  # noqa: D400 - a question
+
+    number: int
+
+
+class TakeSigned(_Message, frozen=True):
+    """Keep these signatures."""
+
+    signed: list[Signed]
+
+
 class AskMerge(_Message, frozen=True):
     """Merge what waits."""
 
@@ -123,6 +137,8 @@ _Any = (
     | AskPart
     | AskPack
     | Offer
+    | AskSigned
+    | TakeSigned
     | AskMerge
     | Answer
     | Block
@@ -267,7 +283,9 @@ def _tell(pipe: Pipe, body: object) -> None:
     pipe.say(Answer(msgspec.Raw(_ENCODER.encode(body))))
 
 
-def _answer(peer: Peer, pipe: Pipe, message: _Message) -> object:
+def _answer(  # noqa: PLR0911 - one a question
+    peer: Peer, pipe: Pipe, message: _Message
+) -> object:
     match message:
         case AskAbout():
             return peer.about()
@@ -284,6 +302,11 @@ def _answer(peer: Peer, pipe: Pipe, message: _Message) -> object:
                 lambda offset: _blocks_after(pipe, offset),
                 signature=signature,
             )
+            return None
+        case AskSigned(number):
+            return list(islice(peer.signed_since(number), MOST_SIGNATURES))
+        case TakeSigned(signed):
+            peer.take_signatures(signed)
             return None
         case AskMerge():
             return peer.merge()
@@ -389,6 +412,16 @@ class StdioPeer:
         else:
             self._pipe.say(Block(b""))
         self._hear(type(None))
+
+    def signed_since(self, number: int) -> Iterator[Signed]:
+        """Yield the signatures that it got after so many."""
+        while page := self._ask(AskSigned(number), list[Signed]):
+            yield from page
+            number = max(page[-1].number, number + 1)
+
+    def take_signatures(self, signed: Sequence[Signed]) -> None:
+        """Have it keep signatures of packs that it has."""
+        self._ask(TakeSigned(list(signed)), type(None))
 
     def merge(self) -> Taken:
         """Merge what waits there."""

@@ -15,6 +15,7 @@ from support.packs import small_run, write_pack
 from support.serving import Served, cutting, served, token_for
 
 from cmfd.errors import FilterError, NotFoundError, PackError, RemoteError
+from cmfd.merge import signatures
 from cmfd.merge.batch import merge_site
 from cmfd.merge.lock import merge_lock
 from cmfd.sync import remotes
@@ -22,7 +23,7 @@ from cmfd.sync.exchange import pull, push, standing
 from cmfd.sync.http import Wire
 from cmfd.sync.https import HttpsPeer
 from cmfd.sync.local import SitePeer
-from cmfd.sync.peer import Wanted
+from cmfd.sync.peer import Signed, Wanted
 from cmfd.sync.resources import SMALL_BYTES
 
 if TYPE_CHECKING:
@@ -360,3 +361,18 @@ def test_what_is_in_the_way_is_json_too(hub: tuple[Site, Served]) -> None:
         found, body = server(method, path, b"[]" if method == "POST" else None)
         assert found == status
         assert json.loads(body)["reason"]
+
+
+def test_late_signatures_come_and_go(make_site: MakeSite, hub: tuple[Site, Served]) -> None:
+    """Of packs that are there already; what is no signature is not kept."""
+    b, server = hub
+    a, c = make_site("a", 1, 2), make_site("c")
+    with server.peer() as peer:
+        push(a, to(b), peer)
+    first, second = (pack.stem for pack in a.merged_packs())
+    signatures.keep(b, first, "of the first")
+    with server.peer() as peer:
+        assert [one.digest for one in peer.signed_since(0)] == [first]
+        pull(c, to(b), peer)
+        peer.take_signatures([Signed(1, second, "no signature"), Signed(2, "../x", "")])
+    assert signatures.of(b, second) == ""

@@ -16,6 +16,7 @@ from cmfd.merge.layout import INCOMING, Site, open_site
 from cmfd.sync import bundle
 from cmfd.sync.exchange import pull, push
 from cmfd.sync.local import SitePeer
+from cmfd.sync.peer import Signed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -177,3 +178,42 @@ def test_late_packs_are_signed_when_they_are_pushed(
     push(a, to(hub), SitePeer(hub), key=ann.path)
     signed = [pack.stem for pack in a.merged_packs() if signatures.of(a, pack.stem)]
     assert len(signed) == 1
+
+
+def test_late_signatures_travel_both_ways(make_site: MakeSite, keys: tuple[Key, Key]) -> None:
+    """A pack that is there already gets its signature with the next push, and the next pull."""
+    ann, _ = keys
+    a, hub, c = make_site("a", 1, 2), make_site("hub"), make_site("c")
+    push(a, to(hub), SitePeer(hub))
+    pull(c, to(hub), SitePeer(hub))
+    (first, second) = (pack.stem for pack in a.merged_packs())
+    signatures.sign(a, [first], ann.path)
+    push(a, to(hub), SitePeer(hub))
+    pull(c, to(hub), SitePeer(hub))
+    signatures.sign(a, [second], ann.path)
+    pull(hub, to(a, "a"), SitePeer(a))
+    for site in (hub, c):
+        assert signatures.of(site, first) == signatures.of(a, first) != ""
+    assert signatures.of(hub, second) == signatures.of(a, second) != ""
+    assert signatures.of(c, second) == ""
+
+
+def test_who_is_known_takes_the_place_of_who_is_not(
+    make_site: MakeSite, keys: tuple[Key, Key]
+) -> None:
+    """Nobody keeps another's signature away by being the first; what is none is not kept."""
+    ann, eve = keys
+    a, b = make_site("a", 1), make_site("b", 1)
+    hub = make_site("hub")
+    (digest_of,) = (pack.stem for pack in a.merged_packs())
+    signatures.sign(b, [digest_of], eve.path)
+    push(b, to(hub), SitePeer(hub))
+    line = f"ann@example.org {ann.public}"
+    (hub.path / "allowed_signers").write_text(line)
+    signatures.sign(a, [digest_of], ann.path)
+    SitePeer(hub).take_signatures([Signed(1, digest_of, "nothing"), Signed(2, "../x", "nothing")])
+    assert signatures.of(hub, digest_of) == signatures.of(b, digest_of)
+    push(a, to(hub), SitePeer(hub))
+    assert signatures.of(hub, digest_of) == signatures.of(a, digest_of)
+    pull(hub, to(b), SitePeer(b))
+    assert signatures.of(hub, digest_of) == signatures.of(a, digest_of)

@@ -269,3 +269,17 @@ def test_late_facts_over_pipes(make_site: MakeSite) -> None:
         add(a, 1, sealed_ns=7)
         assert push(a, to(b), peer).n_packs == 1
     assert digest(a) == digest(b)
+
+
+def test_late_signatures_over_pipes(make_site: MakeSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In pages, each asked for after the one before."""
+    monkeypatch.setattr("cmfd.sync.stdio.MOST_SIGNATURES", 2)
+    a = make_site("a", *range(5))
+    for pack in a.merged_packs():
+        signatures.keep(a, pack.stem, f"of {pack.stem}")
+    with over_pipes(SitePeer(a)) as peer:
+        found = list(peer.signed_since(1))
+        peer.take_signatures(found)
+        assert list(peer.signed_since(1 << 62)) == []
+    assert [one.number for one in found] == [2, 3, 4, 5]
+    assert all(one.signature == f"of {one.digest}" for one in found)
