@@ -189,4 +189,6 @@ def _step(step: Any, component: int | None) -> Step:
 def _step_name(step: Any) -> str:
     """Return a step's id without its job's: of 0, ``0``, ``4711.0`` or ``4711+1.0``, the 0."""
     found = step["step"]["id"]
+    if isinstance(found, dict):  # of 23.02
+        found = found["step_id"]
     return str(found).rpartition(".")[2]

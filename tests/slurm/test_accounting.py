@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -107,6 +107,32 @@ def test_json_says_the_same_as_text_but_for_what_22_05_leaves_out() -> None:
                 elif name != "steps" and mine != theirs:
                     unlike.add(name)
     assert unlike == {"exit_code", "submit_line"}
+
+
+def paths(document: Any, above: str = "") -> set[str]:
+    """Return which keys a document has under which, and of what types their values are."""
+    if isinstance(document, dict):
+        return {path for key in document for path in paths(document[key], f"{above}.{key}")}
+    if isinstance(document, list):
+        return {f"{above}[]"}.union(*(paths(item, f"{above}[]") for item in document))
+    return {f"{above}:{type(document).__name__}"}
+
+
+def test_json_of_a_job_without_limit_usage_or_energy_as_24_05_prints_it() -> None:
+    """No limit is infinite, no energy is -2, and no usage is no list."""
+    (record,) = sacct_json.read(sample("sacct-24.05.json"))
+    assert (record.state, record.exit_code, record.node_list) == ("COMPLETED", 0, "n7")
+    assert (record.time_limit_s, record.energy_j, record.array_task) == (None, None, None)
+    assert record.requested_memory_bytes == 4000 * MIB
+    (step,) = record.steps
+    assert (step.step, step.state, step.max_rss_bytes) == ("batch", "COMPLETED", None)
+
+
+@pytest.mark.parametrize("release", ["23.11", "24.11"])
+def test_made_up_samples_have_the_shape_of_what_was_printed(release: str) -> None:
+    """All that a real one has; their steps have used something, and nodes have no list of names."""
+    real, ours = (json.loads(sample(f"sacct-{one}.json"))["jobs"] for one in ("24.05", release))
+    assert paths(real) - paths(ours) == {"[].steps[].nodes.list[]:str"}
 
 
 def test_json_of_23_11() -> None:
