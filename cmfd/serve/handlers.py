@@ -19,11 +19,14 @@ from cmfd.serve.narrow import NarrowPeer
 from cmfd.store.pack import is_pack_name
 from cmfd.sync.peer import MOST_DIGESTS, MOST_SIGNATURES, Guess, Signed, Taken, Wanted
 from cmfd.sync.resources import (
+    BATCH_BYTES,
     MOST_BATCH_BYTES,
     MOST_PAGE,
     SIGNATURE_HEADER,
+    SMALL_BYTES,
     After,
     AfterSigned,
+    Choice,
     Greeting,
     Health,
     Incoming,
@@ -34,7 +37,7 @@ from cmfd.sync.resources import (
 from cmfd.sync.stdio import page_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from cmfd.serve.service import Call
@@ -125,6 +128,29 @@ async def read(call: Call) -> Response:
     # It never changes: its name is its content.
     headers = {"ETag": f'"{digest}"', "Cache-Control": "private, immutable"}
     return FileResponse(path, headers=headers, media_type=PACK, stat_result=path.stat())
+
+
+async def read_many(call: Call) -> Response:
+    """Give small packs, the first of those that are asked for and are there."""
+    asked = await _question(call, Choice)
+    peer = call.peer
+    return answer(await call.service.ask(lambda: list(_read(peer, asked.digests))))
+
+
+def _read(peer: SitePeer, digests: list[str]) -> Iterator[Sent]:
+    n_bytes = 0
+    for digest in digests:
+        try:
+            path = _file_of(peer, digest)
+            size_bytes = path.stat().st_size
+            if size_bytes > SMALL_BYTES:
+                continue
+            n_bytes += size_bytes
+            if n_bytes > BATCH_BYTES:
+                return
+            yield Sent(digest, path.read_bytes())
+        except (NotFoundError, OSError):  # it is told to who asks for it alone
+            continue
 
 
 def _file_of(peer: SitePeer, digest: str) -> Path:

@@ -15,6 +15,7 @@ from cmfd.sync.resources import (
     PREFIX,
     After,
     AfterSigned,
+    Choice,
     Greeting,
     Health,
     Incoming,
@@ -84,6 +85,9 @@ OPERATIONS = (
     Operation(
         "read", "GET", _ONE, handlers.read, READ,
         {200: (bytes, handlers.PACK), 206: (bytes, handlers.PACK)},
+    ),
+    Operation(
+        "read_many", "POST", f"{PREFIX}/read", handlers.read_many, READ, _json(list[Sent]), Choice
     ),
     Operation("write", "PUT", _ONE, handlers.write, PUSH, {204: None}, bytes),
     Operation(

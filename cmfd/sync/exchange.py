@@ -312,6 +312,7 @@ def _send_entries(  # noqa: PLR0913 - from where, to where, what, and who is tol
     n_looked_at = 0
     for page in _pages(entries, MOST_DIGESTS):
         lacking = set(target.lacks([entry.place.digest for entry in page]))
+        source.announce([entry for entry in page if entry.place.digest in lacking])
         for entry in page:
             if entry.place.digest in lacking:
                 _send_one(source, target, entry, done)

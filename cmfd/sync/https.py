@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 from contextlib import closing, suppress
+from itertools import dropwhile, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -30,12 +31,14 @@ from cmfd.sync.peer import (
     Wanted,
 )
 from cmfd.sync.resources import (
-    MOST_BATCH_BYTES,
+    BATCH_BYTES,
+    MOST_PAGE,
     PREFIX,
     SIGNATURE_HEADER,
     SMALL_BYTES,
     After,
     AfterSigned,
+    Choice,
     Greeting,
     Incoming,
     Page,
@@ -52,9 +55,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LINE_BYTES = 1 << 16
-_BATCH_BYTES = MOST_BATCH_BYTES // 2
-"""How many bytes of small packs go together; base64 makes them longer."""
-
 _KINDS: dict[str, type[CmfdError]] = {
     kind.__name__: kind for kind in (NotFoundError, PackError, StoreError, FilterError)
 }
@@ -81,6 +81,8 @@ class HttpsPeer:
         self._about: About | None = None
         self._waiting: list[Sent] = []
         self._refused: dict[str, str] = {}
+        self._soon: dict[str, int] = {}
+        self._come: dict[str, bytes] = {}
 
     def about(self, guess: Guess | None = None) -> About:
         """
@@ -146,10 +148,37 @@ class HttpsPeer:
         """Return the signature that a pack of it is sent with."""
         return entry.signature
 
+    def announce(self, entries: Sequence[Entry]) -> None:
+        """Be told which packs of it will be read next: small ones come together."""
+        self._soon = {
+            entry.place.digest: entry.size_bytes
+            for entry in entries
+            if entry.size_bytes <= SMALL_BYTES
+        }
+
+    def _ask_for_many(self, digest: str) -> None:
+        """Ask for a pack and those after it; what does not come is asked for by itself."""
+        n_bytes = 0
+        wanted = []
+        for one in islice(dropwhile(lambda one: one != digest, self._soon), MOST_PAGE):
+            n_bytes += self._soon[one]
+            if n_bytes > BATCH_BYTES:
+                break
+            wanted.append(one)
+        for one in wanted:
+            del self._soon[one]
+        sent = self._post("read", Choice(wanted), list[Sent]) if len(wanted) > 1 else []
+        self._come = {one.digest: one.data for one in sent}
+
     def read(self, digest: str, offset: int) -> Blocks:
         """Yield the bytes of a pack from an offset, and go on where a connection was cut."""
         if not is_pack_name(f"{digest}.db"):
             raise NotFoundError(f"there is no pack {digest[:80]!r}")
+        if digest in self._soon and digest not in self._come:
+            self._ask_for_many(digest)
+        if data := self._come.pop(digest, b"")[offset:]:
+            yield data
+            return
         n_cut = 0
         while True:
             try:
@@ -196,7 +225,7 @@ class HttpsPeer:
             return
         with closing(blocks(0)) as coming:
             self._waiting.append(Sent(digest, b"".join(coming), signature))
-        if sum(len(one.data) for one in self._waiting) > _BATCH_BYTES - SMALL_BYTES:
+        if sum(len(one.data) for one in self._waiting) > BATCH_BYTES - SMALL_BYTES:
             self._send(merge=False)
 
     def _send(self, *, merge: bool) -> Received:

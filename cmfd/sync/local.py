@@ -179,6 +179,10 @@ class SitePeer:
             return signatures.of(self.site, entry.place.digest)
         return entry.signature
 
+    def announce(self, entries: Sequence[Entry]) -> None:
+        """Be told which packs of it will be read next."""
+        del entries  # nothing is far away
+
     def read(self, digest: str, offset: int) -> Blocks:
         """
         Yield the bytes of a pack from an offset.

@@ -203,6 +203,9 @@ class Peer(Protocol):
     def vouch(self, entry: Entry) -> str:
         """Return the signature that a pack of it is sent with."""
 
+    def announce(self, entries: Sequence[Entry]) -> None:
+        """Be told which packs of it will be read next, in which order."""
+
     def read(self, digest: str, offset: int) -> Blocks:
         """
         Yield the bytes of a pack from an offset; who wants no more of them closes it.

@@ -29,6 +29,9 @@ MOST_BATCH_BYTES = 4 << 20
 SMALL_BYTES = 1 << 20
 """A pack up to this size is sent among others, in one body."""
 
+BATCH_BYTES = MOST_BATCH_BYTES // 2
+"""How many bytes of them go together; base64 makes them longer."""
+
 _BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
 MOST_PAGE = 1000
@@ -72,6 +75,12 @@ class Page(msgspec.Struct, frozen=True):
 
     entries: list[Entry]
     more: bool
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """Which small packs are wanted, in this order, as many as go into an answer."""
+
+    digests: Annotated[list[str], msgspec.Meta(max_length=MOST_PAGE)]
 
 
 class Sent(msgspec.Struct, frozen=True):

@@ -392,6 +392,10 @@ class StdioPeer:
         """Return the signature that a pack of it is sent with."""
         return entry.signature
 
+    def announce(self, entries: Sequence[Entry]) -> None:
+        """Be told which packs of it will be read next."""
+        del entries  # one question at a time
+
     def read(self, digest: str, offset: int) -> Blocks:
         """Yield the bytes of a pack from an offset."""
         self._pipe.say(AskPack(digest, offset))

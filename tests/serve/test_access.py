@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from support.daemons import wait_until
 from support.exchange import MakeSite, digest, to
 from support.programs import program
 from support.serving import Served, certificate, served, token_for
@@ -30,12 +31,13 @@ if TYPE_CHECKING:
 
 WAYS = (
     ("GET", "/v1/about"), ("POST", "/v1/greeting"), ("POST", "/v1/since"), ("POST", "/v1/part"),
-    ("GET", f"/v1/packs/{'0' * 64}"), ("PUT", f"/v1/packs/{'0' * 64}"), ("POST", "/v1/packs"),
+    ("POST", "/v1/read"), ("GET", f"/v1/packs/{'0' * 64}"), ("PUT", f"/v1/packs/{'0' * 64}"),
+    ("POST", "/v1/packs"), ("POST", "/v1/signed"), ("POST", "/v1/signatures"),
     ("GET", f"/v1/incoming/{'0' * 64}"), ("POST", "/v1/merge"), ("GET", "/metrics"),
 )  # fmt: skip
 QUESTIONS = {
     "/v1/since": b"{}", "/v1/greeting": b"{}", "/v1/part": b'{"where":"","depth":0}',
-    "/v1/packs": b"[]",
+    "/v1/packs": b"[]", "/v1/read": b'{"digests":[]}',
 }  # fmt: skip
 
 
@@ -211,6 +213,7 @@ def test_the_log_tells_who_did_what_and_no_secret(
     with served(site) as hub, caplog.at_level(logging.INFO, "cmfd.serve.access"):
         hub("GET", f"/v1/about?token={hub.token}")
         hub("GET", "/v1/about", token=hub.token + "x")
+        wait_until(lambda: len(caplog.records) == 2, "both are logged")
     told = [record.fields for record in caplog.records if hasattr(record, "fields")]
     assert [(one["who"], one["operation"], one["status"]) for one in told] == [
         ("all", "about", 200), ("", "about", 401)

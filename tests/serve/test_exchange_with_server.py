@@ -107,6 +107,27 @@ def test_a_push_of_something_new_is_two_requests(
     assert digest(b) == digest(a)
 
 
+def test_small_packs_come_and_go_together(make_site: MakeSite, hub: tuple[Site, Served]) -> None:
+    """Where the way is long, their number matters little; a lost one is told all the same."""
+    b, server = hub
+    a, c = make_site("a", *range(40)), make_site("c", 3, 4, 70)
+    with server.peer() as peer:
+        push(a, to(b), peer)
+        n_requests = asked(server)
+        assert n_requests < 10
+        gone = b.merged(next(a.merged_packs()).stem)
+        gone.unlink()
+        done = pull(c, to(b), peer)
+        assert [one for one, _ in done.left_out] == [gone.stem]
+        assert done.n_packs == 37
+        assert asked(server) - n_requests < 10
+    with server.peer() as peer:
+        push(a, to(b), peer, everything=True)
+        pull(c, to(b), peer, everything=True)
+        push(c, to(b), peer)
+    assert digest(c) == digest(b)
+
+
 def test_a_large_pack_goes_on_where_it_was_cut(
     make_site: MakeSite, hub: tuple[Site, Served]
 ) -> None:
