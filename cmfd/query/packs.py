@@ -31,6 +31,8 @@ class PackLine(Result, frozen=True, kw_only=True):
         Its size.
     is_final : bool
         Whether its run had ended on its node; else it is a checkpoint.
+    is_late : bool
+        Whether it only says something of runs or artifacts that other packs have.
     """
 
     digest: str
@@ -40,6 +42,7 @@ class PackLine(Result, frozen=True, kw_only=True):
     merged_ns: int
     size_bytes: int
     is_final: bool
+    is_late: bool
     site: str = ""
     run: str = ""
     job: str = ""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from cmfd.report import units
 from cmfd.report.text import Column, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from cmfd.merge.receipts import Receipt
     from cmfd.query.packs import PackLine
 
 _SHORT = 12
@@ -38,8 +40,33 @@ def packs_table(
     )  # fmt: skip
 
 
+def graph_lines(found: Sequence[PackLine], received: Mapping[str, Receipt]) -> Iterator[str]:
+    """Yield packs, the latest first, as git draws commits: what came together beside a line."""
+    for receipt, packs in groupby(found, key=lambda one: received.get(one.digest)):
+        lines = [_line(one) for one in packs]
+        if receipt is None:
+            yield from (f"* {line}" for line in lines)
+            continue
+        how = f"pulled from {receipt.source}" if receipt.source else "pushed"
+        what = f"{units.count(len(lines), 'pack')} {how} by {receipt.by.removeprefix('user:')}"
+        yield f"*   {what}, {units.when(receipt.at_ns)}"
+        yield "|\\"
+        yield from (f"| * {line}" for line in lines)
+        yield "|/"
+
+
+def _line(one: PackLine) -> str:
+    words = (
+        one.digest[:_SHORT], one.run[:_SHORT], one.job, one.user,
+        "/".join(filter(None, (one.cluster, one.node))), units.when(one.sealed_ns), _kind(one),
+    )  # fmt: skip
+    return " ".join(filter(None, words))
+
+
 def _kind(one: PackLine) -> str:
     """Return what a pack is, if it is not the last of a run; what is of none is a node's ledger."""
+    if one.is_late:
+        return "late facts"
     if one.is_final:
         return ""
     return "checkpoint" if one.run else "node's ledger"

@@ -100,7 +100,7 @@ def unbundle(site: Site, path: Path, *, on_progress: Progress | None = None) -> 
     StoreError
         It is no bundle, or cannot be read; what came of it before is kept.
     """
-    peer = SitePeer(site)
+    peer = SitePeer(site, source=str(path))
     done = Exchanged(str(path))
     n_seen, n_all = 0, 0
     signed: dict[str, str] = {}

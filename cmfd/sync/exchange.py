@@ -122,7 +122,7 @@ def fetch(  # noqa: PLR0913 - two sites, what of them, and who is told
     """
     begin = None if everything or wanted is not None else remotes.progress(site, remote).fetched
     reached, about = _progress(site, remote, peer, Guess(place=begin))
-    own = SitePeer(site)
+    own = SitePeer(site, source=remote.url)
     if wanted is not None:
         return _send_part(peer, own, wanted, Exchanged(remote.url), on_progress)
     begin = None if everything else reached.fetched

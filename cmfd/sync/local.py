@@ -18,7 +18,8 @@ from cmfd.merge.index import connect_index, has_index
 from cmfd.merge.inspect import shared as inspector
 from cmfd.merge.layout import INCOMING, PARTIAL_SUFFIX
 from cmfd.merge.quarantine import quarantine
-from cmfd.merge.rules import Rules, about
+from cmfd.merge.receipts import Receiver
+from cmfd.merge.rules import Rules, about, user_of
 from cmfd.merge.superseded import superseded
 from cmfd.query.index import explained, open_index
 from cmfd.store.connection import named
@@ -64,13 +65,23 @@ class SitePeer:
     who : Pusher, optional
         Who hands packs over, and so what rules of the site they must keep to; None: the site takes
         them of its own accord.
+    source : str
+        Where the site fetches them, for its log.
     """
 
-    def __init__(self, site: Site, key: Path | None = None, *, who: Pusher | None = None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        key: Path | None = None,
+        *,
+        who: Pusher | None = None,
+        source: str = "",
+    ) -> None:
         self.site = site
         self._key = key
         self._who = who
         self._rules = Rules()
+        self._receiver = Receiver(site, str(who or user_of(os.geteuid())), source)
 
     def about(self, guess: Guess | None = None) -> About:
         """Say who it is."""
@@ -309,6 +320,7 @@ class SitePeer:
         follow(path)
         path.rename(self.site.inbox / f"{digest}.db")
         sync_directory(self.site.inbox)
+        self._receiver.add(digest)
 
     @contextmanager
     def _partial(self, digest: str) -> Iterator[tuple[Path, BinaryIO]]:

@@ -1,7 +1,8 @@
 -- Packs, those merged last first; of those that are of several runs, one of these.
 SELECT
     k.digest, k.cluster, k.node, k.site, k.sealed_ns, k.merged_ns, k.size_bytes,
-    k.final AS is_final, lower(ifnull(hex(r.run), '')) AS run, ifnull(r.job, '') AS job,
+    k.final AS is_final,
+    EXISTS (SELECT 1 FROM pack_about WHERE pack_id = k.id) AS is_late, lower(ifnull(hex(r.run), '')) AS run, ifnull(r.job, '') AS job,
     ifnull(r.user, '') AS user
 FROM (SELECT * FROM pack ORDER BY id DESC LIMIT :limit) AS k
 LEFT JOIN run AS r ON r.run = ifnull(
