@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -30,3 +30,9 @@ def time_ns(text: str) -> int:
     zoned = f"{text[:-1]}+00:00" if text.endswith(("Z", "z")) else text
     since = datetime.fromisoformat(zoned).astimezone() - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
+
+
+def iso(at_ns: int) -> str:
+    """Write a time in ISO 8601, in UTC, to the microsecond."""
+    at = _EPOCH + timedelta(microseconds=at_ns // 1000)
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

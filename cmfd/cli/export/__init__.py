@@ -7,7 +7,16 @@ import click
 from cmfd.cli.help import example
 from cmfd.cli.lazy import LazyGroup
 
-COMMANDS: tuple[str, ...] = ("cmf", "mlmd", "openlineage", "prov", "parquet", "csv", "arrow")
+COMMANDS: tuple[str, ...] = (
+    "cmf",
+    "mlmd",
+    "openlineage",
+    "prov",
+    "ro-crate",
+    "parquet",
+    "csv",
+    "arrow",
+)
 
 
 @example("cmfd export cmf --pipeline digits")

@@ -10,7 +10,6 @@ at ``s3://bucket/key`` is named so, a file by its absolute path at its cluster o
 from __future__ import annotations
 
 import math
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -33,6 +32,7 @@ import cmfd
 from cmfd.formats.openlineage import facets
 from cmfd.model import NoteKind, Status
 from cmfd.query.runs import detail
+from cmfd.query.times import iso
 from cmfd.store.connection import named
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def _pair(  # noqa: PLR0913, PLR0917 - what an event is made of
         (kind, at_ns, ended, inputs, outputs),
     ):
         yield RunEvent(
-            eventTime=_time(when_ns),
+            eventTime=iso(when_ns),
             producer=PRODUCER,
             run=Run(_uuid(name), said),
             job=job,
@@ -314,12 +314,6 @@ def _size(
 
 def _uuid(name: str) -> str:
     return str(UUID(hex=name))
-
-
-def _time(at_ns: int) -> str:
-    seconds, rest_ns = divmod(at_ns, 1_000_000_000)
-    whole = datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{whole}.{rest_ns // 1000:06}Z"
 
 
 def _json(value: Any) -> Any:
