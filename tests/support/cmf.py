@@ -57,6 +57,7 @@ def document() -> dict[str, Any]:
         ],
     )  # fmt: skip
     metrics = artifact("Metrics", 4, "scores", METRICS, auc=0.87425192807, loss=float("nan"), n=7)
+    metrics["name"] += ":2"
     training = execution(
         2, "Train", TRAIN_UUID, {"n_est": 2**63, "user_type": "x"},
         [

@@ -65,7 +65,7 @@ class Server:
         """Do as ``/api/mlmd_pull``."""
         name = asked["pipeline_name"]
         if name is not None and name not in self.pipelines:
-            return 406, json.dumps({"detail": f"Pipeline {name} not found."})
+            return 404, json.dumps({"detail": f"Pipeline {name} not found."})
         chosen = [one for key, one in self.pipelines.items() if name in (None, key)]
         return 200, json.dumps({"Pipeline": chosen})
 

@@ -101,7 +101,7 @@ def _ask(remote: str, what: str, document: dict[str, Any]) -> bytes:
     except urllib.error.HTTPError as error:
         with error:
             said = error.read(500).decode(errors="replace")
-        if error.code == 406:
+        if error.code in (404, 406) and "Pipeline" in said:  # else there is no such address
             raise NotFoundError(f"{remote}: {said}; nothing was taken in") from error
         raise RemoteError(f"{remote} answered {error.code}: {said}") from error
     except (OSError, ValueError) as error:

@@ -45,6 +45,22 @@ class Node(msgspec.Struct, kw_only=True, omit_defaults=True):
     extra: dict[str, Any] = {}
     """What else the file says of it, in the file's words."""
 
+    @property
+    def original_ms(self) -> int | None:
+        """When it was made, of a copy that CMF's server made; None: it is none."""
+        said = str(self.custom.get("original_create_time_since_epoch", ""))
+        return int(said) if said.isdecimal() else None
+
+    @property
+    def made_ms(self) -> int:
+        """When it was made, wherever that was."""
+        return self.created_ms if self.original_ms is None else self.original_ms
+
+    @property
+    def said_ms(self) -> int:
+        """When the last was said of it; a copy says less than what it is of."""
+        return self.updated_ms if self.original_ms is None else self.original_ms
+
 
 class Context(Node, kw_only=True, omit_defaults=True):
     """A pipeline, a stage, a run: whatever executions and artifacts belong to."""

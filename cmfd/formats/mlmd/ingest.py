@@ -154,9 +154,9 @@ class _Rows:
 
     def _last_ms(self, one: Execution) -> int:
         """Return when the last thing was said of an execution: events do not count as its own."""
-        of_artifacts = (self.graph.artifacts[event.artifact].created_ms for event in one.events)
+        of_artifacts = (self.graph.artifacts[event.artifact].made_ms for event in one.events)
         of_events = (event.at_ms for event in one.events)
-        return max(one.updated_ms, one.created_ms, *of_artifacts, *of_events, 0)
+        return max(one.said_ms, one.made_ms, *of_artifacts, *of_events, 0)
 
     def add_rest(self) -> None:
         """Add contexts, artifacts and types as they stand there."""
@@ -167,7 +167,7 @@ class _Rows:
         for kind, nodes in kinds.items():
             for ref, node in nodes.items():
                 if ref not in own:
-                    self._fact(kind, ref, node, node.updated_ms)
+                    self._fact(kind, ref, node, node.said_ms)
         for ref, type_ in self.graph.types.items():
             self._fact("type", ref, type_, 0)
 
@@ -192,7 +192,7 @@ class _Rows:
     def _add(self, ref: str, one: Execution, pipeline: str, stage: str) -> None:
         execution = bytes.fromhex(ref)
         run = uuid5(execution, "run")
-        at_ns, end_ns = one.created_ms * _NS, max(one.updated_ms, one.created_ms) * _NS
+        at_ns, end_ns = one.made_ms * _NS, max(one.said_ms, one.made_ms) * _NS
         command = str(one.properties.get("Execution", ""))
         put = self._put
         put("run", run, at_ns, _ORIGIN, self.uid, "", "", 0, "", stage, command, "")
@@ -227,7 +227,7 @@ class _Rows:
         artifact = self.graph.artifacts[event.artifact]
         direction = Direction.INPUT if event.type in INPUTS else Direction.OUTPUT
         # CMF tells no times of events; content is there before it is read.
-        at_ns = event.at_ms * _NS or max(began_ns, artifact.created_ms * _NS)
+        at_ns = event.at_ms * _NS or max(began_ns, artifact.made_ms * _NS)
         kind = _KINDS.get(artifact.type.lower(), ArtifactKind.OTHER)
         said = json.dumps(artifact.custom, default=str) if artifact.custom else ""
         self._put("artifact", artifact.digest, "", -1, 1)
