@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import re
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from cmfd.serve.narrow import NarrowPeer
 from cmfd.serve.tokens import SCOPES, Bearer, Keyring
 from cmfd.sync.local import SitePeer
 from cmfd.sync.peer import MOST_PACK_BYTES, Taken
+from cmfd.sync.remotes import Address
 from cmfd.sync.resources import MOST_QUESTION_BYTES
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ MERGE_ANSWERS_S = 20.0
 """A merge that takes longer goes on, and its end is not waited for: proxies would not."""
 
 _SCHEME = "bearer "
+_HOST = re.compile(r"(?:\[(?P<six>[^\]]*)\]|(?P<name>[^:]*))(?::[0-9]+)?")
 _log = logging.getLogger("cmfd.serve")
 
 
@@ -177,6 +180,7 @@ class Service:
 
     def _known(self, request: Request, address: str) -> Bearer:
         if self.is_open:
+            _check_no_page(request)
             return ANYONE
         said = request.headers.get("authorization", "")
         if said.lower().startswith(_SCHEME):
@@ -215,6 +219,19 @@ class Service:
 def address_of(request: Request) -> str:
     """Return where a request comes from."""
     return request.client.host if request.client else ""
+
+
+def _check_no_page(request: Request) -> None:
+    """
+    Raise if some page in a browser on this machine may be asking.
+
+    Where no token is asked for, the machine is the border, and a browser on it would let any page
+    that its user looks at cross it: with a name of its own that leads here, or from elsewhere.
+    """
+    found = _HOST.fullmatch(request.headers.get("host", ""))
+    is_here = found is not None and Address("", found["six"] or found["name"]).is_loopback
+    if not is_here or "origin" in request.headers:
+        raise Refusal(403, "Forbidden", "without tokens, this site is for programs on this machine")
 
 
 def _wait(seconds: float) -> None:

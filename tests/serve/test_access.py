@@ -156,9 +156,13 @@ def test_it_listens_beyond_this_machine_only_with_tokens_and_tls(
 
 
 def test_without_tokens_on_this_machine(make_site: MakeSite) -> None:
-    """For trying it out."""
+    """For trying it out; pages in a browser here cannot use it, whatever name leads here."""
     with served(make_site("hub", 1), needs_token=False) as hub:
-        assert hub("GET", "/v1/about", token="")[0] == 200
+        for host in ("localhost", f"127.0.0.1:{hub.port}", "[::1]:80", "[::1]"):
+            assert hub("GET", "/v1/about", token="", Host=host)[0] == 200
+        for host in ("evil.example", f"evil.example:{hub.port}", "127.0.0.1.evil.example", ""):
+            assert hub("GET", "/v1/about", token="", Host=host)[0] == 403
+        assert hub("POST", "/v1/merge", token="", Origin="https://evil.example")[0] == 403
 
 
 def test_over_tls(make_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
