@@ -96,10 +96,9 @@ def test_hooks_run(make_cluster: Callable[[Options], Cluster]) -> None:
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("fixture", ["cluster_64", "cluster_256"])
-def test_a_job_on_many_nodes_is_one_run(fixture: str, request: pytest.FixtureRequest) -> None:
+def test_a_job_on_many_nodes_is_one_run(cluster_64: Cluster) -> None:
     """A task on each of them, all logging."""
-    cluster: Cluster = request.getfixturevalue(fixture)
+    cluster = cluster_64
     n_nodes = len(cluster.nodes)
     alice = cluster.users["alice"]
     site = alice.shared / "site"

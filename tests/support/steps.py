@@ -52,17 +52,22 @@ class Steps:
         Where it is.
     node_dir : str
         On each node; empty: the user's usual one.
+    daemons : bool
+        Whether nodes have one; else a step's last task on a node publishes what the journals have,
+        and they stay there.
     """
 
     user: Account
     site: Path
     node_dir: str = ""
+    daemons: bool = True
 
     @property
     def env(self) -> dict[str, str]:
         """What the user sets."""
         node_dir = {"CMFD_NODE_DIR": self.node_dir} if self.node_dir else {}
-        return {"CMFD_SITE": str(self.site), "CMFD_COMMAND": CMFD, **node_dir}
+        daemons = {} if self.daemons else {"CMFD_AUTOSTART": "false"}
+        return {"CMFD_SITE": str(self.site), "CMFD_COMMAND": CMFD, **node_dir, **daemons}
 
     def logs(self, stage: str, mark: str = "-", srun: str = "") -> str:
         """Return the command of a step whose tasks log."""
@@ -93,7 +98,8 @@ class Steps:
     def wait_left(self, timeout_s: float = 60) -> None:
         """Wait until nothing of the user is left on the nodes: no process, socket or file."""
         name, cluster = self.user.name, self.user.cluster
-        wait_for(lambda: not cluster.leftovers(name), "nothing is left", timeout_s, every_s=0.1)
+        left = cluster.leftovers if self.daemons else cluster.processes_of
+        wait_for(lambda: not left(name), "nothing is left", timeout_s, every_s=0.1)
 
     def merged(self) -> list[dict[str, Any]]:
         """Merge what is in the inbox, and nothing else; return all runs, in full."""
