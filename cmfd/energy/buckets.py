@@ -73,16 +73,16 @@ class Entry:
         self._buckets = buckets
         self._slot = slot
         self._t0_ns = t0_ns
-        self._dur_ns = dur_ns
-        self._covered_ns = covered_ns
+        self.dur_ns = dur_ns
+        self.covered_ns = covered_ns
 
     def put(self, whose: Whose, share: Share, method: str, flags: int, cpu_ns: int = 0) -> None:
         """Add what somebody was given."""
         row = self._buckets.row(whose, self._slot, self._t0_ns)
         # The clock may have been set back: a row never shrinks.
-        end_ns = self._t0_ns + self._dur_ns
-        row.dur_ns = max(row.dur_ns + self._dur_ns, end_ns - row.t0_ns)
-        row.covered_ns += self._covered_ns
+        end_ns = self._t0_ns + self.dur_ns
+        row.dur_ns = max(row.dur_ns + self.dur_ns, end_ns - row.t0_ns)
+        row.covered_ns += self.covered_ns
         row.uj += share.uj
         row.static_uj += share.static_uj
         row.cpu_ns += cpu_ns
@@ -98,9 +98,15 @@ class Entry:
         row.divided = True
 
     @property
-    def number(self) -> Number:
-        """Which bucket it is of."""
-        return self._buckets.number(self._t0_ns)
+    def place(self) -> tuple[Slot, Number]:
+        """What its rows have in common, and which bucket it is of."""
+        return self._slot, self._buckets.number(self._t0_ns)
+
+    def with_all(self, others: Iterable[Entry]) -> Entry:
+        """Return one of this interval and others after it, of the same bucket."""
+        dur_ns = self.dur_ns + sum(other.dur_ns for other in others)
+        covered_ns = self.covered_ns + sum(other.covered_ns for other in others)
+        return Entry(self._buckets, self._slot, self._t0_ns, dur_ns, covered_ns)
 
 
 class Buckets:
@@ -175,7 +181,7 @@ class Buckets:
                 row.stored = True
                 rows.append(_row(key, row))
         self._changed.clear()
-        kept = {self._number, *(entry.number for entry in changing)}
+        kept = {self._number, *(entry.place[1] for entry in changing)}
         self._rows = {key: row for key, row in self._rows.items() if key[0] in kept}
         return rows
 

@@ -316,8 +316,9 @@ class Sampler:
             used_ns = sum(stretch.used_ns(run) or 0 for stretch in stretches) if counts_cpu else 0
             entry.put(("run", run, NOBODY), share, method, flags, used_ns)
         if whose.shares:
+            pieces = tuple(stretch.piece for stretch in stretches)
             self._divisions.note(
-                Division(entry, stretches, whose.shares, flags, counts_cpu=counts_cpu)
+                Division(entry, pieces, whose.shares, flags, counts_cpu=counts_cpu)
             )
 
     @property

@@ -3,19 +3,52 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cmfd.energy.lives import Window
 from cmfd.energy.presence import WHOLE_GPU
 from cmfd.energy.split import Claim, Weights
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cmfd.energy.presence import Sample
 
 _QUIET_PART, _QUIET_CPU_PART = 100, 10
 """Of all processors, or of one: more than an operating system takes for itself is somebody's."""
+
+
+class Piece(NamedTuple):
+    """
+    What of a stretch is kept for a while.
+
+    Attributes
+    ----------
+    end_boot_ns : int
+        When it ended.
+    window : Window
+        When it was, and what processes used in it.
+    used_ns : mapping
+        Processor time of those who were there; None: not known.
+    """
+
+    end_boot_ns: int
+    window: Window
+    used_ns: Mapping[bytes, int | None]
+
+
+def joined(pieces: Sequence[Piece]) -> Piece:
+    """Return pieces that follow each other as one."""
+    process_ns: dict[bytes, int] = {}
+    used_ns: dict[bytes, int | None] = {}
+    for piece in pieces:
+        for instance, moved_ns in piece.window.process_ns.items():
+            process_ns[instance] = process_ns.get(instance, 0) + moved_ns
+        for run, moved in piece.used_ns.items():
+            before_ns = used_ns.get(run)
+            used_ns[run] = before_ns if moved is None else (before_ns or 0) + moved
+    window = Window(pieces[0].window.began_ns, pieces[-1].window.ended_ns, process_ns)
+    return Piece(pieces[-1].end_boot_ns, window, used_ns)
 
 
 class Stretch:
@@ -89,11 +122,12 @@ class Stretch:
         return weights
 
     @cached_property
-    def window(self) -> Window:
-        """When it was, and what processes used in it."""
+    def piece(self) -> Piece:
+        """What of it is needed to divide what runs were given."""
         then, now = self._before.processes, self._after.processes
         moved = {key: used_ns - then.get(key, used_ns) for key, used_ns in now.items()}
-        return Window(self._before.utc_ns, self._after.utc_ns, moved)
+        window = Window(self._before.utc_ns, self._after.utc_ns, moved)
+        return Piece(self.end_boot_ns, window, self._run_ns)
 
     def used_ns(self, run: bytes) -> int | None:
         """Return a run's processor time; None: not known, or it was not there."""

@@ -227,6 +227,23 @@ def test_executions_between_two_readings_have_their_part() -> None:
     node.check()
 
 
+def test_an_execution_that_goes_on_has_one_row_of_a_bucket() -> None:
+    """Of all its time there, whether it was divided at once or reading by reading."""
+    node = FakeNode(package(), idle_uw={"cpu": 40_000_000})
+    a = node.join(Runner(A, Allocation(cpus=8, exclusive=True), executions={TRAIN: 0}))
+    node.sample()
+    for _ in range(4):
+        a.use(3 * SECOND_NS, TRAIN)
+        a.use(1 * SECOND_NS)
+        node.busy_ns += 4 * SECOND_NS
+        tick(node)
+    node.store()
+    assert joules_of(node) == {TRAIN: 4 * (200 + 225), NOBODY: 4 * 75}
+    (row,) = (row for row in node.rows if row.execution == TRAIN)
+    assert (row.dur_ns, row.covered_ns, row.cpu_ns) == tuple(s * SECOND_NS for s in (20, 20, 12))
+    node.check()
+
+
 def test_what_an_execution_says_late_is_moved_to_it() -> None:
     """Its records come after its energy was stored: rows of the run change, not their sum."""
     node = FakeNode(package())
