@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 1 << 22
 """How much is read at once; larger files are hashed by two threads."""
 
+_TICK_NS = 10_000_000
+"""The longest tick of a kernel's clock."""
+
+_COARSE_CLOCK = 5
+"""Linux's CLOCK_REALTIME_COARSE, which file systems take their times from; Python has no name."""
+
 _IGNORED_DIRECTORIES = frozenset((".git", ".hg", ".dvc"))
 
 
@@ -122,7 +128,7 @@ def _walk(root: str, stamps: dict[str, _Stamp]) -> Iterator[str]:
     waiting = [root]
     while waiting:
         directory = waiting.pop()
-        stamps[directory] = _stamp(directory)
+        stamps[directory] = _settled(directory)
         with os.scandir(directory) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
@@ -187,7 +193,7 @@ def _hash_file(path: str) -> _File:
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(0, "it is no regular file", path)
-        before = _stamp(descriptor)
+        before = _settled(descriptor)
         md5, sha256 = _hasher("md5"), _hasher("sha256")
         size_bytes = _digest(descriptor, md5, sha256, before.size_bytes)
         if size_bytes != before.size_bytes or _stamp(path) != before:
@@ -200,6 +206,22 @@ def _hash_file(path: str) -> _File:
 def _stamp(path: str | int) -> _Stamp:
     found = os.stat(path)  # noqa: PTH116 - as above
     return _Stamp(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _settled(path: str | int) -> _Stamp:
+    """
+    Return a stamp that every change from now on will change.
+
+    What changes a file twice within one tick of the file system's clock leaves the same stamp: so
+    that tick has to be over before reading begins. (Of a server whose clock is another one's, that
+    cannot be told; and what is written through a memory map has its time later.)
+    """
+    import time  # noqa: PLC0415 - keeps `import cmfd` short
+
+    found = _stamp(path)
+    while 0 <= found.ctime_ns - time.clock_gettime_ns(_COARSE_CLOCK) < _TICK_NS:
+        time.sleep(_TICK_NS / 10e9)
+    return found
 
 
 def _digest(descriptor: int, md5: Any, sha256: Any, size_bytes: int) -> int:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -222,12 +223,15 @@ def test_a_file_written_to_while_it_is_read_has_no_digest(
     assert hash_path(path) == Hash(problem=f"it changed while it was read: {path}")
 
 
-@pytest.mark.parametrize("change", ["replace", "append", "new member", "gone"])
+@pytest.mark.parametrize("change", ["replace", "append", "rewrite at once", "new member", "gone"])
 def test_any_change_meanwhile_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    """Of a member or of the directory itself."""
+    """Of a member or of the directory itself, also in the tick of the clock that made them."""
     root = tmp_path / "data"
+    tick_ns = time.clock_gettime_ns(hashing._COARSE_CLOCK)
+    while time.clock_gettime_ns(hashing._COARSE_CLOCK) == tick_ns:
+        pass  # so that the change comes within the same tick
     root.mkdir()
     path = root / "file"
     path.write_bytes(b"a" * 100)
@@ -237,6 +241,7 @@ def test_any_change_meanwhile_is_noticed(
             (tmp_path / "other").write_bytes(b"a" * 100) and (tmp_path / "other").rename(path)
         ),
         "append": lambda: path.write_bytes(b"a" * 101),
+        "rewrite at once": lambda: path.write_bytes(b"b" * 100),
         "new member": (root / "new").touch,
         "gone": path.unlink,
     }
