@@ -10,12 +10,14 @@ of both for the site that already holds a million executions.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import os
 import random
 import shutil
 import sqlite3
 import statistics
+import struct
 import tempfile
 import time
 from contextlib import closing
@@ -59,7 +61,10 @@ def node_rows(shape: Shape, run: bytes, execution: bytes) -> dict[str, list[tupl
     ranks = [uuid7() for _ in range(shape.n_ranks)]
     first = ranks[0]
     digests = [f"md5:{os.urandom(16).hex()}" for _ in range(shape.n_artifacts)]
-    environment = os.urandom(32).hex()
+    document = f'{{"host": "{os.urandom(16).hex()}"}}' + " " * 3000
+    environment = f"sha256:{hashlib.sha256(document.encode()).hexdigest()}"
+    # As columns begin; what follows nobody reads here.
+    head = struct.pack("<BBHBIBIBI", 1, 1, 3, 1, 8000, 1, 8000, 1, 8000)
     pairs = [(rank, number) for rank in ranks for number in range(1, shape.n_series + 1)]
     return {
         "run": [(run, T0_NS, first, 1000, "c", "4711", 0, "ann", "", "train.py", "/home/ann")],
@@ -84,12 +89,12 @@ def node_rows(shape: Shape, run: bytes, execution: bytes) -> dict[str, list[tupl
              f"/home/ann/out/{number}.npy", 0, "", "")
             for number, digest in enumerate(digests)
         ],
-        "environment": [(environment, '{"host": "n1"}' + " " * 3000)],
+        "environment": [(environment, document)],
         "execution_environment": [(execution, T0_NS, first, environment)],
         "series": [(rank, number, execution, f"m_{number}", "float") for rank, number in pairs],
         "chunk": [
             (rank, number, block, 8000, 0, 0, 8000, T0_NS, T0_NS + 8000, 0.1, 0.9, 4000.5, 8000,
-             0.7, os.urandom(shape.chunk_bytes))
+             0.7, head + os.urandom(shape.chunk_bytes))
             for rank, number in pairs for block in range(shape.n_chunks)
         ],
     }  # fmt: skip
@@ -213,7 +218,7 @@ INSERT INTO series SELECT NULL, instance, 1, execution_id, 'loss', 'float' FROM 
 INSERT INTO chunk
 SELECT i, 1, 100, 0, 0, 99, :t, :t, 0.0, 1.0, 50.0, 99, 0.5, randomblob(200) FROM every;
 INSERT INTO pack
-SELECT i, lower(hex(randomblob(32))), 100000, 'c', 'n1', :t, 1, :t FROM every;
+SELECT i, lower(hex(randomblob(32))), 100000, 'c', 'n1', :t, 1, :t, '' FROM every;
 """
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -27,6 +29,7 @@ from cmfd.store.columns import encode
 from cmfd.store.pack import sha256_of
 from cmfd.sync.exchange import push
 from cmfd.sync.local import SitePeer
+from cmfd.sync.stdio import Pipe, StdioPeer
 
 if TYPE_CHECKING:
     from cmfd.merge.layout import Site
@@ -285,3 +288,17 @@ def test_nobody_speaks_of_anothers_run(
     with pytest.raises(PackError, match="as:ann may not push what is of user"):
         offered(site, pack, ANN)
     assert digest(site) == before
+
+
+def test_a_forced_command_says_who_pushes(make_site: MakeSite) -> None:
+    """As sshd runs it for a key: whatever the client asks for, this is who it is."""
+    a, site = make_site("a", 1), with_rules(make_site("site"), RULES)
+    for name, n_packs in (("bob", 0), ("ann", 1)):
+        words = (sys.executable, "-m", "cmfd", "serve-stdio", "--as", name, str(site.path))
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+            assert server.stdin is not None
+            assert server.stdout is not None
+            done = push(a, to(site), StdioPeer(Pipe(server.stdout, server.stdin, "site")))
+            server.stdin.close()
+        assert done.n_packs == n_packs
+        assert all(f"as:{name} may push nothing here" in reason for _, reason in done.left_out)
