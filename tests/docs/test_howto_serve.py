@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.console import commands_of, run_in_one_shell, what_is_wrong
+from support.programs import program
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto" / "serve.md"
 TIMEOUT_S = 300
@@ -34,3 +37,15 @@ def test_the_how_to_for_servers_does_what_it_says(tmp_path: Path, new_user: dict
     wrong = what_is_wrong(shown, seen)
     assert not wrong, wrong
     assert len({have.plain for have in seen if have.command in DIGESTS}) == 1
+
+
+def test_systemd_understands_the_service(tmp_path: Path) -> None:
+    """The unit that the page shows is checked by the program that would read it."""
+    shown = re.search(r"```ini\n(.*?)```", HOWTO.read_text("utf-8"), re.DOTALL)
+    assert shown is not None
+    unit = tmp_path / "cmfd-serve.service"
+    unit.write_text(shown[1].replace("/opt/cmfd/bin/cmfd", "/bin/true"))
+    verify = [program("systemd-analyze", "systemd"), "verify", str(unit)]
+    done = subprocess.run(verify, capture_output=True, text=True, check=False)
+    complaints = [line for line in done.stderr.splitlines() if "cmfd" in line]
+    assert (done.returncode, complaints) == (0, [])

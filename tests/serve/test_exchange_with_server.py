@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from support.daemons import wait_until
 from support.exchange import MakeSite, add, digest, to
 from support.packs import small_run, write_pack
 from support.serving import Served, cutting, served, token_for
@@ -277,6 +278,21 @@ def test_a_push_while_somebody_merges_says_who_has_it(
     with server.peer() as peer:
         push(a, to(b), peer)
     assert digest(a) == digest(b)
+
+
+def test_a_merge_that_takes_long_goes_on_behind_the_answer(
+    make_site: MakeSite, hub: tuple[Site, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No proxy waits for minutes; the push says that it is not done, and it gets done."""
+    monkeypatch.setattr("cmfd.serve.service.MERGE_ANSWERS_S", 0.0)
+    b, server = hub
+    a = make_site("a", 1)
+    with server.peer() as peer:
+        done = push(a, to(b), peer)
+    assert done.taken is not None
+    assert done.taken.busy_holder == "the server, which goes on with it"
+    wait_until(lambda: b.index.exists() and SitePeer(b).about().n_packs == 1, "it is merged")
+    wait_until(lambda: digest(a) == digest(b), "all of it")
 
 
 def test_who_sees_one_pipeline_sees_nothing_else(make_site: MakeSite, tmp_path: Path) -> None:
