@@ -198,8 +198,9 @@ def write(graph: Graph, path: Path) -> None:
         It cannot be written.
     """
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.executescript(sql("mlmd/schema"))
-        db.execute("BEGIN")
+        # What is not finished is removed, so there is nothing to bring back after a crash.
+        db.execute("PRAGMA synchronous = OFF")
+        db.executescript(f"BEGIN;{sql('mlmd/schema')}")
         _Writer(db, graph).write()
         db.execute("COMMIT")
 
