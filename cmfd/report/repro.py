@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from cmfd.errors import NotFoundError
+from cmfd.model import INSIDE
 from cmfd.query.located import is_slice
 from cmfd.report import units
 from cmfd.report.phrases import outcome
@@ -121,6 +122,9 @@ def script(found: Recipe, site: str) -> Iterator[str]:
     words = ["cmfd", "run", "--pipeline", execution.pipeline, "--stage", execution.stage]
     for one in files:
         words += ["-i", one.path]
+    for output in found.outputs:
+        if INSIDE not in output.path and not is_slice(output.digest):
+            words += ["-o", f"{output.kind}:{output.path}"]
     yield shlex.join([*words, "--", *found.command])
 
 

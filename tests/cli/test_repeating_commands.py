@@ -128,6 +128,7 @@ def test_the_script_does_it_again(clone: Path, site: ASite, invoke: Invoke, tmp_
     (clone / "work.py").write_text("raise SystemExit('the code of now')")
     script = tmp_path / "again.sh"
     script.write_text(invoke("repro", "last", "--script").stdout)
+    assert " -i data/in.txt -o model:model.bin -- " in script.read_text()
     environ = only_runs(tmp_path)
     done = subprocess.run(
         ("sh", script, "again"),
