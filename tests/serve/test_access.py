@@ -119,6 +119,7 @@ def test_who_asks_too_much_is_told_when_to_come_again(make_site: MakeSite) -> No
         assert [hub("GET", "/health", token="")[0] for _ in range(3)] == [200, 200, 429]
 
 
+@pytest.mark.slow
 def test_an_exchange_waits_as_long_as_it_is_told(make_site: MakeSite) -> None:
     """And then goes on: nobody has to come again by hand."""
     site, a = make_site("hub"), make_site("a", 1)
@@ -165,6 +166,7 @@ def test_without_tokens_on_this_machine(make_site: MakeSite) -> None:
         assert hub("POST", "/v1/merge", token="", Origin="https://evil.example")[0] == 403
 
 
+@pytest.mark.slow
 def test_over_tls(make_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever does not prove who it is gets no token, and nothing else."""
     site, a = make_site("hub"), make_site("a", 1)
