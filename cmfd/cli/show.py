@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _MOST_PACKS = 200
 """How many that wait are opened to see whose they are."""
 
+_TOLD = "         by the figures of another daemon, which counts this node; reports leave it out"
+
 
 @example("cmfd show last")
 @click.command("show")
@@ -44,6 +46,7 @@ def command(site: Path, run: str, *, as_json: bool) -> None:
             found = runs.detail(db, number)
             taken = energy.sums(db, energy.Which(run_ids=(number,)))
             probes = energy.probes(db, {one.node for one in taken})
+            told = [] if taken else energy.sums(db, energy.Which(run_ids=(number,), role="check"))
     except NotFoundError as error:
         if n_packs := _waiting(site, lambda said: run in _names(said)):
             raise NotFoundError(f"{error} {_hint(n_packs)}") from error
@@ -53,7 +56,8 @@ def command(site: Path, run: str, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    click.echo("\n".join([*head_lines(found), *energy_lines(taken, probes)]))
+    lines = [*head_lines(found), *energy_lines(taken or told, probes)]
+    click.echo("\n".join([*lines, *([_TOLD] if told else [])]))
     print_tables(detail_tables(found))
 
 

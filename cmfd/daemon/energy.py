@@ -21,6 +21,7 @@ import msgspec
 from cmfd.daemon.border import attempt
 from cmfd.daemon.effects import ReadEnergy
 from cmfd.daemon.energy_election import Election
+from cmfd.daemon.energy_followed import Followed
 from cmfd.daemon.energy_mark import Marks
 from cmfd.daemon.energy_metrics import Exposer
 from cmfd.daemon.energy_presence import Presence
@@ -46,8 +47,6 @@ _AGAIN_NS = SECOND_NS // 20
 _PATIENCE_NS = SECOND_NS // 2
 """How long who asked waits for counters that are renewed rarely."""
 _NOBODY_HERE = ReadEnergy(0, (), {})
-_BEGIN_ANEW = msgspec.msgpack.encode(None)
-"""In place of a memory: from there, nobody goes on."""
 
 
 @dataclass(frozen=True)
@@ -188,11 +187,17 @@ class Energy:
 
     def _turn(self, order: ReadEnergy) -> None:
         """Look who is here; read if that has changed, if it is time, or if somebody waits."""
-        if not self._election.is_won():
-            self._stand_by()
-            return
+        counts = self._election.is_won()
+        if self._parts is not None and self._parts.counts != counts:
+            self._hand_over(self._parts)
+        if not counts:
+            self._memory = b""
+            self._told = {"on": True, "counts": False, "reason": self._election.reason}
+            if self._parts is None and not Followed(self._marks, self._election).is_said:
+                self._next_ns = boottime_ns() + round(self._settings.energy_interval_s * SECOND_NS)
+                return
         if self._parts is None:
-            self._parts = self._begin()
+            self._parts = self._begin() if counts else self._follow()
         parts = self._parts
         works = parts.presence.works(order)
         asked, now_ns = order.number > self._answered, boottime_ns()
@@ -220,17 +225,30 @@ class Energy:
         self._asked_ns = None
         return False
 
-    def _stand_by(self) -> None:
-        """Hand over what was counted; whoever counts from now on counts what moves from now on."""
-        if self._parts is not None:
-            self._flush(self._parts, self._answered, _BEGIN_ANEW)
-            self._parts.close()
-            self._parts = None
-            self._exposer.close()
-            self._exposer = Exposer(self._settings, self._place.node)
+    def _hand_over(self, parts: _Parts) -> None:
+        """Store what was counted; whoever counts from now on counts what moves from now on."""
+        self._flush(parts, self._answered, ends=True)
+        parts.close()
+        self._parts, self._works = None, ()
         self._memory = b""
-        self._next_ns = boottime_ns() + round(self._settings.energy_interval_s * SECOND_NS)
-        self._told = {"on": True, "counts": False, "reason": self._election.reason}
+        self._exposer.close()
+        self._exposer = Exposer(self._settings, self._place.node)
+
+    def _follow(self) -> _Parts:
+        """Say what runs take by the figures of who counts; it is added to nothing."""
+        place, node = self._place, Node(self._roots)
+        sources = Followed(self._marks, self._election)
+        sampler = Sampler(
+            place.boot.hex(), node.cpus, node.memory_bytes,
+            round(self._settings.energy_bucket_s * SECOND_NS),
+        )  # fmt: skip
+        return _Parts(sources, node, self._present(node, sources.devices()), sampler, counts=False)
+
+    def _present(self, node: Node, devices: list[tuple[str, int]]) -> Presence:
+        return Presence(
+            self._roots, self._place.node_db, self._place.node, node.cpus, devices,
+            lambda: self._orders.put(self._here),
+        )  # fmt: skip
 
     def _begin(self) -> _Parts:
         """Find out what can be read, and have that recorded."""
@@ -244,10 +262,7 @@ class Energy:
             round(settings.energy_bucket_s * SECOND_NS),
             idle_uw=sources.idle_uw(settings.energy_idle_w), memory=self._remembered(),
         )  # fmt: skip
-        presence = Presence(
-            self._roots, place.node_db, place.node, node.cpus, sources.devices(),
-            lambda: self._orders.put(self._here),
-        )  # fmt: skip
+        presence = self._present(node, sources.devices())
         log.info("counts the node's energy: %s", ", ".join(sources.names) or "no source")
         self._answer(EnergyRead(0, Measured((), probes, (hardware,)), b""))
         return _Parts(sources, node, presence, sampler)
@@ -279,16 +294,18 @@ class Energy:
                 boottime_ns(), time.time_ns(), readings, parts.node.usage(), runs, processes, works
             )
         )
-        self._marks.tell(parts.sampler.chain, boottime_ns())
+        if parts.counts:
+            self._marks.tell(parts.sampler.chain, boottime_ns(), parts.sampler.counted)
         self._next_ns = self._due_ns(boottime_ns(), time.time_ns())
         self._told = {
-            "on": True, "counts": True, "reason": "",
+            "on": True, "counts": parts.counts, "reason": self._election.reason,
             "tick_s": (time.perf_counter_ns() - began_ns) / SECOND_NS,
             "interval_s": self._settings.energy_interval_s,
             **parts.sources.document(), "idle": _idle(parts.sampler),
             "totals": self._told.get("totals", []),
         }  # fmt: skip
-        self._exposer.tell(self._told, [work.run for work in works], self._here.jobs)
+        if parts.counts:
+            self._exposer.tell(self._told, [work.run for work in works], self._here.jobs)
 
     def _due_ns(self, now_ns: int, utc_ns: int) -> int:
         """Return when to read next: where a bucket ends, too, so that few intervals cross it."""
@@ -296,7 +313,7 @@ class Energy:
         bucket_ns = round(self._settings.energy_bucket_s * SECOND_NS)
         return now_ns + min(interval_ns, bucket_ns - utc_ns % bucket_ns)
 
-    def _flush(self, parts: _Parts, number: int, memory: bytes = b"") -> None:
+    def _flush(self, parts: _Parts, number: int, *, ends: bool = False) -> None:
         """Hand over the rows that are new or have grown, and what who goes on must know."""
         bucket_ns = round(self._settings.energy_bucket_s * SECOND_NS)
         self._flush_ns = boottime_ns() + bucket_ns - time.time_ns() % bucket_ns
@@ -304,11 +321,16 @@ class Energy:
         lives = parts.presence.lives(since_ns) if since_ns is not None else ()
         # Of what was moved between rows the latest word counts, also after a clock was set back.
         self._stored_ns = max(self._stored_ns + 1, time.time_ns())
-        rows = tuple(self._row(row, self._stored_ns) for row in parts.sampler.rows(lives))
+        found = parts.sampler.rows(lives)
+        if not parts.counts:
+            found = [row._replace(role="check") for row in found if row.owner == "run"]
+        rows = tuple(self._row(row, self._stored_ns) for row in found)
         self._told = {**self._told, "totals": _totals(parts.sampler)}
-        self._memory = memory or msgspec.msgpack.encode(parts.sampler.memory)
+        goes_on = parts.counts and not ends
+        memory = parts.sampler.memory if goes_on else None  # from there, nobody goes on
+        self._memory = msgspec.msgpack.encode(memory)
         self._answered = max(self._answered, number)
-        waiting = frozenset() if memory else parts.sampler.waiting_runs
+        waiting = parts.sampler.waiting_runs if goes_on else frozenset()
         self._answer(EnergyRead(number, Measured(rows), self._memory, waiting))
 
     def _row(self, row: Row, at_ns: int) -> EnergyRow:
@@ -322,10 +344,12 @@ class Energy:
 class _Parts:
     """What there is while this daemon counts."""
 
-    sources: Sources
+    sources: Sources | Followed
     node: Node
     presence: Presence
     sampler: Sampler
+    counts: bool = True
+    """Else another daemon does, and this one tells its own runs what they took."""
 
     def close(self) -> None:
         self.sources.close()

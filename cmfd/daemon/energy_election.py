@@ -22,6 +22,7 @@ from cmfd.wire.endpoint import listener
 
 if TYPE_CHECKING:
     from cmfd.config import Settings
+    from cmfd.wire.endpoint import Peer
 
 _NAME = "cmfd-energy"
 _CREDENTIALS = struct.Struct("3i")
@@ -56,6 +57,8 @@ class Election:
     ----------
     reason : str
         Why it does not, once it was asked.
+    holder_uid : int or None
+        Whose daemon counts in its place.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -64,13 +67,15 @@ class Election:
         self._name = f"\0{_NAME}:{settings.energy_sysfs}"
         self._held: socket.socket | None = None
         self.reason = ""
+        self.holder_uid: int | None = None
 
     def is_won(self) -> bool:
         """Tell whether this daemon counts now; it may change whenever another ends or begins."""
         if self._is_service:
             return True
-        if service_is_up():
+        if (service := _service()) is not None:
             self.close()
+            self.holder_uid = service.uid
             self.reason = "this node's service for all users counts its energy"
             return False
         if self._held is None:
@@ -106,6 +111,7 @@ class Election:
 
     def _why(self) -> str:
         holder = self.holder()
+        self.holder_uid = None if holder is None else holder.uid
         if holder is None:
             return "another daemon counts this node's energy"
         return f"process {holder.pid} of user {holder.user} counts this node's energy"
@@ -129,5 +135,9 @@ class Election:
 
 def service_is_up() -> bool:
     """Tell whether a service that the operator has set up listens."""
+    return _service() is not None
+
+
+def _service() -> Peer | None:
     settings, _ = config.load_usable({})
-    return settings.system and listener(settings.node_dir) is not None
+    return listener(settings.node_dir) if settings.system else None

@@ -3,10 +3,14 @@ Up to when a node's counters were read, for whoever reads them next.
 
 A daemon that was killed goes on from where it ended, since nobody has counted what the counters
 moved meanwhile; unless somebody has. Each daemon that counts says so in a small file of its own,
-where all users of the node can read it. A mark has no figures. Whoever reads one believes no more
-than that he must not go on: he counts from now on. So a false mark costs what a true one does, and
-to leave a true one any user may count while no other does. Nobody can write, replace or hide the
-mark of another: directories for temporary files are sticky, and names are random.
+where all users of the node can read it. Of that, whoever reads it believes no more than that he
+must not go on: he counts from now on. So a false mark costs what a true one does, and to leave a
+true one any user may count while no other does. Nobody can write, replace or hide the mark of
+another: directories for temporary files are sticky, and names are random.
+
+Behind the mark is what the counters have moved, for daemons that stand by: they tell their users
+what runs took by it, which is added to nothing. They believe that of nobody but who counts, as the
+kernel says.
 """
 
 from __future__ import annotations
@@ -16,20 +20,27 @@ import os
 import secrets
 import stat
 import struct
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
+from cmfd.energy.presence import Counted
 from cmfd.energy.sampler import LONGEST_GAP_NS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 PLACES = (Path("/dev/shm"), Path("/var/tmp"))  # noqa: S108 - that all users may write there is what it is for
 """Some jobs have a first one of their own, some services a second one."""
 _PREFIX = "cmfd-energy."
 _FORM = struct.Struct("<8s16s16s16sq")
 _MAGIC = b"cmfdmark"
+_HEAD = struct.Struct("<II")
+"""Before figures: how many bytes, and their CRC-32."""
+_MOST_BYTES = 1 << 16
 
 
 class Mark(NamedTuple):
@@ -94,18 +105,45 @@ class Marks:
         """
         return any(
             mark.boot == self._boot and mark.chain != chain and since_ns < mark.boot_ns <= now_ns
-            for _, _, mark in self._found(self._prefix)
+            for _, _, mark, _ in self._found(self._prefix)
         )
 
-    def tell(self, chain: bytes, boot_ns: int) -> None:
-        """Say that the counters were read; where that cannot be said, it is not."""
+    def tell(self, chain: bytes, boot_ns: int, moved: Iterable[Counted] = ()) -> None:
+        """Say that counters were read, and what they moved, where that can be said."""
         if self._files is None:
             self._forget(boot_ns)
             self._files = [file for place in self._places if (file := self._made(place)) >= 0]
+        figures = msgspec.msgpack.encode(list(moved))
         said = _FORM.pack(_MAGIC, self._boot, chain, self._store, boot_ns)
+        said += _HEAD.pack(len(figures), zlib.crc32(figures)) + figures
         for file in self._files:
             with suppress(OSError):  # no space, say
                 os.pwrite(file, said, 0)
+
+    def moved(self, uid: int) -> tuple[Mark, list[Counted]] | None:
+        """
+        Return what the counters have moved, as a user's daemon says.
+
+        Parameters
+        ----------
+        uid : int
+            Who counts now; what others say is not looked at.
+
+        Returns
+        -------
+        tuple of Mark and list of Counted, or None
+            When, and what since that daemon began; None: it does not say.
+        """
+        found = [
+            (mark, said)
+            for _, owner, mark, said in self._found(self._prefix)
+            if owner == uid and mark.boot == self._boot
+        ]
+        if not found:
+            return None
+        mark, said = max(found, key=lambda one: one[0].boot_ns)
+        figures = _figures(said)
+        return None if figures is None else (mark, figures)
 
     def close(self) -> None:
         """Close the files; what they say stays."""
@@ -125,14 +163,14 @@ class Marks:
 
     def _forget(self, now_ns: int) -> None:
         """Remove of this user what daemons left whom nobody goes on from, or this one does."""
-        for path, uid, mark in self._found(_PREFIX):
+        for path, uid, mark, _ in self._found(_PREFIX):
             is_late = mark.boot != self._boot or mark.boot_ns < now_ns - LONGEST_GAP_NS
             if uid == os.geteuid() and (is_late or mark.store == self._store):
                 with suppress(OSError):
                     path.unlink()
 
-    def _found(self, prefix: str) -> Iterator[tuple[Path, int, Mark]]:
-        """Yield all marks whose names begin so, and whose they are."""
+    def _found(self, prefix: str) -> Iterator[tuple[Path, int, Mark, bytes]]:
+        """Yield all marks whose names begin so, whose they are, and what is behind them."""
         for place in self._places:
             with suppress(OSError):
                 for path in place.glob(f"{prefix}*"):
@@ -140,8 +178,19 @@ class Marks:
                         yield (path, *found)
 
 
-def _read(path: Path) -> tuple[int, Mark] | None:
-    """Return whose a mark is and what it says; None: it is none."""
+def _figures(said: bytes) -> list[Counted] | None:
+    try:
+        n_bytes, crc = _HEAD.unpack_from(said)
+        figures = said[_HEAD.size : _HEAD.size + n_bytes]
+        if zlib.crc32(figures) != crc:
+            return None  # it is just being written
+        return msgspec.msgpack.decode(figures, type=list[Counted])
+    except (struct.error, msgspec.MsgspecError):
+        return None
+
+
+def _read(path: Path) -> tuple[int, Mark, bytes] | None:
+    """Return whose a mark is, what it says, and what is behind it; None: it is none."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -150,9 +199,10 @@ def _read(path: Path) -> tuple[int, Mark] | None:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             return None
-        magic, *said = _FORM.unpack(os.pread(file, _FORM.size, 0))
+        said = os.pread(file, _MOST_BYTES, 0)
+        magic, *words = _FORM.unpack_from(said)
     except (OSError, struct.error):
         return None
     finally:
         os.close(file)
-    return (status.st_uid, Mark(*said)) if magic == _MAGIC else None
+    return (status.st_uid, Mark(*words), said[_FORM.size :]) if magic == _MAGIC else None

@@ -79,6 +79,9 @@ class Entry:
     def put(self, whose: Whose, share: Share, method: str, flags: int, cpu_ns: int = 0) -> None:
         """Add what somebody was given."""
         row = self._buckets.row(whose, self._slot, self._t0_ns)
+        if whose[0] == "counter":
+            moved = self._buckets.moved
+            moved[self._slot] = moved.get(self._slot, 0) + share.uj
         # The clock may have been set back: a row never shrinks.
         end_ns = self._t0_ns + self.dur_ns
         row.dur_ns = max(row.dur_ns + self.dur_ns, end_ns - row.t0_ns)
@@ -123,6 +126,8 @@ class Buckets:
     ----------
     totals : dict
         Microjoules since the beginning, by owner, run and slot; as of the last `changed_rows`.
+    moved : dict
+        Microjoules of counters since the beginning, by slot; as of now.
     """
 
     def __init__(self, bucket_ns: int) -> None:
@@ -131,6 +136,7 @@ class Buckets:
         self._rows: dict[tuple[Number, Whose, Slot], _Growing] = {}
         self._changed: set[tuple[Number, Whose, Slot]] = set()
         self.totals: dict[tuple[str, bytes, Slot], int] = {}
+        self.moved: dict[Slot, int] = {}
 
     def entry(self, slot: Slot, t0_ns: int, dur_ns: int, covered_ns: int) -> Entry:
         """Begin to add an interval; it is of the bucket that it begins in."""

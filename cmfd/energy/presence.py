@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from cmfd.energy.readings import Component, Grade  # noqa: TC001 - msgspec reads the annotations
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cmfd.energy.readings import Grade, Reading
+    from cmfd.energy.readings import Reading
     from cmfd.energy.usage import Usage
 
 Role = Literal["count", "check"]
@@ -54,6 +56,25 @@ class Measured(NamedTuple):
     grade: Grade
     role: Role
     reading: Reading
+
+
+class Counted(NamedTuple):
+    """
+    What the counters of one component, or GPU, have moved since a daemon began.
+
+    Attributes
+    ----------
+    component, domain, source, grade : str
+        As in a `Row`.
+    uj : int
+        Microjoules.
+    """
+
+    component: Component
+    domain: str
+    source: str
+    grade: Grade
+    uj: int
 
 
 class Sample(NamedTuple):

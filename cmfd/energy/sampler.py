@@ -18,7 +18,7 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -26,7 +26,7 @@ from cmfd.energy.buckets import Buckets
 from cmfd.energy.counters import Meters
 from cmfd.energy.divisions import Division, Divisions
 from cmfd.energy.idle import IdlePower
-from cmfd.energy.presence import NOBODY
+from cmfd.energy.presence import NOBODY, Counted
 from cmfd.energy.readings import Flag, Reading
 from cmfd.energy.split import Share, split
 from cmfd.energy.stretches import Stretch, weights_of
@@ -369,6 +369,15 @@ class Sampler:
             if stretch.end_boot_ns >= since_ns
             for work in stretch.works
         )
+
+    @property
+    def counted(self) -> list[Counted]:
+        """What the counters that count have moved since the beginning."""
+        return [
+            Counted(cast("Component", component), domain, source, grade, uj)
+            for (component, domain, source, grade, role), uj in self._buckets.moved.items()
+            if role == "count" and grade != "M"
+        ]
 
     @property
     def idle(self) -> dict[tuple[str, str], Known]:

@@ -232,6 +232,55 @@ def test_a_program_that_is_run_is_given_what_it_took(
         )  # fmt: skip
 
 
+@pytest.mark.slow
+def test_runs_of_a_daemon_that_stands_by_are_told_what_they_took(
+    make: Callable[..., Daemon], counters: CrayCounters, short_dir: Path
+) -> None:
+    """By the figures of who counts, with their grade; it is added to nothing."""
+    first = make().start()
+    first.wait_for(counts, "it counts")
+    second = make(node_dir=short_dir / "other").start()
+    second.wait_for(lambda said: "counts this node" in said["energy"]["reason"], "it stands by")
+    site = str(short_dir / "site")
+    command = ["-m", "cmfd", "run", "--quiet", f"--site={site}", "--"]
+    script = "print('.', flush=True)\nwhile True: pass"
+    with subprocess.Popen(
+        [sys.executable, *command, "timeout", "30", sys.executable, "-c", script],
+        env=second.environ(), stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.readline()
+
+        def is_given_some() -> bool:
+            counters.advance(energy=1)
+            return uj(told(second), "run") > 0
+
+        wait_until(is_given_some, "it is told")
+        process.terminate()
+    assert [daemon.stop() for daemon in (second, first)] == [0, 0]
+    assert rows(second) == []
+    found = told(second)
+    assert {(row["owner"], row["source"], row["grade"]) for row in found} == {
+        ("run", "pm_counters", "A")
+    }
+    assert 0 < uj(found, "run") <= uj(rows(first), "idle", "system")
+    subprocess.run(
+        [sys.executable, "-m", "cmfd", "merge", "--quiet", f"--site={site}"], check=True,
+        env=second.environ(),
+    )  # fmt: skip
+    words = [sys.executable, "-m", "cmfd", "show", "last", f"--site={site}"]
+    said = subprocess.run(words, check=True, env=second.environ(), capture_output=True, text=True)
+    assert "grade A by pm_counters" in said.stdout
+    assert "by the figures of another daemon" in said.stdout
+
+
+def told(daemon: Daemon) -> Rows:
+    """Return what a daemon has stored that is added to nothing."""
+    with closing(sqlite3.connect(daemon.node_dir / "node.db")) as db:
+        db.row_factory = sqlite3.Row
+        return db.execute("SELECT * FROM energy WHERE role = 'check'").fetchall()
+
+
 LOOP = """
 import sys, time, cmfd
 with cmfd.start(pipeline="p", stage="train"):

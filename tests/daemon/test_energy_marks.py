@@ -16,6 +16,7 @@ from support.daemons import Daemon, wait_until
 from support.sysfs import CrayCounters
 
 from cmfd.daemon.energy_mark import Marks
+from cmfd.energy.presence import Counted
 from cmfd.energy.readings import boottime_ns
 
 if TYPE_CHECKING:
@@ -67,6 +68,24 @@ def test_what_is_no_mark_is_passed_over(tmp_path: Path) -> None:
     nowhere = marks(tmp_path / "missing")
     nowhere.tell(MINE, 1)
     assert not nowhere.has_counted(0, OTHERS, 10)
+
+
+def test_figures_are_believed_of_who_counts_only(tmp_path: Path) -> None:
+    """Of others, of another boot, or half written, there are none."""
+    said = [Counted("cpu", "", "rapl", "B", 7), Counted("gpu", "GPU-1", "nvml", "B", 8)]
+    who = marks(tmp_path, "b")
+    who.tell(OTHERS, 5, said)
+    who.tell(OTHERS, 6, said[:1])
+    asking = marks(tmp_path)
+    found = asking.moved(os.getuid())
+    assert found is not None
+    assert (found[0].boot_ns, found[1]) == (6, said[:1])
+    assert asking.moved(os.getuid() + 1) is None
+    assert marks(tmp_path, boot=b"x" * 16).moved(os.getuid()) is None
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:70])
+    assert asking.moved(os.getuid()) is None
+    assert asking.has_counted(0, MINE, 10)
 
 
 @pytest.mark.slow

@@ -33,8 +33,8 @@ def check_who_counts(settings: Settings) -> Finding:
     if own is not None and holder.pid == own.pid:
         return Finding(_CHECK, "ok", f"your daemon, process {holder.pid}")
     advice = (
-        "One daemon on a node counts, so that nothing is counted twice; it does not know of your"
-        " runs. The service for all users would: see the guide for operators of a site."
+        "One daemon on a node counts, so that nothing is counted twice. `cmfd show` says what your"
+        " runs took by its figures; in reports they are only by a service for all users."
     )
     whose = "of yours" if holder.uid == os.getuid() else f"of {holder.user}"
     return Finding(_CHECK, "warn", f"another daemon {whose}, process {holder.pid}", advice)
