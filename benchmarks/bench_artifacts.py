@@ -94,13 +94,13 @@ def digest_speeds(path: Path) -> tuple[float, float]:
     return DIGEST_BYTES / ours_s / 1e6, DIGEST_BYTES / alone_s / 1e6
 
 
-def digest_work(path: Path) -> tuple[float, float]:
-    """Return bytes a second of CPU time: what identifies a file, and its two digests in turn."""
+def digest_work(path: Path, clock: Callable[[], float]) -> tuple[float, float]:
+    """Return bytes a second of a clock: what identifies a file, and its two digests in turn."""
 
     def work_s(ask: Callable[[], object]) -> float:
-        begun = time.process_time()
+        begun = clock()
         ask()
-        return time.process_time() - begun
+        return clock() - begun
 
     def both() -> None:
         digests = hashlib.md5(usedforsecurity=False), hashlib.sha256()
@@ -161,7 +161,8 @@ def main() -> None:
             path.write_bytes(os.urandom(1 << 20) * (size >> 20))
             os.utime(path, ns=(0, 0))
         ours, alone = digest_speeds(large)
-        work, both = digest_work(large)
+        wall, both_wall = digest_work(large, time.perf_counter)
+        work, both = digest_work(large, time.process_time)
         large.unlink()
         time.sleep(2.1)  # what was changed just now is not trusted to be known
         n_readers = readers(shared, env)
@@ -176,9 +177,14 @@ def main() -> None:
     itself = "the bound itself"
     figures.finish([
         figures.line("input() of a known file", input_us, "us", 200, itself, 1),
-        figures.line("identity of a file", ours, "MB/s", alone, "MD5 alone", 0.8, at_least=True),
+        figures.line(
+            "identity of a file", wall, "MB/s", both_wall, "MD5 and SHA-256", 0.8, at_least=True
+        ),
         figures.line(
             "the same, by CPU time", work, "MB/s", both, "MD5 and SHA-256", 0.8, at_least=True
+        ),
+        figures.line(
+            "the same, given a second core", ours, "MB/s", alone, "MD5 alone", 0.8, at_least=True
         ),
         figures.line(f"reads, {N_PROCESSES} processes, 1 input", n_readers, "reads", 1, itself, 1),
         figures.line("--auto-io: first open adds", first - first_bare, "us", 50, itself, 1),

@@ -64,7 +64,7 @@ SEARCHES = (
     'tag.baseline and user = "user3"',
     'cluster = "c1" and optimizer = "adam" and not batch in (16, 32)',
     "lamb",
-    "nowhere-to-be-found",
+    '"nowhere-to-be-found"',
 )
 
 
@@ -178,10 +178,10 @@ def main() -> None:
         ):
             asked = list(zip(projects, wanted.values(), strict=True))
             for project, bound_ms in asked[:2]:  # the third one has the graph made
-                kept += bench_walk(db, bare, project, bound_ms, "by index")
+                kept += bench_walk(db, bare, project, bound_ms, "without a graph")
             kept.append(bench_graph(db))
             for project, bound_ms in asked:
-                kept += bench_walk(db, bare, project, bound_ms, "by graph")
+                kept += bench_walk(db, bare, project, bound_ms, "with one")
                 kept.append(bench_impact(db, project, bound_ms))
             kept += bench_searches(db)
     figures.finish(kept)
