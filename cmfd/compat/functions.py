@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cmfd.compat import reading
-from cmfd.compat.query import CmfQuery
 from cmfd.errors import ConfigError
 from cmfd.formats.cmf import document
+
+if TYPE_CHECKING:
+    from cmfd.compat.query import CmfQuery
+
+
+def _query() -> CmfQuery:
+    from cmfd.compat.query import CmfQuery  # noqa: PLC0415 - pandas: not for those who only log
+
+    return CmfQuery()
 
 
 def metadata_export(
@@ -26,7 +34,7 @@ def metadata_export(
 def pipeline_list(file_name: str = "./mlmd") -> list[str]:
     """Return the names of pipelines."""
     del file_name
-    return CmfQuery().get_pipeline_names()
+    return _query().get_pipeline_names()
 
 
 def execution_list(
@@ -34,7 +42,7 @@ def execution_list(
 ) -> Any:
     """Return the executions of a pipeline as a table."""
     del file_name
-    found = CmfQuery().get_all_executions_in_pipeline(pipeline_name)
+    found = _query().get_all_executions_in_pipeline(pipeline_name)
     if execution_uuid is not None and not found.empty:
         found = found[found["Execution_uuid"].str.contains(execution_uuid, regex=False)]
     return found
@@ -45,7 +53,7 @@ def artifact_list(
 ) -> Any:
     """Return the artifacts of a pipeline as a table."""
     del file_name
-    found = CmfQuery().get_all_artifacts_by_context(pipeline_name)
+    found = _query().get_all_artifacts_by_context(pipeline_name)
     if artifact_name is not None and not found.empty:
         found = found[found["name"].str.startswith(artifact_name)]
     return found
