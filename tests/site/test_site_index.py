@@ -7,8 +7,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.oracle import rows_of, union
+from support.oracle import connection_to, rows_of, union
 from support.packs import Content, Row, Value, an_id, small_run, write_pack
+from support.postgres import new_index
 
 from cmfd.errors import PackError, SchemaTooNewError, SiteBusyError, StoreError
 from cmfd.store.connection import connect
@@ -18,47 +19,56 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from cmfd.merge.index import Store
+
 
 EXECUTION, INSTANCE = an_id("exec", 1), an_id("proc", 1000)
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[SiteStore]:
-    with closing(SiteStore(tmp_path / "index.db")) as store:
+def index(tmp_path: Path) -> Iterator[Store]:
+    with new_index(tmp_path / "index.db") as store:
         yield store
 
 
-def absorb(index: SiteStore, directory: Path, *contents: Content) -> None:
+def absorbed(index: Store, pack: Path) -> bool:
+    (outcome,) = index.absorb_group([(pack, pack.stem)])
+    if isinstance(outcome, PackError):
+        raise outcome
+    return outcome
+
+
+def absorb(index: Store, directory: Path, *contents: Content) -> None:
     for content in contents:
         pack = write_pack(directory, content)
-        assert index.absorb(pack, pack.stem)
+        assert absorbed(index, pack)
 
 
-def select(index: SiteStore, query: str) -> list[dict[str, Any]]:
-    with closing(connect(index.path, readonly=True)) as db:
+def select(index: Store, query: str) -> list[dict[str, Any]]:
+    with closing(connection_to(index)) as db:
         rows = db.execute(query)
         names = [column[0] for column in rows.description]
         return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def test_a_pack_is_absorbed_once(index: SiteStore, tmp_path: Path) -> None:
+def test_a_pack_is_absorbed_once(index: Store, tmp_path: Path) -> None:
     """The second time changes nothing, and says so."""
     pack = write_pack(tmp_path, small_run(1))
     assert not index.has(pack.stem)
-    assert index.absorb(pack, pack.stem)
+    assert absorbed(index, pack)
     before = index.digest()
-    assert not index.absorb(pack, pack.stem)
+    assert not absorbed(index, pack)
     assert index.digest() == before
     assert index.ledger() == {pack.stem}
 
 
-def test_a_digest_tells_content_apart(index: SiteStore, tmp_path: Path) -> None:
+def test_a_digest_tells_content_apart(index: Store, tmp_path: Path) -> None:
     """Every pack with something new gives another digest; labels and the ledger do not count."""
     digests = [index.digest()]
     absorb(index, tmp_path, small_run(1))
     digests.append(index.digest())
     again = write_pack(tmp_path, small_run(1), node="other", sealed_ns=99)
-    assert index.absorb(again, again.stem)
+    assert absorbed(index, again)
     assert index.digest() == digests[-1]
     absorb(index, tmp_path, small_run(2))
     digests.append(index.digest())
@@ -73,13 +83,13 @@ def test_zero_has_one_sign(tmp_path: Path) -> None:
         for zero in (0.0, -0.0)
     ]
     for name, order in (("a", zeros), ("b", zeros[::-1])):
-        with closing(SiteStore(tmp_path / f"{name}.db")) as index:
+        with new_index(tmp_path / f"{name}.db") as index:
             absorb(index, tmp_path / name, *order)
             digests.add(index.digest())
     assert len(digests) == 1
 
 
-def test_one_bad_pack_of_a_group_leaves_the_others(index: SiteStore, tmp_path: Path) -> None:
+def test_one_bad_pack_of_a_group_leaves_the_others(index: Store, tmp_path: Path) -> None:
     """A row that slipped through the checks is found at the index, and undoes its pack only."""
     good = [write_pack(tmp_path, small_run(number)) for number in (1, 2)]
     bad = write_pack(tmp_path, small_run(3))
@@ -97,11 +107,11 @@ def test_one_bad_pack_of_a_group_leaves_the_others(index: SiteStore, tmp_path: P
     assert isinstance(outcomes[1], PackError)
     assert "foreign" in str(outcomes[1])
     assert index.ledger() == {path.stem for path in good}
-    assert rows_of(index.path) == union([small_run(1), small_run(2)])
+    assert rows_of(index) == union([small_run(1), small_run(2)])
 
 
 def test_a_pack_whose_pages_are_broken_is_refused_and_the_index_not_blamed(
-    index: SiteStore, tmp_path: Path
+    index: Store, tmp_path: Path
 ) -> None:
     """It comes with the right sha256, so that only reading it shows."""
     pack = write_pack(tmp_path, small_run(1))
@@ -111,7 +121,7 @@ def test_a_pack_whose_pages_are_broken_is_refused_and_the_index_not_blamed(
     data[(page - 1) * 4096 + 8 : page * 4096] = b"\xff" * 4088
     pack.write_bytes(data)
     with pytest.raises(PackError, match="foreign: it is no sound SQLite database"):
-        index.absorb(pack, pack.stem)
+        absorbed(index, pack)
     assert index.ledger() == set()
     absorb(index, tmp_path, small_run(2))
 
@@ -142,25 +152,26 @@ def test_a_pack_whose_pages_are_broken_is_refused_and_the_index_not_blamed(
     ],
 )
 def test_rows_that_readers_could_not_use_are_refused_with_their_pack(
-    index: SiteStore, tmp_path: Path, table: str, row: Row
+    index: Store, tmp_path: Path, table: str, row: Row
 ) -> None:
     """Ids of other lengths, values that are not of their type, directions unheard of."""
     good = write_pack(tmp_path, small_run(2))
     pack = write_pack(tmp_path, small_run(1) | {table: [row]})
-    refusal, absorbed = index.absorb_group([(pack, pack.stem), (good, good.stem)])
-    assert absorbed is True
+    refusal, is_taken = index.absorb_group([(pack, pack.stem), (good, good.stem)])
+    assert is_taken is True
     assert isinstance(refusal, PackError)
     assert str(refusal).startswith("foreign: a row")
-    assert rows_of(index.path) == union([small_run(2)])
+    assert rows_of(index) == union([small_run(2)])
 
 
-def test_a_group_is_as_large_as_sqlite_allows(index: SiteStore, tmp_path: Path) -> None:
+def test_a_group_is_as_large_as_sqlite_allows(index: Store, tmp_path: Path) -> None:
     """All of it in one transaction."""
     packs = [write_pack(tmp_path, small_run(number)) for number in range(MAX_GROUP)]
     assert index.absorb_group([(pack, pack.stem) for pack in packs]) == [True] * MAX_GROUP
     assert index.absorb_group([(pack, pack.stem) for pack in packs]) == [False] * MAX_GROUP
 
 
+@pytest.mark.sqlite
 def test_a_reader_that_does_not_end_is_reported_and_nothing_is_taken(
     index: SiteStore, tmp_path: Path
 ) -> None:
@@ -171,10 +182,11 @@ def test_a_reader_that_does_not_end_is_reported_and_nothing_is_taken(
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM run").fetchone()
         with pytest.raises(SiteBusyError, match="packs stay in the inbox"):
-            index.absorb(pack, pack.stem)
-    assert index.absorb(pack, pack.stem)
+            absorbed(index, pack)
+    assert absorbed(index, pack)
 
 
+@pytest.mark.sqlite
 def test_a_reader_sees_all_of_a_pack_or_nothing(index: SiteStore, tmp_path: Path) -> None:
     """And waits for nobody between commits."""
     absorb(index, tmp_path, small_run(1))
@@ -185,6 +197,7 @@ def test_a_reader_sees_all_of_a_pack_or_nothing(index: SiteStore, tmp_path: Path
         index._db.execute("ROLLBACK")
 
 
+@pytest.mark.sqlite
 def test_an_index_of_a_later_cmfd_is_left_alone(index: SiteStore) -> None:
     """Whoever wrote it can read it."""
     index._db.execute("PRAGMA user_version = 99")
@@ -203,6 +216,7 @@ def test_what_is_no_index_is_left_alone(tmp_path: Path, content: bytes) -> None:
     assert path.read_bytes() == content
 
 
+@pytest.mark.sqlite
 def test_a_damaged_index_says_how_to_rebuild_it(index: SiteStore, tmp_path: Path) -> None:
     """The packs are the truth, so nothing is lost."""
     absorb(index, tmp_path, small_run(1))
@@ -218,7 +232,7 @@ def test_a_damaged_index_says_how_to_rebuild_it(index: SiteStore, tmp_path: Path
             damaged.digest()
 
 
-def test_views_show_a_run_as_people_ask_for_it(index: SiteStore, tmp_path: Path) -> None:
+def test_views_show_a_run_as_people_ask_for_it(index: Store, tmp_path: Path) -> None:
     """One row, with plain names, ids as text and times in seconds."""
     absorb(index, tmp_path, small_run(7))
     (run,) = select(index, "SELECT * FROM runs")
@@ -261,7 +275,7 @@ def test_views_show_a_run_as_people_ask_for_it(index: SiteStore, tmp_path: Path)
     ],
 )
 def test_without_an_end_a_run_stands_as_its_worst_process(
-    index: SiteStore, tmp_path: Path, states: list[str], expected: str
+    index: Store, tmp_path: Path, states: list[str], expected: str
 ) -> None:
     """A process that never said how it stands is running."""
     content = small_run(1)
@@ -290,7 +304,7 @@ def test_without_an_end_a_run_stands_as_its_worst_process(
     ],
 )
 def test_where_each_rank_has_a_wrapper_those_say_how_it_ended(
-    index: SiteStore, tmp_path: Path, wrappers: list[str], expected: str
+    index: Store, tmp_path: Path, wrappers: list[str], expected: str
 ) -> None:
     """A program that a signal ends says nothing itself."""
     content = small_run(1)
@@ -310,7 +324,7 @@ def test_where_each_rank_has_a_wrapper_those_say_how_it_ended(
     assert (execution["status"], run["status"]) == (expected, expected)
 
 
-def test_an_end_says_more_than_the_processes(index: SiteStore, tmp_path: Path) -> None:
+def test_an_end_says_more_than_the_processes(index: Store, tmp_path: Path) -> None:
     """A wrapper knows that the job was cancelled, whatever its ranks said last."""
     content = small_run(1)
     content["execution_end"] = [(an_id("exec", 1), 1, an_id("proc", 1000), "cancelled", None, 15)]
@@ -319,9 +333,7 @@ def test_an_end_says_more_than_the_processes(index: SiteStore, tmp_path: Path) -
     assert execution == {"status": "cancelled", "signal": 15}
 
 
-def test_ranks_that_disagree_on_a_parameter_are_both_shown(
-    index: SiteStore, tmp_path: Path
-) -> None:
+def test_ranks_that_disagree_on_a_parameter_are_both_shown(index: Store, tmp_path: Path) -> None:
     """Conflicts are kept and visible; 1, 1.0, true and '1' are four values."""
     values: list[tuple[str, Value]] = [("int", 1), ("float", 1.0), ("bool", 1), ("str", "1")]
     content: Content = {
@@ -339,7 +351,7 @@ def test_ranks_that_disagree_on_a_parameter_are_both_shown(
 
 
 def test_a_wrapper_that_waited_for_the_ranks_does_not_count_their_time_again(
-    index: SiteStore, tmp_path: Path
+    index: Store, tmp_path: Path
 ) -> None:
     """The greater of the two readings stands for the run."""
     content = small_run(1)
@@ -355,7 +367,7 @@ def test_a_wrapper_that_waited_for_the_ranks_does_not_count_their_time_again(
     assert (row["n_ranks"], row["n_processes"]) == (2, 3)
 
 
-def test_infinite_and_missing_values_are_no_mean(index: SiteStore, tmp_path: Path) -> None:
+def test_infinite_and_missing_values_are_no_mean(index: Store, tmp_path: Path) -> None:
     """`min` and `max` say what there was; the mean of an infinity would say nothing."""
     content = small_run(1, n_ranks=1, n_chunks=1)
     chunk = content["chunk"][0]
@@ -365,9 +377,7 @@ def test_infinite_and_missing_values_are_no_mean(index: SiteStore, tmp_path: Pat
     assert row == {"min": 0.0, "max": float("inf"), "mean": None}
 
 
-def test_rows_that_were_only_named_stay_out_of_the_content(
-    index: SiteStore, tmp_path: Path
-) -> None:
+def test_rows_that_were_only_named_stay_out_of_the_content(index: Store, tmp_path: Path) -> None:
     """They appear when their own pack comes, in whatever order."""
     content = small_run(1)
     children: Content = {
@@ -376,11 +386,11 @@ def test_rows_that_were_only_named_stay_out_of_the_content(
         if table not in ("run", "execution", "artifact", "series")
     }
     absorb(index, tmp_path, children)
-    assert set(rows_of(index.path)) == set(children)
+    assert set(rows_of(index)) == set(children)
     assert select(index, "SELECT began_ns, status FROM runs") == [
         {"began_ns": None, "status": "completed"}
     ]
     assert select(index, "SELECT * FROM metrics") == []
     absorb(index, tmp_path, content)
-    assert rows_of(index.path) == union([content])
+    assert rows_of(index) == union([content])
     assert len(select(index, "SELECT * FROM metrics")) == 2

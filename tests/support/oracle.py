@@ -8,18 +8,25 @@ table, applied to all rows at once.
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from support.packs import key_length
 
+from cmfd.merge.index import connect_index
+from cmfd.merge.layout import open_site
 from cmfd.store.connection import connect, sql, statements
 from cmfd.store.content import tables
+from cmfd.store.postgres.connection import PostgresIndex
+from cmfd.store.site import SiteStore
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable
-    from pathlib import Path
 
     from support.packs import Content, Row, Value
+
+    from cmfd.merge.index import Store
 
 _CHUNK_ANY = {9, 10, 11, 13}
 """Columns of a chunk whose type is part of their value: value_min, _max, _sum, last_value."""
@@ -37,14 +44,25 @@ def union(contents: Iterable[Content]) -> dict[str, set[Row]]:
     return {table: {_plain(row) for row in rows.values()} for table, rows in merged.items()}
 
 
-def rows_of(index: Path) -> dict[str, set[Row]]:
+def rows_of(index: Path | Store) -> dict[str, set[Row]]:
     """Return the content of a site index, by table, as its digest reads it."""
     found: dict[str, set[Row]] = {}
-    with closing(connect(index, readonly=True)) as db:
+    with closing(connection_to(index)) as db:
         for query in statements(sql("site/digest")):
             for table, *row in db.execute(query):
                 found.setdefault(table, set()).add(_plain(row))
     return found
+
+
+def connection_to(index: Path | Store) -> sqlite3.Connection:
+    """Connect to an index for reading: a file, or that of the site that the file would be of."""
+    if isinstance(index, SiteStore):
+        index = index.path
+    if not isinstance(index, Path):
+        return cast("sqlite3.Connection", PostgresIndex(index.where, index.db.schema))
+    if (index.parent / "site.toml").exists():
+        return connect_index(open_site(index.parent))
+    return connect(index, readonly=True)
 
 
 def _winner(table: str, one: Row, other: Row) -> Row:

@@ -175,7 +175,7 @@ def _winners(table: str) -> str:
     key = ", ".join(column.name for column in columns if column.in_key)
     if not key:
         return f"incoming_{table}"
-    way = " DESC" if table == "chunk" or tables()[table].kind != "first" else ""
+    way = "" if table in tables() and tables()[table].kind == "first" else " DESC"
     order = ", ".join((key, *(f"{term}{way}" for term in _compared(table))))
     return f"(SELECT DISTINCT ON ({key}) {', '.join(names)} FROM incoming_{table} ORDER BY {order})"  # noqa: S608 - as above
 

@@ -84,7 +84,7 @@ CREATE AGGREGATE total(boolean) (SFUNC = total_step, STYPE = double precision, I
 CREATE FUNCTION iif(boolean, anycompatible, anycompatible) RETURNS anycompatible
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT CASE WHEN $1 THEN $2 ELSE $3 END $$;
 CREATE FUNCTION hex(bytea) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$ SELECT upper(encode($1, 'hex')) $$;
+    AS $$ SELECT upper(encode(coalesce($1, ''), 'hex')) $$;
 CREATE FUNCTION zeroblob(integer) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$ SELECT decode(repeat('00', $1), 'hex') $$;
 CREATE FUNCTION id_of(text) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE
