@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -139,6 +139,20 @@ def test_numbers_among_texts_are_in_order() -> None:
     assert sorted(texts) == texts
 
 
+def test_reports_are_the_same_while_a_merge_is_on_its_way(tmp_path: Path, server: Server) -> None:
+    """A merger that was killed has made no sums of reports: who reads makes them."""
+    packs = [(pack, pack.stem) for pack in packs_of(tmp_path / "packs", 1, 2)]
+    answers: list[Any] = []
+    for name, database in (("file", ""), ("server", server.url)):
+        with closing(index.open_store(init_site(tmp_path / name, database))) as store:
+            assert store.absorb_group(packs) == [True, True]
+        for about in ("runtime", "energy"):
+            said = cmfd("report", about, "--by", "user", "--json", "--site", tmp_path / name)
+            report = json.loads(said.stdout)
+            answers.append({key: report[key] for key in report if key not in ("site", "made_ns")})
+    assert answers[:2] == answers[2:]
+
+
 def test_each_user_of_a_lock_waits_for_the_other(tmp_path: Path, server: Server) -> None:
     """Two mergers with copies of one site write one after the other, and both are done."""
     init_site(tmp_path / "site", server.url)
@@ -157,7 +171,8 @@ def test_a_statement_is_said_in_the_other_dialect() -> None:
         " WHERE e.at_ns = :at_ns ORDER BY e.at_ns DESC, e.job LIMIT :limit;"
     )
     assert said == (
-        "SELECT e.user, ':x ? %%' FROM run AS e JOIN fact AS f ON f.value IS NOT DISTINCT FROM e.job"
-        " WHERE e.at_ns = %(at_ns)s ORDER BY e.at_ns DESC NULLS LAST, e.job NULLS FIRST "
+        "SELECT e.user, ':x ? %%' FROM run AS e JOIN fact AS f"
+        " ON f.value IS NOT DISTINCT FROM e.job WHERE e.at_ns = %(at_ns)s"
+        " ORDER BY e.at_ns DESC NULLS LAST, e.job NULLS FIRST "
         "LIMIT nullif(%(limit)s, -1)"
     )

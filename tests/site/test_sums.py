@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.laws import examples
@@ -51,6 +52,7 @@ def test_sums_are_those_of_the_rows_in_any_order(seed: int, n_packs: int, n_rows
         sums_of(root / "index.db")
 
 
+@pytest.mark.sqlite
 def test_who_reads_while_a_merge_is_on_its_way_has_sums_that_are_up_to_date(
     tmp_path: Path,
 ) -> None:
@@ -72,6 +74,7 @@ def test_who_reads_while_a_merge_is_on_its_way_has_sums_that_are_up_to_date(
     assert sums_of(index) == read
 
 
+@pytest.mark.sqlite
 def test_a_rebuilt_index_has_the_same_sums(tmp_path: Path) -> None:
     """They are of the rows, which are of the packs; and no content: the digest knows none."""
     rng = random.Random(5)

@@ -43,6 +43,11 @@ class Server:
         self.start()
 
     @property
+    def directory(self) -> str:
+        """Where its socket is: what libpq calls its host."""
+        return str(self._root)
+
+    @property
     def url(self) -> str:
         """Address of the database that is there from the beginning."""
         return f"postgresql:///postgres?host={self._root}&user=cmfd"

@@ -246,8 +246,8 @@ def explained(url: str) -> Iterator[None]:
         ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise StoreError(
-            f"the index {url} does not let you: {_first_line(error)}; nothing was changed. Who made"
-            " it can: cmfd site grant"
+            f"the index {url} does not let you: {_first_line(error)}; nothing was changed. Whose it"
+            " is can give you the right: see docs/howto/postgresql.md"
         ) from error
     except psycopg.OperationalError as error:
         raise StoreError(

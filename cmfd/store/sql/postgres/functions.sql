@@ -27,7 +27,8 @@ CREATE FUNCTION as_real(bigint) RETURNS double precision LANGUAGE sql IMMUTABLE 
 CREATE FUNCTION as_real(numeric) RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$ SELECT $1::double precision $$;
 CREATE FUNCTION as_integer(double precision) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$ SELECT as_integer($1::numeric) $$;
+    AS $$ SELECT CASE WHEN $1 >= 9223372036854775807 THEN 9223372036854775807
+        WHEN $1 <= -9223372036854775808 THEN -9223372036854775808 ELSE trunc($1)::bigint END $$;
 CREATE FUNCTION as_integer(text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$ SELECT as_integer(CASE WHEN left($1, 2) = E'\x01#' THEN substr($1, 27)::numeric
         WHEN $1 IS NOT NULL
@@ -156,3 +157,14 @@ CREATE OPERATOR * (LEFTARG = bigint, RIGHTARG = integer, FUNCTION = multiply);
 CREATE FUNCTION lesser(bytea, bytea) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
     AS $$ SELECT CASE WHEN $1 <= $2 THEN $1 ELSE $2 END $$;
 CREATE AGGREGATE min(bytea) (SFUNC = lesser, STYPE = bytea);
+
+-- Sums of integers are numerics.
+CREATE FUNCTION shifted(numeric, integer) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT as_integer($1) >> $2 $$;
+CREATE FUNCTION masked(numeric, integer) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT as_integer($1) & $2::bigint $$;
+CREATE OPERATOR >> (LEFTARG = numeric, RIGHTARG = integer, FUNCTION = shifted);
+CREATE OPERATOR & (LEFTARG = numeric, RIGHTARG = integer, FUNCTION = masked);
+CREATE FUNCTION masked(bigint, integer) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT $1 & $2::bigint $$;
+CREATE OPERATOR & (LEFTARG = bigint, RIGHTARG = integer, FUNCTION = masked);
