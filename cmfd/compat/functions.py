@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from cmfd.compat import reading
 from cmfd.errors import ConfigError
-from cmfd.formats.cmf import document
 
 if TYPE_CHECKING:
     from cmfd.compat.query import CmfQuery
@@ -24,6 +23,8 @@ def metadata_export(
     pipeline_name: str, json_file_name: str | None = None, file_name: str = "./mlmd"
 ) -> str:
     """Write a pipeline as JSON; default: into ``<pipeline>.json``."""
+    from cmfd.formats.cmf import document  # noqa: PLC0415 - as above
+
     del file_name
     said = document.write(reading.graph([pipeline_name]), [pipeline_name])
     path = Path(json_file_name or f"{pipeline_name}.json")

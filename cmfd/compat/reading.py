@@ -9,12 +9,8 @@ from typing import TYPE_CHECKING
 from cmfd.client.session import session
 from cmfd.client.start import site_of
 from cmfd.errors import NotFoundError
-from cmfd.formats.mlmd.gather import gather
 from cmfd.formats.mlmd.graph import Graph
 from cmfd.identity import RunIdentity
-from cmfd.merge.batch import merge_site
-from cmfd.query.index import open_index
-from cmfd.store.connection import named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +32,8 @@ def refresh() -> None:
     StoreError
         The site cannot be written.
     """
+    from cmfd.merge.batch import merge_site  # noqa: PLC0415 - most programs only log
+
     here = session()
     here.settle()
     here.flush(_FLUSH_S)
@@ -51,6 +49,9 @@ def refresh() -> None:
 
 def graph(pipelines: Sequence[str] = ()) -> Graph:
     """Return what is known of pipelines, of all if none is named."""
+    from cmfd.formats.mlmd.gather import gather  # noqa: PLC0415 - as above
+    from cmfd.query.index import open_index  # noqa: PLC0415 - as above
+
     refresh()
     try:
         with open_index(site()) as db:
@@ -61,6 +62,9 @@ def graph(pipelines: Sequence[str] = ()) -> Graph:
 
 def run_of(execution: bytes) -> RunIdentity | None:
     """Return the run of an execution that the site knows."""
+    from cmfd.query.index import open_index  # noqa: PLC0415 - as above
+    from cmfd.store.connection import named  # noqa: PLC0415 - as above
+
     try:
         with open_index(site()) as db:
             row = db.execute(named("query/mlmd")["run_of"], {"execution": execution}).fetchone()

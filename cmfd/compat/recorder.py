@@ -22,7 +22,7 @@ from cmfd.compat import reading
 from cmfd.content.cache import identify
 from cmfd.content.files import Hash
 from cmfd.errors import NotFoundError
-from cmfd.formats.mlmd.gather import (
+from cmfd.formats.mlmd.graph import (
     ARTIFACT_FACT,
     NAME_FACT,
     PIPELINE_FACT,

@@ -16,9 +16,15 @@ import msgspec
 
 from cmfd.errors import NotFoundError, StoreError
 from cmfd.formats.mlmd.graph import (
+    ARTIFACT_FACT,
     INPUT,
     INPUTS,
+    KEY,
+    NAME_FACT,
     OUTPUT,
+    PIPELINE_FACT,
+    STAGE_FACT,
+    TYPE_FACT,
     Artifact,
     Context,
     Event,
@@ -28,7 +34,6 @@ from cmfd.formats.mlmd.graph import (
     contexts_of,
     uuid_text,
 )
-from cmfd.formats.mlmd.ingest import KEY
 from cmfd.identity import uuid5
 from cmfd.model import ArtifactKind, Direction, Status
 from cmfd.query.index import object_of, value_of
@@ -48,10 +53,6 @@ _TYPES = {
     ArtifactKind.ENVIRONMENT: "Environment", ArtifactKind.LABEL: "Label",
 }  # fmt: skip
 """What CMF calls kinds; others are a ``Dataset``."""
-TYPE_FACT, NAME_FACT = "cmf.type", "cmf.name"
-PIPELINE_FACT, STAGE_FACT, ARTIFACT_FACT = "cmf.pipeline", "cmf.stage", "cmf.artifact."
-"""Facts of an execution that a program written for CMF logged to: custom properties."""
-
 _MODEL = ("model_framework", "model_type", "model_name")
 _OF_NO_FILE = re.compile(r"mlmd:([0-9a-f]{32})")
 _RECORDS: dict[str, Any] = {

@@ -25,6 +25,13 @@ INPUT, OUTPUT = 3, 4
 PIPELINE, STAGE = "Parent_Context", "Pipeline_Stage"
 """Types of the contexts that CMF makes."""
 
+KEY = "mlmd."
+"""Begins the keys of the facts that keep what a store said last of something."""
+
+TYPE_FACT, NAME_FACT = "cmf.type", "cmf.name"
+PIPELINE_FACT, STAGE_FACT, ARTIFACT_FACT = "cmf.pipeline", "cmf.stage", "cmf.artifact."
+"""Facts of an execution that a program written for CMF logged to; the last three: properties."""
+
 _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 _DIGEST = re.compile(r"(md5|hdf5|slice|quick|stat|mlmd):[0-9a-f]+(\.dir)?")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -18,7 +18,7 @@ import numpy as np
 
 from cmfd.client.values import typed
 from cmfd.errors import NotFoundError
-from cmfd.formats.mlmd.graph import INPUTS, Artifact, Event, Execution, Graph
+from cmfd.formats.mlmd.graph import INPUTS, KEY, Artifact, Event, Execution, Graph
 from cmfd.identity import NAMESPACE, uuid5
 from cmfd.merge.additions import add_rows
 from cmfd.merge.layout import init_site
@@ -31,9 +31,6 @@ from cmfd.store.rows import storable
 if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
-
-KEY = "mlmd."
-"""Begins the keys of those facts."""
 
 _ORIGIN = uuid5(NAMESPACE, "mlmd")
 _NS = 1_000_000  # in a millisecond
