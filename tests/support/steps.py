@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from support.cluster import recorded
-from support.cluster.processes import wait_for
+from support.cluster.processes import PATIENCE_S, wait_for
 from support.tasks import CMFD, CMFD_SRUN
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Steps:
         """Have tasks go on that wait."""
         self.user.write(f"go-{mark}", "")
 
-    def wait_left(self, timeout_s: float = 60) -> None:
+    def wait_left(self, timeout_s: float = PATIENCE_S) -> None:
         """Wait until nothing of the user is left on the nodes: no process, socket or file."""
         name, cluster = self.user.name, self.user.cluster
         left = cluster.leftovers if self.daemons else cluster.processes_of

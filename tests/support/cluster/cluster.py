@@ -23,6 +23,7 @@ from support.cluster.services import Services
 
 NEIGHBOURS = Path("/proc/sys/net/ipv4/neigh/default")
 MANY_NODES = 64
+MARK = "/cmfd-energy."
 
 
 class Cluster:
@@ -214,12 +215,17 @@ class Cluster:
         return [seen for seen in found if seen.namespace in spaces]
 
     def leftovers(self, user: str) -> list[str]:
-        """Return what there is of a user on the nodes: ``NODE: process`` and ``NODE: path``."""
+        """
+        Return what there is of a user on the nodes: ``NODE: process`` and ``NODE: path``.
+
+        But for the mark of up to when a daemon has read the node's energy: it stays for others'.
+        """
         on = {name: place for name, place in self.machines.items() if place.init}
         names = {place.namespace: name for name, place in on.items()}
         found = [f"{names[seen.namespace]}: {seen.command}" for seen in self.processes_of(user)]
         for name, place in on.items():
-            found += [f"{name}: {path}" for path in place.files_of(self.options.users[user])]
+            files = place.files_of(self.options.users[user])
+            found += [f"{name}: {path}" for path in files if MARK not in path]
         return found
 
     def _write_files(self) -> None:
@@ -299,13 +305,15 @@ class Cluster:
     def _boot(self, nodes: list[str]) -> None:
         binds = self._binds()
         environ = {"WATTS": str(self.options.watts)} if self.options.watts else {}
-        cpu = min(os.sched_getaffinity(0)) if self.options.one_cpu else None
+        cpus = sorted(os.sched_getaffinity(0))
         if len(nodes) >= MANY_NODES:
             allow_many_neighbours()
         begun = {}
         for name in nodes:
-            address = conf.node_address(self.nodes.index(name))
+            index = self.nodes.index(name)
+            address = conf.node_address(index)
             place = self.machines[name]
+            cpu = cpus[index % len(cpus)] if self.options.one_cpu else None
             begun[name] = place.boot(address, binds, environ, within=self.head, cpu=cpu)
         lines = []
         for name, number in begun.items():

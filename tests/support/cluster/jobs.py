@@ -17,8 +17,8 @@ ENDED = (
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY",
     "PREEMPTED", "TIMEOUT",
 )  # fmt: skip
-LAG_S = 30.0
-JOB_S = 120.0
+LAG_S = 120.0
+JOB_S = 300.0
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
+"""For what must happen: beside many nodes of another test a process may wait long for its turn."""
 
 
 def wait_for(
