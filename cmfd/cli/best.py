@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 @click.option("--pipeline", required=True, metavar="P", help="Of which pipeline.")
 @click.option("--stage", metavar="S", help="Only executions of this stage.")
 @click.option("--metric", required=True, metavar="NAME", help="By which metric.")
-@click.option("--max", "goal", flag_value="max", help="The greatest value is the best.")
-@click.option("--min", "goal", flag_value="min", help="The least value is the best.")
+@options.goal
 @click.option(
     "--slice", "part", metavar="S", help="By the metric as logged for this slice of the data."
 )

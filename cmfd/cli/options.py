@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from cmfd import config
+from cmfd.errors import ConfigError
 from cmfd.query.times import time_ns
 
 if TYPE_CHECKING:
@@ -113,6 +115,23 @@ class Time(ParamOfTime):
             return time_ns(value)
         except ValueError:
             self.fail(f"{value!r} is no time: 2026-11-22, 2026-11-22T14:30, ...Z", param, ctx)
+
+
+def goal(function: F) -> F:
+    """Add ``--max`` and ``--min``, as `goal`: which values are good; none says it: None."""
+
+    @wraps(function)
+    def command(*, is_max: bool, is_min: bool, **given: Any) -> Any:
+        if is_max and is_min:
+            raise ConfigError("Say --max or --min, not both.")
+        return function(goal="max" if is_max else "min" if is_min else None, **given)
+
+    for option in (
+        click.option("--min", "is_min", is_flag=True, help="The least value is the best."),
+        click.option("--max", "is_max", is_flag=True, help="The greatest value is the best."),
+    ):
+        command = option(command)
+    return cast("F", command)
 
 
 def since_ns(days: float | None) -> int | None:

@@ -66,18 +66,12 @@ class Given(NamedTuple):
     static_uj: int
 
 
-class Hour(NamedTuple):
-    """Energy of a pile in a time within which no factor of emissions changes, or of one row."""
-
-    pile: int
-    lost: int
-    """How what took it came to nothing; 0: it did not."""
-    node: int
-    """One of those that have the same factors, as it was said to `put_nodes`."""
-    grade: str
-    t0_ns: int
-    dur_ns: int
-    uj: int
+Hour = tuple[int, int, int, int, int, int, int]
+"""
+Energy of a pile in a time within which no factor of emissions changes, or of one row: the pile's
+number (or a run's), that of how what took it came to nothing, that of a node that has the same
+factors, the code of the grade's letter, begin and length in nanoseconds, and microjoules.
+"""
 
 
 class Span(NamedTuple):
@@ -255,13 +249,8 @@ class Energies:
 
     def _hours(self, query: str, step_ns: int, asked: dict[str, object]) -> list[Hour]:
         if step_ns % HOUR_NS:
-            rows = _rows(self._db, "steps", step_ns=step_ns, **asked)
-        else:
-            rows = _rows(self._db, query, **asked)
-        return [
-            Hour(pile, lost, node, chr(grade), t0_ns, dur_ns, uj)
-            for pile, lost, node, grade, t0_ns, dur_ns, uj in rows
-        ]
+            return _rows(self._db, "steps", step_ns=step_ns, **asked).fetchall()
+        return _rows(self._db, query, **asked).fetchall()
 
 
 def _lists(rows: Iterable[tuple[int, str]]) -> dict[int, list[str]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
-from support.energy import E_NS, Metered
+from support.energy import DAEMON, E_NS, Metered
 from support.factors import FactorSite
 from support.packs import an_id
 from support.sites import ASite, a_run, from_json
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MINUTE_NS = 60_000_000_000
+HOUR_NS = 60 * MINUTE_NS
 KWH_UJ = 3_600_000_000_000
 
 
@@ -42,6 +43,65 @@ def test_energy_meets_the_intensity_of_its_minute(tmp_path: Path, minutes: int) 
 
     wanted = sum(minute * grams[minute // minutes] * 1.25 for minute in range(40))
     assert from_json(done)["total"]["carbon"]["operational_gco2e"] == pytest.approx(wanted)
+
+
+def test_energy_over_the_border_of_two_hours_is_in_both(tmp_path: Path) -> None:
+    """A third of a row's time, and of its 3 kWh, is before the hour: 100 g/kWh then, 400 after."""
+    site, metered = FactorSite(tmp_path), Metered()
+    border_ns = E_NS // HOUR_NS * HOUR_NS + HOUR_NS
+    metered.spend(0, {1: 3 * KWH_UJ})
+    metered.rows = [row._replace(t0_ns=border_ns - MINUTE_NS // 3) for row in metered.rows]
+    ASite(site.path).take(*metered.contents())
+    site.series("".join(
+        f"GB,{instant(border_ns + n * HOUR_NS)},{instant(border_ns + (n + 1) * HOUR_NS)},{grams},"
+        "average,lifecycle,false,NESO\n"
+        for n, grams in ((-1, 100), (0, 400))
+    ))  # fmt: skip
+    site.factors()
+
+    words = ["report", "carbon", "--by", "user", "--json", "--site", str(site.path)]
+    carbon = from_json(CliRunner().invoke(cli, words, catch_exceptions=False))["total"]["carbon"]
+
+    assert carbon["operational_gco2e"] == pytest.approx((100 + 2 * 400) * 1.25, rel=1e-12)
+    assert carbon["energy_j"] == 3 * KWH_UJ / 1e6
+
+
+def test_stages_side_by_side_hold_a_node_once(tmp_path: Path) -> None:
+    """Two stages of a run for the same minute: of a node's hardware, each has half."""
+    site, metered = FactorSite(tmp_path), Metered()
+    metered.spend(0, {1: KWH_UJ})
+    metered.rows = [row._replace(method="exclusive") for row in metered.rows if row.owner == "run"]
+    content = a_run(1)
+    (one,), (ended,) = (
+        content["execution"],
+        [(an_id("exec", 1), E_NS, DAEMON, "completed", 0, None)],
+    )
+    content["execution"] = [(name, E_NS, *one[2:6], stage, one[7]) for name, stage in (
+        (an_id("exec", 1), "left"), (an_id("exec", 9), "right")
+    )]  # fmt: skip
+    content["execution_end"] = [
+        (name, E_NS + MINUTE_NS, *ended[2:]) for name in (an_id("exec", 1), an_id("exec", 9))
+    ]
+    metered.rows = [
+        row._replace(execution=name, uj=row.uj // 2)
+        for row in metered.rows
+        for name in (an_id("exec", 1), an_id("exec", 9))
+    ]
+    ASite(site.path).take(*metered.contents(content))
+    site.factors()
+
+    words = ["report", "carbon", "--by", "stage", "--json", "--site", str(site.path)]
+    found = from_json(CliRunner().invoke(cli, words, catch_exceptions=False))
+
+    parts = [group["carbon"]["embodied_gco2e"] for group in found["groups"]]
+    assert len(parts) == 2
+    assert parts[0] == pytest.approx(parts[1])
+    assert sum(parts) == pytest.approx(found["total"]["carbon"]["embodied_gco2e"])
+    (share,) = (
+        one for one in found["total"]["carbon"]["provenance"] if one["factor"] == "embodied"
+    )
+    lifetime_ns = 6 * 365.25 * 86400 * 1e9
+    assert sum(parts) == pytest.approx(share["value"] * 1000 * MINUTE_NS / lifetime_ns, rel=1e-3)
 
 
 def test_the_job_card_has_the_sci_score_of_a_sample(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.energy import Metered, a_row
 from support.jobs import HOUR_S, a_job
-from support.packs import an_id
+from support.packs import an_id, small_run
 from support.sites import from_json
 
 if TYPE_CHECKING:
@@ -175,6 +175,36 @@ def test_what_executions_took_at_the_same_time_is_read_once(site: ASite, invoke:
     (card,) = report(invoke, "1")["cards"]
     assert card["energy"]["coverage"] == pytest.approx(0.5)
     assert card["uses"][0]["coverage"] == pytest.approx(0.5)
+
+
+def test_ranks_that_are_counted_beside_each_other_are_read_once(
+    site: ASite, invoke: Invoke
+) -> None:
+    """Two executions and nothing beside them, for 10 of 20 minutes: that is half, not all."""
+    content = a_job(1, elapsed_s=20 * 60)
+    rows = [
+        a_row(bucket=number, execution=execution, method="rank_pids")
+        for number in range(10)
+        for execution in (1, 2)
+    ]
+    content["energy"] = [tuple(row) for row in rows]
+    site.take(content)
+    (group,) = report(invoke)["groups"]
+    assert group["energy"]["coverage"] == pytest.approx(0.5)
+
+
+def test_core_time_is_not_nothing_where_nobody_says_how_many_cores(
+    site: ASite, invoke: Invoke
+) -> None:
+    """A run without a batch system held cores, but nobody knows how many."""
+    content = small_run(1)
+    content["energy"] = [tuple(a_row())]
+    site.take(content)
+    found = report(invoke)
+    assert [one["core_s"] for one in (found["total"], *found["groups"], *found["top"])] == [
+        None
+    ] * 3
+    assert found["total"]["gpu_s"] is None
 
 
 def test_stages_get_the_energy_of_their_executions(site: ASite, invoke: Invoke) -> None:

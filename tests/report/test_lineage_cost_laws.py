@@ -18,7 +18,7 @@ from support.sites import ASite
 
 from cmfd.query import lineage_cost as cost
 from cmfd.query.index import open_index
-from cmfd.query.shares import Span, divide, finals, own_time_ns
+from cmfd.query.shares import Span, divide, finals, own_share_ns, own_time_ns
 from cmfd.query.subject import artifact
 
 if TYPE_CHECKING:
@@ -197,3 +197,19 @@ def test_time_belongs_to_the_innermost() -> None:
 def test_what_is_made_from_each_other_ends_together() -> None:
     """A checkpoint written again and again with the same content is no dead end."""
     assert finals({1: {1, 2, 3}, 2: {2, 3}, 3: {2, 3}, 4: {4}}) == {2, 3, 4}
+
+
+@given(
+    st.dictionaries(
+        st.integers(0, 6),
+        st.tuples(st.integers(0, 50), st.integers(0, 50), st.none() | st.integers(0, 6)),
+        max_size=6,
+    )
+)
+def test_every_moment_is_given_out_once(executions: dict[int, tuple[int, int, int | None]]) -> None:
+    """Whoever is nested in whom, as a job says: all that ran at some time, and no more."""
+    spans = {name: Span(began, began + length) for name, (began, length, _) in executions.items()}
+    own = own_share_ns(spans, {name: parent for name, (_, _, parent) in executions.items()})
+    moments = {at for span in spans.values() for at in range(span.began_ns, span.ended_ns)}
+    assert sum(own.values()) == len(moments)
+    assert all(own[name] <= span.ended_ns - span.began_ns for name, span in spans.items())

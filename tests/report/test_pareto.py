@@ -108,3 +108,11 @@ def test_what_is_nested_counts(site: ASite, invoke: Invoke) -> None:
     site.take(content)
     (point,) = pareto(invoke)["points"]
     assert point["energy_j"] == pytest.approx(120)
+
+
+@pytest.mark.usefixtures("trials")
+def test_the_greatest_and_the_least_cannot_both_be_the_best(invoke: Invoke) -> None:
+    """Neither the one nor the other wins in silence, here and in `cmfd best`."""
+    for words in (("report", "pareto"), ("best",)):
+        asked = (*words, "--pipeline", "digits", "--metric", "accuracy", "--max", "--min")
+        assert "Say --max or --min, not both." in invoke(*asked, code=3).output

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 @click.option("--pipeline", required=True, metavar="P", help="Of which pipeline.")
 @click.option("--stage", metavar="S", help="Only executions of this stage.")
 @click.option("--metric", required=True, metavar="NAME", help="What they were to reach.")
-@click.option("--max", "goal", flag_value="max", help="The greatest value is the best.")
-@click.option("--min", "goal", flag_value="min", help="The least value is the best.")
+@options.goal
 @click.option("--where", default="", metavar="FILTER", help="Only those that it lets pass.")
 @click.option(
     "--factors", metavar="ID", help="Reckon with this factor set; default: the one in use."

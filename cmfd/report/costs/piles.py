@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cache, cached_property, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd.carbon.model import Hold
 from cmfd.query import reported
@@ -16,7 +16,7 @@ from cmfd.report.costs.sums import Sum
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from cmfd.carbon.book import CarbonBook
     from cmfd.query.reported import PartLine, RunLine
@@ -35,6 +35,7 @@ _LOST = sorted({*OUTCOMES.values(), *OUTCOME_OF_STATUS.values()})
 _NUMBER_OF = {outcome: number for number, outcome in enumerate(_LOST, 1)}
 
 
+@cache
 def outcome_of(state: str) -> str | None:
     """Return in which way a run that ended so came to nothing, if it did."""
     return OUTCOMES.get(state) or OUTCOME_OF_STATUS.get(state)
@@ -189,17 +190,20 @@ class Heap:
             self.uj_of_run[run_id] += uj
         for number, component, covered_ns, need_ns in self._energies.readings():
             self.piles[keys[number]].sum.cover(component, covered_ns, need_ns)
-        for hour in self._energies.hours(self._step_ns) if self._step_ns else ():
-            self.piles[keys[hour.pile]].stretches.append(self._stretch(hour))
+        for number, stretch in self._stretches(self._energies.hours):
+            self.piles[keys[number]].stretches.append(stretch)
         self._add_all()
 
     def _add_all(self) -> None:
         units: dict[int, int] = defaultdict(int)
+        times: dict[Any, int] = defaultdict(int)
         for pile in self.piles.values():
             self.all.sum.merge(pile.sum)
-            self.all.stretches += pile.stretches
+            for *when, uj in pile.stretches:
+                times[tuple(when)] += uj
             for unit, uj in pile.uj_of_unit.items():
                 units[unit] += uj
+        self.all.stretches = [Stretch._make((*when, uj)) for when, uj in times.items()]
         self.all.uj_of_unit = units
 
     def _units(self, numbers: dict[Key, int]) -> Iterator[tuple[int, int, int, int]]:
@@ -219,15 +223,20 @@ class Heap:
         if not self.is_of_parts:
             yield _REST, numbers.setdefault(self._key_of_part(None), len(numbers)), 0, 0
 
-    def _stretch(self, row: reported.Hour) -> Stretch:
-        lost = _LOST[row.lost - 1] if row.lost else None
-        return Stretch(lost, self._known[row.node], row.grade, row.t0_ns, row.dur_ns, row.uj)
+    def _stretches(
+        self, hours: Callable[[int], Iterable[reported.Hour]]
+    ) -> Iterator[tuple[int, Stretch]]:
+        known, outcomes = self._known, (None, *_LOST)
+        for pile, lost, node, grade, t0_ns, dur_ns, uj in (
+            hours(self._step_ns) if self._step_ns else ()
+        ):
+            yield pile, Stretch(outcomes[lost], known[node], chr(grade), t0_ns, dur_ns, uj)
 
     def stretches_of(self, run_ids: Iterable[int]) -> dict[int, list[Stretch]]:
         """Return the energy of some runs by time, as far as it is in the report."""
         found: dict[int, list[Stretch]] = defaultdict(list)
-        for row in self._energies.hours_of(run_ids, self._step_ns) if self._step_ns else ():
-            found[row.pile].append(self._stretch(row))
+        for run_id, stretch in self._stretches(partial(self._energies.hours_of, run_ids)):
+            found[run_id].append(stretch)
         return found
 
     def energy_of_runs(self, run_ids: Iterable[int]) -> dict[int, Sum]:
@@ -251,11 +260,12 @@ class Heap:
         held: dict[str, float] = defaultdict(float)
         for piece in pile.pieces:
             nodes = self.nodes[piece.run.run_id]
+            share = self.shares[piece.run.run_id]
+            held_s = self._held_s(piece)
             for name in nodes if node is None else nodes & {node}:
-                share = self.share(piece.run, name)
-                if share is None:
+                if name not in share:
                     return None
-                held[name] += share * self._held_s(piece)
+                held[name] += share[name] * held_s
         return [Hold(name, round(held_s * NANO), 1.0) for name, held_s in held.items()]
 
     def _held_s(self, piece: Piece) -> float:
@@ -300,16 +310,21 @@ class Heap:
     def _n_threads(self) -> dict[str, int]:
         return {one.node: one.n_threads for one in hardware(self._db)}
 
-    def share(self, run: RunLine, node: str) -> float | None:
-        """Return which share of a node a run held; None where that is not known."""
+    @cached_property
+    def shares(self) -> dict[int, dict[str, float]]:
+        """Which share of its nodes each run held; without those of which that is not known."""
+        return {run.run_id: self._share(run, self.nodes[run.run_id]) for run in self.runs.values()}
+
+    def _share(self, run: RunLine, nodes: set[str]) -> dict[str, float]:
         if run.run_id in self._exclusive:
-            return 1.0
-        n_threads = self._n_threads.get(node)
-        if not run.cores or not n_threads:
-            return None
-        return min(run.cores / len(self.nodes[run.run_id]) / n_threads, 1.0)
+            return dict.fromkeys(nodes, 1.0)
+        if not run.cores:
+            return {}
+        each, n_threads = run.cores / max(len(nodes), 1), self._n_threads
+        return {name: min(each / n_threads[name], 1.0) for name in nodes if n_threads.get(name)}
 
 
+@cache
 def _number_of(state: str) -> int:
     return _NUMBER_OF.get(outcome_of(state) or "", 0)
 
