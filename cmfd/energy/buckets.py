@@ -71,6 +71,7 @@ class Entry:
         self, buckets: Buckets, slot: Slot, t0_ns: int, dur_ns: int, covered_ns: int
     ) -> None:
         self._buckets = buckets
+        self._number = buckets.number(t0_ns)
         self._slot = slot
         self._t0_ns = t0_ns
         self.dur_ns = dur_ns
@@ -78,7 +79,7 @@ class Entry:
 
     def put(self, whose: Whose, share: Share, method: str, flags: int, cpu_ns: int = 0) -> None:
         """Add what somebody was given."""
-        row = self._buckets.row(whose, self._slot, self._t0_ns)
+        row = self._buckets.row((self._number, whose, self._slot), self._t0_ns)
         if whose[0] == "counter":
             moved = self._buckets.moved
             moved[self._slot] = moved.get(self._slot, 0) + share.uj
@@ -94,7 +95,7 @@ class Entry:
 
     def change(self, whose: Whose, share: Share, cpu_ns: int) -> None:
         """Move to or from somebody what was put for all of the interval; less is negative."""
-        row = self._buckets.row(whose, self._slot, self._t0_ns)
+        row = self._buckets.row((self._number, whose, self._slot), self._t0_ns)
         row.uj += share.uj
         row.static_uj += share.static_uj
         row.cpu_ns += cpu_ns
@@ -103,7 +104,7 @@ class Entry:
     @property
     def place(self) -> tuple[Slot, Number]:
         """What its rows have in common, and which bucket it is of."""
-        return self._slot, self._buckets.number(self._t0_ns)
+        return self._slot, self._number
 
     def with_all(self, others: Iterable[Entry]) -> Entry:
         """Return one of this interval and others after it, of the same bucket."""
@@ -148,9 +149,8 @@ class Buckets:
         day, in_day_ns = divmod(t0_ns, _DAY_NS)
         return day, in_day_ns // self._bucket_ns
 
-    def row(self, whose: Whose, slot: Slot, t0_ns: int) -> _Growing:
+    def row(self, key: tuple[Number, Whose, Slot], t0_ns: int) -> _Growing:
         """Return a row that is about to change."""
-        key = (self.number(t0_ns), whose, slot)
         self._changed.add(key)
         found = self._rows.get(key)
         if found is None:
