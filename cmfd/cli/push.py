@@ -60,6 +60,8 @@ def command(  # noqa: PLR0913 - options
     if exchange.is_cmf(remote):
         from cmfd.cli import cmf_server  # noqa: PLC0415 - only for such a server
 
+        if key is not None:
+            raise click.UsageError("A server of CMF's takes no signatures.")
         cmf_server.push(site, remote, chosen, as_json=as_json, quiet=quiet)
         return
     with exchange.reached(site, remote) as (own, other, peer):

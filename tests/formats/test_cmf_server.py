@@ -63,5 +63,6 @@ def test_what_the_server_does_not_take_or_have_is_said(cmfd: Cmfd, server: Serve
     assert "Tracks not found" in cmfd("pull", server.url, "--pipeline", "Tracks", code=4)
     assert "404" in cmfd("push", f"{server.url}/elsewhere", code=19)
     assert "all that can be chosen" in cmfd("push", server.url, "--user", "ada", code=2)
+    assert "no signatures" in cmfd("push", server.url, "--sign", __file__, code=2)
     assert "names no server" in cmfd("pull", "cmf+http://", code=3)
     assert "cannot be reached" in cmfd("push", "cmf+http://127.0.0.1:9", code=19)
