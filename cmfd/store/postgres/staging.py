@@ -154,6 +154,12 @@ def of_group(statement: str) -> str:
 
 
 @cache
+def of_every(statement: str) -> str:
+    """Return a statement about all rows of a group, those of one key too."""
+    return _INCOMING.sub(lambda table: f"incoming_{table[1] or table[2]}", statement)
+
+
+@cache
 def of_pack(statement: str, number: int) -> str:
     """Return a statement about the rows of one pack of a group."""
 

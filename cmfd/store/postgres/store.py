@@ -132,6 +132,7 @@ class PostgresStore:
                     staging.copy(self._db, number, path) for number, path in enumerate(new.values())
                 ]
                 self._take({table for one in copied for table, n in one.counts.items() if n})
+                self._take_chunks(sum(one.counts["chunk"] for one in copied))
                 for number, (digest, path) in enumerate(new.items()):
                     self._note(number, digest, path, copied[number])
         return [new.pop(digest, None) is not None for _, digest in packs]
@@ -145,10 +146,13 @@ class PostgresStore:
             for statement in statements(sql(name)):
                 if not there.isdisjoint(staging.named_in(statement)):
                     self._db.execute(staging.of_group(statement))
-        if "chunk" in there:
-            queries = named("site/absorb_chunks")
-            self._db.execute(staging.of_group(queries["series"]))
-            self._db.execute(staging.of_group(queries["grow"]))
+
+    def _take_chunks(self, n_chunks: int) -> None:
+        queries = named("site/absorb_chunks")
+        if n_chunks:
+            self._db.execute(staging.of_every(queries["series"]))
+            if self._db.execute(staging.of_every(queries["new"])).rowcount < n_chunks:
+                self._db.execute(staging.of_group(queries["grow"]))
 
     def _note(self, number: int, digest: str, path: Path, copied: staging.Copied) -> None:
         """Put a pack down, with what it is about."""
