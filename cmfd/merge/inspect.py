@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_MODULE = "cmfd.merge.inspected"
+_ENDS_S = 1.0
 _WALL_S = 60
 _WALLS = 10
 """On a machine that others use, CPU time may take so many times as long."""
@@ -108,9 +110,22 @@ class Inspector:
             self._process.stdin.write(msgspec.json.encode(asked) + b"\n")
             self._process.stdin.flush()
             return msgspec.json.decode(self._line(until_s), type=Told)
-        except (OSError, EOFError, msgspec.MsgspecError):
-            self.close()
+        except (OSError, EOFError, msgspec.MsgspecError) as error:
+            self._look_after(error)
             return None
+
+    def _look_after(self, error: Exception) -> None:
+        """Raise if the process ended of itself, and not by a signal, as limits end one."""
+        assert self._process is not None
+        code = 0
+        with suppress(subprocess.TimeoutExpired):
+            code = self._process.wait(_ENDS_S)
+        self.close()
+        if code > 0:
+            raise StoreError(
+                f"cannot read packs: {sys.executable} -m {_MODULE} does not run; they were left"
+                " where they are. Look whether cmfd is installed for this Python"
+            ) from error
 
     def _line(self, until_s: float) -> bytes:
         assert self._process is not None
@@ -137,8 +152,8 @@ class Inspector:
 
 def _started() -> subprocess.Popen[bytes]:
     try:
-        return subprocess.Popen(
-            [sys.executable, "-m", "cmfd.merge.inspected"], cwd="/",
+        return subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", _MODULE], cwd="/",
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
     except OSError as error:

@@ -19,7 +19,7 @@ from support.hostile import endless
 from support.packs import Content, an_id, small_run, write_pack
 
 from cmfd.cli.main import cli
-from cmfd.errors import PackError
+from cmfd.errors import PackError, StoreError
 from cmfd.merge import inspect, inspected
 from cmfd.merge.batch import merge_site
 from cmfd.merge.rules import Pusher
@@ -128,6 +128,22 @@ def test_what_takes_too_long_ends_its_reader_alone(
         offered(site, packs[0])
     monkeypatch.undo()
     offered(site, packs[1])
+    assert merge_site(site.path).absorbed == 1
+
+
+def test_a_reader_that_does_not_run_is_nobodys_fault(
+    make_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pack is not refused for it: it comes with the next exchange."""
+    site = make_site("site")
+    pack = write_pack(tmp_path / "packs", small_run(1))
+    inspect.shared.close()
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(StoreError, match="does not run"):
+        offered(site, pack)
+    assert not site.quarantine.exists()
+    monkeypatch.undo()
+    offered(site, pack)
     assert merge_site(site.path).absorbed == 1
 
 
