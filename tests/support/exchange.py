@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from support.packs import small_run, write_pack
 
 from cmfd.merge.batch import merge_site
+from cmfd.merge.index import digest_of
 from cmfd.merge.layout import Site, init_site
-from cmfd.store.site import SiteStore
 from cmfd.sync import remotes
 
 if TYPE_CHECKING:
@@ -46,8 +45,7 @@ def packs_of(directory: Path, *runs: int, sealed_ns: int = 1) -> Path:
 
 def digest(site: Site) -> str:
     """Return the digest of what a site has merged."""
-    with closing(SiteStore(site.index, readonly=True)) as index:
-        return index.digest()
+    return digest_of(site)
 
 
 def to(site: Site, name: str = "hub") -> remotes.Remote:
