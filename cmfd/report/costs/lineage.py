@@ -242,9 +242,7 @@ class _Biller:
             for row in one.rows:
                 whole.add(row)
                 width_ns = row.end_ns - row.first_ns
-                stretches.append(
-                    Stretch(None, row.node, row.grade, row.first_ns, width_ns, row.uj)
-                )
+                stretches.append(Stretch(None, row.node, row.grade, row.first_ns, width_ns, row.uj))
             holds.append(self._holds(one))
         known = [hold for each in holds if each is not None for hold in each]
         is_known = all(each is not None for each in holds)
