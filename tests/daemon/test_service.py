@@ -17,7 +17,8 @@ import pytest
 from msgspec import structs
 from support import services
 from support.daemons import wait_until
-from support.services import ALICE, BOB, SERVICE, Service, as_user
+from support.daemons import as_user
+from support.services import ALICE, BOB, SERVICE, Service
 
 from cmfd.identity import run_of_job
 from cmfd.slurm.spool import JobNote
