@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec import structs
 from support import services
-from support.daemons import wait_until
-from support.daemons import as_user
+from support.daemons import as_user, wait_until
 from support.services import ALICE, BOB, SERVICE, Service
 
 from cmfd.identity import run_of_job
