@@ -64,6 +64,7 @@ def test_a_past_format_must_be_exactly_itself(tmp_path: Path, version: int) -> N
         open_pack(finish(path))
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("version", PAST_SITES)
 def test_an_index_of_every_past_schema_goes_on(tmp_path: Path, version: int) -> None:
     """Readers are told what to do; the next merge brings it up to date with all it held."""
