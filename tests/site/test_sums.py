@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.laws import examples
-from support.packs import write_pack
+from support.packs import an_id, write_pack
 from support.summed import busy_content, stored, summed
 
 from cmfd.merge.batch import merge_site
@@ -50,6 +50,20 @@ def test_sums_are_those_of_the_rows_in_any_order(seed: int, n_packs: int, n_rows
                     index.sum_up()
             index.sum_up()
         sums_of(root / "index.db")
+
+
+@pytest.mark.sqlite
+def test_what_was_said_of_a_run_before_it_was_known_is_in_its_sums(tmp_path: Path) -> None:
+    """The packs of a clone come in any order: a late fact's may come before that of its run."""
+    run, origin = an_id("run", 1), an_id("proc", 0)
+    said = write_pack(tmp_path, {"fact": [(run, "slurm.account", 5, origin, "str", "physics")]})
+    row = (run, 1, origin, 1000, "c", "1", 0, "ann", "", "true", "/")
+    known = write_pack(tmp_path, {"run": [row]})
+    with closing(SiteStore(tmp_path / "index.db")) as index:
+        for pack in (said, known):
+            index.absorb(pack, pack.stem)
+            index.sum_up()
+    assert len(sums_of(tmp_path / "index.db")["run_sum"]) == 1
 
 
 @pytest.mark.sqlite

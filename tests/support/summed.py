@@ -30,9 +30,15 @@ def busy_content(rng: random.Random, n_rows: int) -> Content:
     """Return rows of few runs that sums depend on, many of which contradict each other."""
     rows: dict[str, dict[Row, Row]] = defaultdict(dict)
     for _ in range(n_rows):
-        table, n_keys, row = rng.choice((_execution, _process, _state, _end, _fact, _energy))(rng)
+        table, n_keys, row = rng.choice((_run, _execution, _process, _state, _end, _fact, _energy))(
+            rng
+        )
         rows[table][row[:n_keys]] = row
     return {table: list(by_key.values()) for table, by_key in rows.items()}
+
+
+def _run(rng: random.Random) -> tuple[str, int, Row]:
+    return "run", 1, (_id(rng, "run"), *_said(rng), 1000, "c", "1", 0, "ann", "", "true", "/")
 
 
 def _execution(rng: random.Random) -> tuple[str, int, Row]:

@@ -276,7 +276,11 @@ WHERE true
 ON CONFLICT DO NOTHING;
 INSERT INTO main.stale_run
 SELECT r.id
-FROM (SELECT DISTINCT subject FROM incoming.fact) AS x CROSS JOIN main.run AS r ON r.run = x.subject
+FROM (
+    SELECT subject FROM incoming.fact
+    UNION SELECT run FROM incoming.run  -- whose facts may have been there before it was
+    UNION SELECT run FROM incoming.run_end
+) AS x CROSS JOIN main.run AS r ON r.run = x.subject
 WHERE true
 ON CONFLICT DO NOTHING;
 INSERT INTO main.stale_run
