@@ -224,6 +224,13 @@ def test_stages_get_the_energy_of_their_executions(site: ASite, invoke: Invoke) 
 
 
 @pytest.mark.usefixtures("shared_node")
+def test_what_is_of_no_execution_is_one_of_all_runs(invoke: Invoke) -> None:
+    """Where stages are told, 70 J of ann's run and 35 J of bob's are one rest."""
+    (rest,) = (one for one in report(invoke, "--by", "stage")["groups"] if one["energy"])
+    assert rest["run_energy_j"]["p95"] == pytest.approx(105)
+
+
+@pytest.mark.usefixtures("shared_node")
 @pytest.mark.parametrize(
     ("words", "users"),
     [

@@ -72,7 +72,7 @@ class Pile:
     def __init__(self) -> None:
         self.pieces: list[Piece] = []
         self.sum = Sum()
-        self.uj_of_unit: dict[int, int] = {}
+        self.uj_of_unit: dict[int, int] = defaultdict(int)
         self.stretches: list[Stretch] = []
 
 
@@ -186,7 +186,7 @@ class Heap:
         for row in self._energies.sums():
             self.piles[keys[row.pile]].sum.add(row)
         for number, unit, run_id, uj in self._energies.units():
-            self.piles[keys[number]].uj_of_unit[unit] = uj
+            self.piles[keys[number]].uj_of_unit[unit] += uj  # the rest is one of all runs
             self.uj_of_run[run_id] += uj
         for number, component, covered_ns, need_ns in self._energies.readings():
             self.piles[keys[number]].sum.cover(component, covered_ns, need_ns)
