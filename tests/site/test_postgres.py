@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner, Result
 from support.mergers import digest_of
 from support.packs import an_id, small_run, write_pack
 from support.postgres import Server
+from support.summed import busy_content
 
 from cmfd.cli.main import cli
 from cmfd.errors import StoreError
@@ -151,6 +153,19 @@ def test_reports_are_the_same_while_a_merge_is_on_its_way(tmp_path: Path, server
             report = json.loads(said.stdout)
             answers.append({key: report[key] for key in report if key not in ("site", "made_ns")})
     assert answers[:2] == answers[2:]
+
+
+def test_what_no_run_was_given_on_parts_of_days_is_the_same(tmp_path: Path, server: Server) -> None:
+    """Of days of which only a part is asked for, rows are read in place of sums."""
+    pack = write_pack(tmp_path / "packs", busy_content(random.Random(3), 300))
+    found = []
+    for name, database in (("file", ""), ("server", server.url)):
+        init_site(tmp_path / name, database)
+        merge_site(tmp_path / name, [pack])
+        bounds = ("--since", "2022-01-07T12:00:00Z", "--until", "2022-01-08T12:00:00Z")
+        said = cmfd("report", "energy", *bounds, "--json", "--site", tmp_path / name)
+        found.append(json.loads(said.stdout)["idle"]["components"])
+    assert found[0] == found[1] != []
 
 
 def test_each_user_of_a_lock_waits_for_the_other(tmp_path: Path, server: Server) -> None:

@@ -289,8 +289,8 @@ FROM (
         WHERE :until_ns IS NOT NULL
     ) AS edge
     CROSS JOIN meter AS m
-    CROSS JOIN json_each('["idle", "system"]') AS o
-    CROSS JOIN energy AS e ON e.run_id = 0 AND e.meter_id = m.id AND e.owner = o.value
+    CROSS JOIN (SELECT 'idle' AS owner UNION ALL SELECT 'system') AS o
+    CROSS JOIN energy AS e ON e.run_id = 0 AND e.meter_id = m.id AND e.owner = o.owner
         AND e.execution_id = 0 AND e.t0_ns >= edge.first_ns AND e.t0_ns < edge.end_ns
 ) AS x
 CROSS JOIN meter AS m ON m.id = x.meter_id
