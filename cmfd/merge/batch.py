@@ -21,7 +21,7 @@ from cmfd.merge.quarantine import quarantine
 from cmfd.merge.reindex import rebuild
 from cmfd.merge.report import MergeReport
 from cmfd.merge.sources import gather
-from cmfd.merge.strangers import checker, is_strangers
+from cmfd.merge.strangers import checker, is_strangers, keep_copy
 from cmfd.merge.superseded import superseded
 from cmfd.store.pack import sha256_of
 from cmfd.store.shared import make_directory
@@ -138,7 +138,7 @@ class _Merger:
         try:
             if outcome is True:
                 self._report.absorbed += 1
-                _keep(self._site, pack)
+                self._keep(pack)
             elif outcome is False:
                 self._report.repeated += 1
                 self._put_away(pack)
@@ -155,10 +155,16 @@ class _Merger:
         """Keep a pack that was absorbed before, by a merger that died, say."""
         if self._site.merged(pack.stem).exists() or pack.stem in superseded(self._site):
             pack.unlink()
-        elif sha256_of(pack) == pack.stem:
-            _keep(self._site, pack)
+        elif is_strangers(pack) or sha256_of(pack) == pack.stem:
+            self._keep(pack)
         else:
             self._refuse(pack, PackError("corrupt: its sha256 is not the one in its name"))
+
+    def _keep(self, pack: Path) -> None:
+        try:
+            _keep(self._site, pack)
+        except PackError as refusal:  # somebody else's, and not what it was
+            self._refuse(pack, refusal)
 
     def _refuse(self, pack: Path, refusal: Outcome) -> None:
         if isinstance(refusal, (PackError, SchemaTooNewError)):
@@ -173,8 +179,11 @@ class _Merger:
 
 def _keep(site: Site, pack: Path) -> None:
     target = site.merged(pack.stem)
-    if is_strangers(pack) and target.exists():  # a copy that nobody else can change
-        pack.unlink()
+    if is_strangers(pack):  # what is kept is a copy that nobody else can change
+        if target.exists():
+            pack.unlink()
+        else:
+            keep_copy(site, pack)
         return
     make_directory(target.parent)
     pack.rename(target)

@@ -11,13 +11,14 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 from typing import TYPE_CHECKING
 
 from cmfd.errors import PackError
 from cmfd.merge import rules, signatures
 from cmfd.merge.absorb import opened
 from cmfd.merge.inspect import shared as inspector
-from cmfd.store.pack import PARTIAL_PREFIX
+from cmfd.store.pack import PARTIAL_PREFIX, sha256_of
 from cmfd.store.shared import follow, make_directory
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ def checker(site: Site) -> Callable[[Path], Path]:
 
 
 def is_strangers(pack: Path) -> bool:
-    """Say whether a pack is a file of neither this user nor root."""
-    return pack.is_file() and pack.lstat().st_uid not in (0, os.geteuid())
+    """Say whether what is there under a pack's name is neither this user's nor root's."""
+    # What a link leads to does not count: who made the link can change it at any time.
+    return pack.lstat().st_uid not in (0, os.geteuid())
 
 
 def _taken(site: Site, known: rules.Rules, pack: Path) -> Path:
@@ -69,6 +71,29 @@ def _taken(site: Site, known: rules.Rules, pack: Path) -> Path:
     return target
 
 
+def keep_copy(site: Site, pack: Path) -> None:
+    """
+    Keep a copy, among the merged packs, of somebody else's whose content was merged before.
+
+    Raises
+    ------
+    PackError
+        It is not what its name says.
+    """
+    target = site.merged(pack.stem)
+    make_directory(target.parent)
+    partial = target.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(8)}")
+    try:
+        _copy(pack, partial)
+        if sha256_of(partial) != pack.stem:
+            raise PackError("corrupt: its sha256 is not the one in its name")
+        follow(partial)
+        partial.rename(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    pack.unlink(missing_ok=True)
+
+
 def _signer(site: Site, digest: str) -> str:
     signature = signatures.of(site, digest)
     found = signatures.signer(site, digest, signature) if signature else None
@@ -84,7 +109,16 @@ def _copy(pack: Path, target: Path) -> int:
         if error.errno == errno.ELOOP:
             raise PackError("foreign: it is a link") from error
         raise
-    with os.fdopen(descriptor, "rb") as source, target.open("xb") as file:
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise PackError("foreign: it is no regular file")
+        return _copy_open(descriptor, target)
+    finally:
+        os.close(descriptor)
+
+
+def _copy_open(descriptor: int, target: Path) -> int:
+    with os.fdopen(descriptor, "rb", closefd=False) as source, target.open("xb") as file:
         while block := source.read(_BLOCK_BYTES):
             file.write(block)
         file.flush()

@@ -23,6 +23,7 @@ from cmfd.errors import PackError, StoreError
 from cmfd.merge import inspect, inspected
 from cmfd.merge.batch import merge_site
 from cmfd.merge.rules import Pusher
+from cmfd.merge.strangers import is_strangers
 from cmfd.query.index import open_index
 from cmfd.query.runs import recent
 from cmfd.store.columns import encode
@@ -234,6 +235,48 @@ def test_what_another_user_put_into_an_inbox_is_read_apart_and_copied(
     assert site.merged(good.stem).stat().st_uid == 0
     assert not site.merged(hostile.stem).exists()
     assert merge_site(site.path).absorbed == 0
+
+
+@ONLY_ROOT
+@pytest.mark.parametrize("leads", [True, False])
+def test_a_link_of_another_user_is_not_followed_whatever_it_leads_to(
+    make_site: MakeSite, tmp_path: Path, *, leads: bool
+) -> None:
+    """Whom it belongs to is asked of the link: what it leads to can be another thing at once."""
+    site = make_site("site")
+    pack = write_pack(tmp_path / "packs", small_run(1))
+    site.inbox.mkdir(exist_ok=True)
+    link = site.inbox / pack.name
+    link.symlink_to(pack if leads else tmp_path / "nowhere")
+    os.chown(link, EVE, -1, follow_symlinks=False)
+    assert is_strangers(link)
+    ((_, reason),) = merge_site(site.path).quarantined
+    assert reason == "foreign: it is a link"
+
+
+@ONLY_ROOT
+@pytest.mark.parametrize("is_link", [True, False])
+def test_what_another_user_brings_again_is_copied(
+    make_site: MakeSite, tmp_path: Path, *, is_link: bool
+) -> None:
+    """Of a pack whose file was lost: among those that are merged is nothing of anybody else's."""
+    site = make_site("site", 1)
+    (lost,) = site.merged_packs()
+    there = lost.rename(tmp_path / lost.name)
+    again = site.inbox / lost.name
+    if is_link:
+        again.symlink_to(there)
+        os.chown(again, EVE, -1, follow_symlinks=False)
+    else:
+        given(site, there, EVE)
+    report = merge_site(site.path)
+    assert not again.is_symlink()
+    assert not again.exists()
+    if is_link:
+        assert [reason for _, reason in report.quarantined] == ["foreign: it is a link"]
+        assert not lost.is_symlink()
+    else:
+        assert lost.stat().st_uid == 0
 
 
 @ONLY_ROOT
