@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from cmfd.merge.layout import Site
 
+_MOST_STEPS = 100_000
+"""Of SQLite's machine, to read the one row of a pack's run: it takes some tens."""
+
 
 def waiting(site: Site) -> list[Path]:
     """Return the packs in the inbox, by name, so that every merger goes in the same order."""
@@ -56,6 +59,8 @@ def named_by(pack: Path) -> Named | None:
         if not pack.is_file():  # a pipe, say, of which no end comes
             return None
         with closing(open_untrusted(pack)) as db:
+            # What is called so may be a view of which no end comes, either.
+            db.set_progress_handler(lambda: 1, _MOST_STEPS)
             row = db.execute("SELECT run, uid, job, restart FROM run").fetchone()
         return None if row is None else msgspec.convert(row, Named)
     except (sqlite3.Error, OSError, msgspec.ValidationError):

@@ -13,6 +13,7 @@ from support.oracle import rows_of, union
 from support.packs import small_run, write_pack
 
 from cmfd.merge.batch import merge_site
+from cmfd.merge.inbox import named_by
 from cmfd.store.pack import sha256_of
 
 if TYPE_CHECKING:
@@ -44,6 +45,19 @@ def bad_packs(directory: Path) -> dict[str, Path]:
         "foreign": foreign.rename(directory / f"{sha256_of(foreign)}.db"),
         "too new": new.rename(directory / f"{sha256_of(new)}.db"),
     }
+
+
+def test_who_looks_into_an_inbox_is_kept_by_nothing_in_it(tmp_path: Path) -> None:
+    """A pack says of which run it is; what is called a run may be rows without an end."""
+    pack = write_pack(tmp_path, small_run(1))
+    assert named_by(pack) is not None
+    endless = tmp_path / f"{'a' * 64}.db"
+    with closing(sqlite3.connect(endless)) as db:
+        db.execute(
+            "CREATE VIEW run AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
+            " SELECT x AS run, x AS uid, x AS job, x AS restart FROM n WHERE x < 0"
+        )
+    assert named_by(endless) is None
 
 
 def test_what_is_no_file_stops_nobody(site: Path) -> None:
