@@ -25,8 +25,8 @@ def command(*, site: Path, file: Path, as_json: bool, quiet: bool) -> None:
     """
     Take in FILE: events of any program, a line of JSON each, or an array of them.
 
-    Each run becomes an execution with its inputs, outputs, parameters and code; what is root of
-    others becomes their run. Datasets are known by digest if cmfd gave them out, else by name and
-    version. It can be repeated with more events: they add to what is there.
+    Each run becomes an execution with its inputs, outputs, parameters and code; what has no parent
+    becomes the run that others are in. Datasets are known by digest if cmfd gave them out, else by
+    name and version. It can be repeated with more events, in any order: they add to what is there.
     """
     tell(ingest(site, read(file.read_bytes(), str(file))), as_json=as_json, quiet=quiet)

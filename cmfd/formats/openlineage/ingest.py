@@ -1,9 +1,10 @@
 """
 Other programs' OpenLineage events into a site: each of their runs becomes an execution.
 
-Ids are theirs, so that what comes again, from whichever file, says the same of the same. What is
-root of others, and reads and writes nothing itself, is the run that those are in. Facets that have
-no place here are kept as they are, in a fact.
+Ids are theirs, so that what comes again, from whichever file, says the same of the same. What has
+no parent is a run; what it reads and writes itself is said of an execution in it. Each event is
+kept as it was told, in a fact, and what is said here follows from all events that are known: they
+may come in parts, in any order.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from datetime import datetime  # noqa: TC003 - msgspec reads the annotation
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
@@ -34,9 +35,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY = "openlineage"
-"""The fact that keeps the facets."""
+"""Begins the keys of the facts that keep events."""
 
-_ORIGIN = uuid5(NAMESPACE, "openlineage")
+_ORIGIN, _HEARSAY = sorted(uuid5(NAMESPACE, f"openlineage{of}") for of in ("", "/parent"))
+"""Of what a run says of itself, and of what others say of their root: the former counts."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_TIMES = range(1 << 63)
 _STATES = {"COMPLETE": Status.COMPLETED, "FAIL": Status.FAILED, "ABORT": Status.CANCELLED}
 _KINDS = {kind.value: kind for kind in ArtifactKind}
 
@@ -80,8 +85,18 @@ class _Event(msgspec.Struct):
 
     @property
     def at_ns(self) -> int:
-        whole = int(self.eventTime.timestamp())
-        return whole * 1_000_000_000 + self.eventTime.microsecond * 1000
+        at = (
+            self.eventTime if self.eventTime.tzinfo else self.eventTime.replace(tzinfo=timezone.utc)
+        )
+        since = at - _EPOCH
+        return ((since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
+
+
+class _Used(msgspec.Struct):
+    """A dataset, and when it was named first."""
+
+    at_ns: int
+    dataset: _Dataset
 
 
 class _Told(msgspec.Struct):
@@ -90,18 +105,63 @@ class _Told(msgspec.Struct):
     id: bytes
     job: _Job
     began_ns: int
-    last_ns: int
+    ended_ns: int = 0
+    code_ns: int = 0
+    """When its code was told last."""
     status: Status = Status.RUNNING
     facets: Facets = {}
-    inputs: dict[tuple[str, str], _Dataset] = {}
-    outputs: dict[tuple[str, str], _Dataset] = {}
+    params: dict[str, dict[str, Any]] = {}
+    inputs: dict[tuple[str, str], _Used] = {}
+    outputs: dict[tuple[str, str], _Used] = {}
+
+    def add(self, event: _Event) -> None:
+        """Add an event, which is later than those before."""
+        at_ns = event.at_ns
+        self.job.facets |= event.job.facets
+        self.facets |= event.run.facets
+        if "sourceCodeLocation" in event.job.facets:
+            self.code_ns = at_ns
+        if event.eventType in _STATES:
+            self.status, self.ended_ns = _STATES[event.eventType], at_ns
+        for key, values in _params(event).items():
+            # By their text, since 1 and True are the same to Python.
+            self.params.setdefault(key, {}).update((json.dumps(one), one) for one in values)
+        for mine, theirs in ((self.inputs, event.inputs), (self.outputs, event.outputs)):
+            for dataset in theirs:
+                name = dataset.namespace, dataset.name
+                used = mine.setdefault(name, _Used(at_ns, _Dataset(*name, facets={})))
+                used.dataset.facets |= dataset.facets
+
+    @property
+    def is_run_only(self) -> bool:
+        """Tell whether all that is known of it is that it is what others may be in."""
+        return self.is_root and not (self.inputs or self.outputs or self.params)
+
+    @property
+    def is_root(self) -> bool:
+        """Tell whether it is in no other."""
+        return self.root in (None, self.id)
+
+    @property
+    def execution(self) -> bytes:
+        """Its id as an execution: theirs, unless that is the run's."""
+        return uuid5(self.id, "execution") if self.is_root else self.id
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Pipeline and stage: the first part of a job's name, and the rest."""
+        pipeline, _, stage = self.job.name.partition(".")
+        return (pipeline, stage) if stage else (self.job.namespace, self.job.name)
+
+    def _parent(self, of: str) -> dict[str, Any]:
+        """Return whom the parent facet names: in itself, or as its root."""
+        parent = self.facets.get("parent")
+        said = parent.get("root") if of == "root" and isinstance(parent, dict) else parent
+        return said if isinstance(said, dict) else {}
 
     def _named(self, of: str) -> bytes | None:
-        """Return an id that the parent facet names: `run` in itself, or in its root."""
-        parent = self.facets.get("parent", {})
-        said = parent.get("root", {}) if of == "root" else parent
         try:
-            return UUID(said["run"]["runId"]).bytes
+            return UUID(self._parent(of)["run"]["runId"]).bytes
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
 
@@ -112,6 +172,15 @@ class _Told(msgspec.Struct):
     @property
     def root(self) -> bytes | None:
         return self._named("root") or self.parent
+
+    @property
+    def root_job(self) -> _Job:
+        """The job of its root, as far as it says."""
+        said = self._parent("root" if self._named("root") else "parent").get("job")
+        try:
+            return msgspec.convert(said, _Job)
+        except msgspec.ValidationError:
+            return self.job
 
 
 def read(content: bytes, name: str) -> list[_Event]:
@@ -145,13 +214,20 @@ def read(content: bytes, name: str) -> list[_Event]:
             continue
         try:
             if msgspec.json.decode(piece, type=_Any).run:
-                found.append(msgspec.json.decode(piece, type=_Event))
-        except (msgspec.DecodeError, RecursionError) as error:
+                found.append(_event(piece))
+        except (msgspec.DecodeError, RecursionError, OverflowError) as error:
             raise FormatError(
                 f"{name}: event {number} is none of OpenLineage's: {error}; nothing of the file was"
                 " taken in."
             ) from error
     return found
+
+
+def _event(text: bytes | str) -> _Event:
+    event = msgspec.json.decode(text, type=_Event)
+    if event.at_ns not in _TIMES:
+        raise OverflowError(f"its time {event.eventTime} is of no year from 1970 to 2261")
+    return event
 
 
 def ingest(site_dir: Path, events: Iterable[_Event]) -> list[Ingested]:
@@ -176,141 +252,145 @@ def ingest(site_dir: Path, events: Iterable[_Event]) -> list[Ingested]:
         As `cmfd.merge.additions.add_rows`.
     """
     init_site(site_dir)
-    told = _gathered(events)
-    roots = {one.root for one in told.values()}
-    states = _states(site_dir, told)
-    rows = _Rows(told, roots)
+    by_run: dict[bytes, dict[str, _Event]] = {}
+    for event in events:
+        by_run.setdefault(event.run.runId.bytes, {})[_name_of(event)] = event
+    known = _known(site_dir, by_run)
+    rows = _Rows()
     done = []
-    for one in told.values():
-        pipeline, stage = rows.place(one)
-        state = states[one.id]
+    for name, said in by_run.items():
+        kept = known[name]
+        every = {**(kept or {}), **said}
+        one = _gathered(every)
+        state = "own" if kept is None else "new" if not kept else "changed"
+        if kept is not None:
+            state = "known" if len(every) == len(kept) else state
         if state in ("new", "changed"):
             rows.add(one)
-        if not rows.is_root(one):
+            rows.keep(name, said)
+        if not one.is_run_only:
+            pipeline, stage = one.place
             done.append(
-                Ingested(execution=one.id.hex(), pipeline=pipeline, stage=stage, state=state)
+                Ingested(execution=one.execution.hex(), pipeline=pipeline, stage=stage, state=state)
             )
     if rows.some:
         add_rows(site_dir, rows.some)
     return done
 
 
-def _gathered(events: Iterable[_Event]) -> dict[bytes, _Told]:
-    found: dict[bytes, _Told] = {}
-    for event in sorted(events, key=lambda event: event.at_ns):
-        name, at_ns = event.run.runId.bytes, event.at_ns
-        one = found.setdefault(
-            name, _Told(name, event.job, at_ns, at_ns, facets={}, inputs={}, outputs={})
-        )
-        one.last_ns = at_ns
-        one.job.facets |= event.job.facets
-        one.facets |= event.run.facets
-        one.status = _STATES.get(event.eventType, one.status)
-        for mine, theirs in ((one.inputs, event.inputs), (one.outputs, event.outputs)):
-            for dataset in theirs:
-                known = mine.setdefault((dataset.namespace, dataset.name), dataset)
-                known.facets |= dataset.facets
+def _name_of(event: _Event) -> str:
+    return hashlib.sha256(_text(event).encode()).hexdigest()[:32]
+
+
+def _text(event: _Event) -> str:
+    return json.dumps(msgspec.to_builtins(event), sort_keys=True, separators=(",", ":"))
+
+
+def _gathered(events: dict[str, _Event]) -> _Told:
+    """Put all events of a run together, in the order of time."""
+    order = sorted(events, key=lambda name: (events[name].at_ns, name))
+    first = events[order[0]]
+    job = _Job(first.job.namespace, first.job.name, facets={})
+    one = _Told(first.run.runId.bytes, job, first.at_ns)
+    for name in order:
+        one.add(events[name])
+    return one
+
+
+def _known(site_dir: Path, names: Iterable[bytes]) -> dict[bytes, dict[str, _Event] | None]:
+    """Return the events of each that the site has; None if it is this site's own."""
+    try:
+        with open_index(site_dir) as db:
+            return {name: _events_of(db, name) for name in names}
+    except NotFoundError:
+        return {name: {} for name in names}
+
+
+def _events_of(db: sqlite3.Connection, name: bytes) -> dict[str, _Event] | None:
+    queries = named("query/openlineage")
+    found = {}
+    for key, value in db.execute(queries["kept"], {"id": name, "first": f"{KEY}."}):
+        try:
+            event = _event(value)
+            _params(event)
+        except (msgspec.DecodeError, RecursionError, OverflowError, TypeError, FormatError):
+            continue  # a pack from elsewhere may say anything
+        found[key.partition(".")[2]] = event
+    asked = {"id": name, "origin": _ORIGIN, "hearsay": _HEARSAY}
+    if not found and db.execute(queries["is_own"], asked).fetchone():
+        return None
     return found
 
 
-def _kept(one: _Told) -> str:
-    """Return what is kept of something as it was told."""
-    said = msgspec.to_builtins(one)
-    datasets = {of: [*getattr(one, of).values()] for of in ("inputs", "outputs")}
-    said |= {of: msgspec.to_builtins(some) for of, some in datasets.items()}
-    return json.dumps(said, sort_keys=True, separators=(",", ":"))
-
-
-def _states(site_dir: Path, told: dict[bytes, _Told]) -> dict[bytes, str]:
-    """Tell of each whether it is ``new``, ``known``, ``changed``, or of this site's ``own``."""
+def _params(event: _Event) -> dict[str, list[Any]]:
+    """Return parameters, of cmfd's facet or of the standard one."""
+    found: dict[str, list[Any]] = {}
+    own = event.run.facets.get("cmfd_hyperparameters", {})
+    standard = event.run.facets.get("executionParameters", {})
     try:
-        with open_index(site_dir) as db:
-            return {name: _state(db, one) for name, one in told.items()}
-    except NotFoundError:
-        return dict.fromkeys(told, "new")
-
-
-def _state(db: sqlite3.Connection, one: _Told) -> str:
-    queries = named("query/openlineage")
-    asked = {"id": one.id, "key": KEY}
-    row = db.execute(queries["kept"], asked).fetchone()
-    if row is None:
-        return "own" if db.execute(queries["is_known"], asked).fetchone() else "new"
-    return "known" if tuple(row) >= (one.last_ns, _kept(one)) else "changed"
+        for key, values in own.get("parameters", {}).items():
+            found[str(key)] = list(values)
+        for each in standard.get("parameters", []):
+            found.setdefault(str(each["key"]), [each.get("value")])
+    except (AttributeError, KeyError, TypeError) as error:
+        raise FormatError(
+            f"parameters of run {event.run.runId} are not of their facet's form"
+            f" ({error!r}); nothing was taken in."
+        ) from error
+    return found
 
 
 class _Rows:
     """Rows by table."""
 
-    def __init__(self, told: dict[bytes, _Told], roots: set[bytes | None]) -> None:
-        self.told, self.roots = told, roots
+    def __init__(self) -> None:
         self.some: dict[str, list[tuple[Any, ...]]] = {}
 
     def _put(self, table: str, *row: Any) -> None:
         self.some.setdefault(table, []).append(row)
 
-    def place(self, one: _Told) -> tuple[str, str]:
-        """Return pipeline and stage: the first part of a job's name, and the rest."""
-        pipeline, _, stage = one.job.name.partition(".")
-        return (pipeline, stage) if stage else (one.job.namespace, one.job.name)
-
-    def is_root(self, one: _Told) -> bool:
-        """Tell whether it is the run that others are in."""
-        return one.id in self.roots and not (one.inputs or one.outputs)
+    def keep(self, run: bytes, events: dict[str, _Event]) -> None:
+        """Keep events as they were told."""
+        for name, event in events.items():
+            self._put("fact", run, f"{KEY}.{name}", event.at_ns, _ORIGIN, "json", _text(event))
 
     def add(self, one: _Told) -> None:
-        """Add a run of theirs: one here if others are in it, else an execution."""
-        self._put("fact", one.id, KEY, one.last_ns, _ORIGIN, "json", _kept(one))
-        if self.is_root(one):
-            self._run(one.id, one)
-            return
-        run = one.root if one.root and one.root != one.id else uuid5(one.id, "run")
-        if run not in self.told:
-            self._run(run, one)
-        parent = one.parent if one.parent != run else None
-        place = self.place(one)
-        self._put("execution", one.id, one.began_ns, _ORIGIN, run, parent, *place, KEY)
+        """Add a run of theirs: one here if it is in no other, and an execution."""
+        run = one.id if one.is_root else one.root
+        if one.is_root:
+            self._run(one.id, one, one.job, _ORIGIN)
+            if one.status is not Status.RUNNING:
+                self._put("run_end", run, one.ended_ns, _ORIGIN, one.status.value, None, None)
+        else:
+            self._run(run, one, one.root_job, _HEARSAY)
+        if not one.is_run_only:
+            self._execution(one, run)
+
+    def _execution(self, one: _Told, run: bytes | None) -> None:
+        name = one.execution
+        parent = None if one.is_root or one.parent == run else one.parent
+        self._put("execution", name, one.began_ns, _ORIGIN, run, parent, *one.place, KEY)
         if one.status is not Status.RUNNING:
-            self._put("execution_end", one.id, one.last_ns, _ORIGIN, one.status.value, None, None)
-        for key, values in self._params(one).items():
-            for value in values:
+            self._put("execution_end", name, one.ended_ns, _ORIGIN, one.status.value, None, None)
+        for key, values in one.params.items():
+            for value in values.values():
                 kind, plain = typed(value)
                 stored = storable(kind.value, plain)
-                self._put("param", one.id, key, kind.value, stored, one.last_ns, _ORIGIN, 0)
+                self._put("param", name, key, kind.value, stored, one.began_ns, _ORIGIN, 0)
         self._code(one)
-        for direction, datasets in ((Direction.INPUT, one.inputs), (Direction.OUTPUT, one.outputs)):
-            for dataset in datasets.values():
-                self._dataset(one, direction, dataset)
+        for direction, some in ((Direction.INPUT, one.inputs), (Direction.OUTPUT, one.outputs)):
+            for used in some.values():
+                self._dataset(name, direction, used)
 
-    def _run(self, run: bytes, one: _Told) -> None:
-        cluster = one.job.namespace.removeprefix("slurm://")
-        cluster = cluster if cluster != one.job.namespace else ""
+    def _run(self, run: bytes | None, one: _Told, of: _Job, origin: bytes) -> None:
+        cluster = of.namespace.removeprefix("slurm://")
+        cluster = cluster if cluster != of.namespace else ""
         slurm = one.facets.get("cmfd_slurm", {})
         job = slurm.get("job") if isinstance(slurm, dict) else None
         self._put(
-            "run", run, one.began_ns, _ORIGIN, os.getuid(), cluster,
-            job if isinstance(job, str) else "", 0, "", one.job.name, "", "",
+            "run", run, one.began_ns, origin, os.getuid(), cluster,
+            job if isinstance(job, str) else "", 0, "", of.name, "", "",
         )  # fmt: skip
-        if one.status is not Status.RUNNING:
-            self._put("run_end", run, one.last_ns, _ORIGIN, one.status.value, None, None)
-
-    @staticmethod
-    def _params(one: _Told) -> dict[str, list[Any]]:
-        """Return parameters, of cmfd's facet or of the standard one."""
-        found: dict[str, list[Any]] = {}
-        own = one.facets.get("cmfd_hyperparameters", {})
-        standard = one.facets.get("executionParameters", {})
-        try:
-            for key, values in own.get("parameters", {}).items():
-                found[str(key)] = list(values)
-            for each in standard.get("parameters", []):
-                found.setdefault(str(each["key"]), [each.get("value")])
-        except (AttributeError, KeyError, TypeError) as error:
-            raise FormatError(
-                f"parameters of run {UUID(bytes=one.id)} are not of their facet's form"
-                f" ({error!r}); nothing was taken in."
-            ) from error
-        return found
 
     def _code(self, one: _Told) -> None:
         where = one.job.facets.get("sourceCodeLocation")
@@ -321,13 +401,14 @@ class _Rows:
         document = json.dumps({"code": code}, sort_keys=True)
         digest = f"openlineage:{uuid5(_ORIGIN, document).hex()}"
         self._put("environment", digest, document)
-        self._put("execution_environment", one.id, one.began_ns, _ORIGIN, digest)
+        self._put("execution_environment", one.execution, one.code_ns, _ORIGIN, digest)
 
-    def _dataset(self, one: _Told, direction: Direction, dataset: _Dataset) -> None:
+    def _dataset(self, execution: bytes, direction: Direction, used: _Used) -> None:
+        dataset = used.dataset
         content = dataset.facets.get("cmfd_content")
         content = content if isinstance(content, dict) else {}
         digest = content.get("digest")
-        if not isinstance(digest, str):
+        if not isinstance(digest, str) or digest.find(":") < 1:
             version = dataset.facets.get("version")
             version = version.get("datasetVersion") if isinstance(version, dict) else None
             said = json.dumps([dataset.namespace, dataset.name, version])
@@ -338,7 +419,7 @@ class _Rows:
         kind = _KINDS.get(str(content.get("kind")), ArtifactKind.DATASET)
         self._put("artifact", digest, strong if isinstance(strong, str) else "", -1, 1)
         self._put(
-            "event", one.id, direction.value, digest, path, one.began_ns, _ORIGIN, kind.value,
+            "event", execution, direction.value, digest, path, used.at_ns, _ORIGIN, kind.value,
             dataset.namespace.removeprefix("file://") if local else "", path if local else "", 0,
             "", "" if digest.partition(":")[0] != KEY else "known by name only",
         )  # fmt: skip

@@ -19,10 +19,12 @@ SELECT id, digest FROM pack ORDER BY id DESC LIMIT 1;
 SELECT 1 FROM pack WHERE id = :id AND digest = :digest;
 
 -- name: kept
--- What is kept of a run of theirs.
-SELECT at_ns, value FROM fact WHERE subject = :id AND key = :key;
+-- The events that are kept of a run of theirs.
+SELECT key, value FROM fact WHERE subject = :id AND substr(key, 1, length(:first)) = :first;
 
--- name: is_known
-SELECT 1 FROM execution WHERE execution = :id AND at_ns IS NOT NULL
+-- name: is_own
+-- Whether somebody else than an import says what it is.
+SELECT 1 FROM execution
+WHERE execution = :id AND at_ns IS NOT NULL AND origin NOT IN (:origin, :hearsay)
 UNION ALL
-SELECT 1 FROM run WHERE run = :id AND at_ns IS NOT NULL;
+SELECT 1 FROM run WHERE run = :id AND at_ns IS NOT NULL AND origin NOT IN (:origin, :hearsay);
