@@ -15,7 +15,11 @@ from support import services
 from support.daemons import Daemon, wait_until
 from support.sysfs import CrayCounters
 
+from cmfd.config import Settings
+from cmfd.daemon.energy_election import Election
+from cmfd.daemon.energy_followed import Followed
 from cmfd.daemon.energy_mark import Marks
+from cmfd.energy.counters import Meters
 from cmfd.energy.presence import Counted
 from cmfd.energy.readings import boottime_ns
 
@@ -86,6 +90,46 @@ def test_figures_are_believed_of_who_counts_only(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:70])
     assert asking.moved(os.getuid()) is None
     assert asking.has_counted(0, MINE, 10)
+
+
+class ByOthers(Election):
+    """Another user's daemon counts."""
+
+    def is_won(self) -> bool:
+        """Tell that it does."""
+        self.holder_uid = os.getuid()
+        return False
+
+
+def test_what_no_node_can_have_drawn_is_not_believed(tmp_path: Path) -> None:
+    """Whoever counts may say anything: it must have room in every store and every sum."""
+    election = ByOthers(Settings(energy_sysfs=tmp_path / "sys"))
+    election.is_won()
+    asking, saying = (Marks(BOOT, tmp_path / "sys", tmp_path / who, (tmp_path,)) for who in "ab")
+    followed = Followed(asking, election)
+    meters = Meters()
+
+    def moved(*uj: int, name: str = "x", ahead_ns: int = 0) -> list[int]:
+        said = [Counted("gpu", f"{name}{n}", "nvml", "B", one) for n, one in enumerate(uj)]
+        saying.tell(OTHERS, boottime_ns() + ahead_ns, said)
+        return [delta.uj for delta in meters.advance(one.reading for one in followed.read())]
+
+    assert moved(7, 8) == []
+    assert moved(9, 8) == [2, 0]
+    assert moved((1 << 59) + 9, 9) == [0, 1]
+    assert moved((1 << 59) + 11, 9) == [2, 0]
+    assert moved() == []
+    assert moved(1 << 60, 10) == [0, 1]
+    assert moved(1 << 59, ahead_ns=-(10**9)) == []  # a time that is past already
+    assert moved(1 << 60, 11) == [0, 1]
+    assert moved(*range(64), name="y") == []
+    assert len(moved(*range(1, 65), name="y")) == 62  # beside the two that were there first
+    for uj, name, ahead_ns in (
+        ([(1 << 64) - 1], "x", 0), ([-1], "x", 0), (range(65), "x", 0), ([1], "x" * 200, 0),
+        ([1], "x", 10**12),
+    ):  # fmt: skip
+        assert moved(*uj, name=name, ahead_ns=ahead_ns) == []
+        assert not followed.is_said
 
 
 @pytest.mark.slow
