@@ -76,14 +76,11 @@ class NarrowPeer(SitePeer):
                 yield msgspec.structs.replace(entry, signature=signatures.of(self.site, digest))
 
     def part(self, wanted: Wanted) -> Part:
-        """Return the packs of a part of it; of what the runs came from, only what can be seen."""
+        """Return the packs of a part of what can be seen."""
         part = super().part(wanted)
         seen = self._seen()
         entries = [entry for entry in part.entries if entry.place.digest in seen]
-        if len(entries) == len(part.entries):
-            return part
-        # How many runs there are that cannot be seen is nobody's matter either.
-        return Part(entries, len(entries), 0, 0)
+        return msgspec.structs.replace(part, entries=entries)
 
     def read(self, digest: str, offset: int) -> Blocks:
         """Yield the bytes of a pack, unless it cannot be seen."""

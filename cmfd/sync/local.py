@@ -81,6 +81,7 @@ class SitePeer:
         self._key = key
         self._who = who
         self._rules = Rules()
+        self._pipelines: tuple[str, ...] = ()
         self._receiver = Receiver(site, str(who or user_of(os.geteuid())), source)
 
     def about(self, guess: Guess | None = None) -> About:
@@ -167,7 +168,7 @@ class SitePeer:
         if not has_index(self.site):
             return Part([], 0, 0, 0)
         with open_index(self.site.path) as db:
-            part = part_of(db, wanted)
+            part = part_of(db, wanted, pipelines=self._pipelines)
         gone = superseded(self.site)
         signed = [
             msgspec.structs.replace(one, signature=signatures.of(self.site, one.place.digest))

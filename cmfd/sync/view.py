@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cmfd.query.filter import Filter
 from cmfd.store.connection import named
@@ -20,6 +20,7 @@ from cmfd.sync.peer import Entry, Part, Place, Wanted
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Mapping, Sequence
 
 ALL_LEVELS = -1
 """As a depth: everything that led there."""
@@ -69,7 +70,7 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def part_of(db: sqlite3.Connection, wanted: Wanted) -> Part:
+def part_of(db: sqlite3.Connection, wanted: Wanted, *, pipelines: Sequence[str] = ()) -> Part:
     """
     Return the packs of a part of a site.
 
@@ -79,6 +80,8 @@ def part_of(db: sqlite3.Connection, wanted: Wanted) -> Part:
         From `cmfd.query.index.open_index`. A temporary table is made in it.
     wanted : Wanted
         Which part.
+    pipelines : sequence of str
+        Of runs all of whose executions are of these, as if there were no others; none: of all.
 
     Raises
     ------
@@ -89,10 +92,15 @@ def part_of(db: sqlite3.Connection, wanted: Wanted) -> Part:
     chosen = Filter(wanted.where, db).compiled(by_index=True)
     db.execute(queries["clear"])
     db.execute(queries["make"])
-    choose = queries["choose"].replace("{condition}", chosen.sql)
-    n_runs = db.execute(choose, chosen.parameters).rowcount
+
+    def added(query: str, parameters: Mapping[str, Any]) -> int:
+        """Add runs, and return how many; those that are not to be seen are not there at all."""
+        n_added = db.execute(query, parameters).rowcount
+        return n_added - (_forget_others(db, pipelines) if pipelines else 0)
+
+    n_runs = added(queries["choose"].replace("{condition}", chosen.sql), chosen.parameters)
     level = n_ancestors = 0
-    while (n_up := db.execute(queries["up"], {"level": level}).rowcount) and level != wanted.depth:
+    while (n_up := added(queries["up"], {"level": level})) and level != wanted.depth:
         n_ancestors += n_up
         level += 1
     # The last step was one too far: only how many there are is told.
@@ -102,3 +110,10 @@ def part_of(db: sqlite3.Connection, wanted: Wanted) -> Part:
         for number, digest, merged_ns, size_bytes in db.execute(queries["packs"])
     ]
     return Part(entries, n_runs, n_ancestors, n_left_out=n_up)
+
+
+def _forget_others(db: sqlite3.Connection, pipelines: Sequence[str]) -> int:
+    """Take runs that are not of these pipelines alone out of a part; return how many."""
+    names = {f"p{number}": name for number, name in enumerate(pipelines)}
+    marks = ", ".join(f":{name}" for name in names)
+    return db.execute(named("site/part")["others"].replace("{pipelines}", marks), names).rowcount

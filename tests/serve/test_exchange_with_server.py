@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from support.daemons import wait_until
 from support.exchange import MakeSite, add, digest, to
-from support.packs import small_run, write_pack
+from support.packs import an_id, small_run, write_pack
 from support.serving import Served, cutting, served, token_for
 
 from cmfd.errors import FilterError, NotFoundError, PackError, RemoteError
@@ -328,6 +328,25 @@ def test_who_sees_one_pipeline_sees_nothing_else(make_site: MakeSite, tmp_path: 
         assert pull(a, to(hub), peer).n_packs == 0
         with pytest.raises(RemoteError, match="may not push"):
             push(make_site("c", 9), to(hub), peer)
+
+
+def test_a_filter_tells_nothing_of_what_cannot_be_seen(make_site: MakeSite, tmp_path: Path) -> None:
+    """Whether it finds something there makes no difference: else one could guess, bit by bit."""
+    hub = make_site("hub", 1)
+    content = dict(small_run(2))
+    ((*row,),) = content["execution"][:1]
+    content["execution"] = [(*row[:5], "heat", *row[6:])]
+    packs = tmp_path / "packs"
+    write_pack(packs, content)
+    note = (an_id("note", 1), an_id("run", 2).hex(), "tag", "x", 1, 0, "ann")
+    write_pack(packs, {"note": [note]}, sealed_ns=2)
+    merge_site(hub.path, [packs])
+    token = token_for(hub, "heat", "read", pipelines=("heat",))
+    with served(hub) as server, server.peer(token) as peer:
+        own = peer.part(Wanted('job = "2"', 0))
+        assert (len(own.entries), own.n_runs) == (2, 1)
+        assert peer.part(Wanted('job = "2" or job = "1"', 0)) == own
+        assert peer.part(Wanted('job = "2" or job = "1"', -1)) == own
 
 
 def test_who_pushes_one_pipeline_pushes_nothing_else(make_site: MakeSite) -> None:

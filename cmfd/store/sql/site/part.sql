@@ -32,6 +32,15 @@ CROSS JOIN execution AS p ON p.id = o.execution_id
 WHERE c.level = :level AND p.run_id IS NOT NULL
 ON CONFLICT DO NOTHING;
 
+-- name: others
+-- Forget the runs of which an execution is of another pipeline: who asks may not see them, and by
+-- what a filter finds of them could tell what is in them.
+DELETE FROM part_run
+WHERE id IN (
+    SELECT e.run_id FROM part_run AS c CROSS JOIN execution AS e ON e.run_id = c.id
+    WHERE e.pipeline IS NULL OR e.pipeline NOT IN ({pipelines})
+);
+
 -- name: back
 -- Forget a level.
 DELETE FROM part_run WHERE level = :level;
