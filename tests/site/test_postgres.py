@@ -127,6 +127,26 @@ def test_texts_that_postgresql_cannot_hold_are_the_same(tmp_path: Path, server: 
     assert values[0] == values[1]
 
 
+def test_what_is_too_long_for_it_stops_no_merge(tmp_path: Path, server: Server) -> None:
+    """Such a pack is refused with the reason, and others of its group are taken."""
+    long, host, good = small_run(1), small_run(2), small_run(3)
+    noise = random.Random(1).randbytes(5000).hex()  # which nothing makes short
+    long["param"].append((an_id("exec", 1), "p", "str", noise, 1, an_id("proc", 1000), 0))
+    host["process"] = [(*row[:7], noise, *row[8:]) for row in host["process"]]
+    packs = [write_pack(tmp_path, content) for content in (long, host, good)]
+    with closing(index.open_store(init_site(tmp_path / "site", server.url))) as store:
+        refused, strange, taken = store.absorb_group([(pack, pack.stem) for pack in packs])
+        store.sum_up()
+    assert "too long for an index in PostgreSQL" in str(refused)
+    assert "a host has more than 255 characters" in str(strange)
+    assert taken is True
+
+
+def test_both_zeros_are_one_value() -> None:
+    """As in SQLite: else what two ranks said would be two here, and the digest another."""
+    assert any_held(-0.0) == any_held(0.0)
+
+
 @pytest.mark.parametrize("number", [0, -5, 2**63 - 1, -(2**63), 0.5, 1e300, 5e-324, -1e-7, 1e22])
 def test_numbers_come_back_as_they_were(number: float) -> None:
     """Integers as integers, floats as floats, to the last bit."""

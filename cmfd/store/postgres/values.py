@@ -72,7 +72,7 @@ def any_held(value: object) -> str | None:
     if isinstance(value, str):
         return held(value)
     if isinstance(value, (int, float)):
-        return f"{NUMBER}{_sortable(value)}{value!r}"
+        return f"{NUMBER}{_sortable(value)}{value + 0!r}"  # zero has two signs, and is one value
     if value is None:
         return None
     raise not_of_its_type(value)
