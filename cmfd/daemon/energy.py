@@ -46,7 +46,11 @@ SECOND_NS = 1_000_000_000
 _AGAIN_NS = SECOND_NS // 20
 _PATIENCE_NS = SECOND_NS // 2
 """How long who asked waits for counters that are renewed rarely."""
+_RESTS = 19
+"""Looks that nobody waits for take one part of the time, and leave so many."""
 _NOBODY_HERE = ReadEnergy(0, (), {})
+_AGAIN = ReadEnergy(-1, (), {})
+"""Look at who is here again."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,7 @@ class Energy:
         self._asked_ns: int | None = None  # since when somebody waits
         self._parts: _Parts | None = None
         self._next_ns = 0
+        self._rested_ns = 0
         self._flush_ns = 0
         self._stored_ns = 0
         self._election = Election(settings)
@@ -157,15 +162,14 @@ class Energy:
 
     def _run(self) -> None:
         while True:
-            try:
-                order = self._orders.get(timeout=max(0, self._next_ns - boottime_ns()) / SECOND_NS)
-            except Empty:
-                order = self._here
+            order = self._await()
             if order is None:
                 self._end()
                 return
-            self._here = order
+            began_ns, is_first = time.thread_time_ns(), self._parts is None
             error = attempt(self._turn, order)
+            took_ns = 0 if is_first else time.thread_time_ns() - began_ns
+            self._rested_ns = boottime_ns() + _RESTS * took_ns
             if error is not None:
                 log.error("energy cannot be read: %r", error)
                 self._asked_ns = None
@@ -173,6 +177,26 @@ class Energy:
             if order.number > self._answered and self._asked_ns is None:
                 self._answered = order.number
                 self._answer(EnergyRead(order.number, Measured(), b""))
+
+    def _await(self) -> ReadEnergy | None:
+        """
+        Wait until it is time to look, and return what was said last of who is here; None: the end.
+
+        What was said meanwhile is looked at together. A look takes the longer, the more executions
+        there were: where they come and go fast, not each is looked at.
+        """
+        due_ns = self._next_ns
+        while True:
+            try:
+                said = self._orders.get(timeout=max(0, due_ns - boottime_ns()) / SECOND_NS)
+            except Empty:
+                return self._here
+            if said is None:
+                return None
+            if said is not _AGAIN:
+                self._here = said
+            is_waited_for = self._here.number > self._answered
+            due_ns = 0 if is_waited_for else min(due_ns, self._rested_ns)
 
     def _answer(self, read: EnergyRead) -> None:
         self._results.put(read)
@@ -247,7 +271,7 @@ class Energy:
     def _present(self, node: Node, devices: list[tuple[str, int]]) -> Presence:
         return Presence(
             self._roots, self._place.node_db, self._place.node, node.cpus, devices,
-            lambda: self._orders.put(self._here),
+            lambda: self._orders.put(_AGAIN),
         )  # fmt: skip
 
     def _begin(self) -> _Parts:

@@ -16,7 +16,7 @@ from cmfd.daemon.energy import Energy, Place
 from cmfd.daemon.energy_election import Election
 from cmfd.daemon.energy_sources import Sources
 from cmfd.energy.probing import Candidate
-from cmfd.energy.readings import Probe, Reading, Roots
+from cmfd.energy.readings import Probe, Reading, Roots, boottime_ns
 from cmfd.energy.sources.pm_counters import PmCounters
 from cmfd.store.node import NodeStore
 
@@ -122,6 +122,31 @@ def test_a_memory_that_says_nothing_keeps_nobody_from_counting(
     counters.advance(energy=5)
     rounds.turn()
     assert rounds.joules == 5
+
+
+def test_what_was_said_meanwhile_is_looked_at_together(tmp_path: Path, node_db: Path) -> None:
+    """What was said last counts, and looks do not pile up while each takes long."""
+    energy = Rounds(tmp_path, node_db).energy
+    said = [ReadEnergy(0, (), {b"i" * 16: pid}) for pid in range(5)]
+    for one in said:
+        energy._orders.put(one)
+    assert energy._await() is said[-1]
+    energy._orders.put(None)
+    assert energy._await() is None
+
+
+def test_looks_take_a_small_part_of_the_time(tmp_path: Path, node_db: Path) -> None:
+    """However often somebody comes or goes; who waits for a reading does not wait for that."""
+    energy = Rounds(tmp_path, node_db).energy
+    energy._next_ns = boottime_ns() + 10**11
+    energy._rested_ns = rested_ns = boottime_ns() + 10**8
+    energy._orders.put(ReadEnergy(0, (), {}))
+    assert energy._await() is energy._here
+    assert boottime_ns() >= rested_ns
+    energy._rested_ns = energy._next_ns
+    energy._orders.put(asked := ReadEnergy(1, (), {}))
+    assert energy._await() is asked
+    assert boottime_ns() < energy._rested_ns
 
 
 class Broken:
