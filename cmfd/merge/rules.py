@@ -44,7 +44,7 @@ class Pusher(NamedTuple):
     ----------
     kind : str
         ``user``: the kernel says so; ``as``: the command that ssh was told to run for a key;
-        ``token``: what a server was shown.
+        ``token``: what a server was shown; ``anyone``: nobody, to a server that asks for none.
     name : str
         A login name, or that of the key or token.
     """

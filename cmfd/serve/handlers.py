@@ -280,7 +280,8 @@ async def take_signatures(call: Call) -> Response:
     if len(sent) > MOST_SIGNATURES:
         raise Refusal(422, "TooMany", f"more than {MOST_SIGNATURES} signatures")
     peer = call.peer
-    await call.service.ask(lambda: peer.take_signatures(sent))
+    # As what takes packs: each is checked by a program, and no question waits for that.
+    await call.service.take(lambda: peer.take_signatures(sent))
     return Response(status_code=204)
 
 

@@ -145,7 +145,7 @@ class Service:
 
     def peer_of(self, bearer: Bearer) -> SitePeer:
         """Return the site as it is there for somebody."""
-        who = None if self.is_open else Pusher("token", bearer.name)
+        who = Pusher("anyone", "") if self.is_open else Pusher("token", bearer.name)
         if bearer.pipelines:
             return NarrowPeer(self.site, bearer.pipelines, who=who)
         return SitePeer(self.site, who=who)
