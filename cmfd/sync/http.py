@@ -147,7 +147,7 @@ class Wire:
                     raise self.lost(error) from error
                 time.sleep(0.05 * 3**tries)
                 continue
-            rest_s = _asked_to_wait_s(answer)
+            rest_s = asked_to_wait_s(answer)
             if rest_s is None or time.monotonic() + rest_s > until_s:
                 return answer
             time.sleep(rest_s)
@@ -256,7 +256,7 @@ def _proxy_for(address: Address) -> tuple[str, int] | None:
     return (parts.hostname or "", parts.port or 8080)
 
 
-def _asked_to_wait_s(told: Told | Answer) -> float | None:
+def asked_to_wait_s(told: Told | Answer) -> float | None:
     """Return how long a server asks to be left alone; None if it does not."""
     said = told.headers.get("Retry-After", "")
     return float(said) if told.status in {429, 503} and said.isdigit() else None

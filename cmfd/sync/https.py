@@ -8,6 +8,7 @@ packs go together, with the order to merge them. So a push of something new is t
 from __future__ import annotations
 
 import base64
+import time
 from contextlib import closing, suppress
 from itertools import dropwhile, islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,7 +17,7 @@ import msgspec
 
 from cmfd.errors import CmfdError, FilterError, NotFoundError, PackError, RemoteError, StoreError
 from cmfd.store.pack import is_pack_name
-from cmfd.sync.http import BROKEN, TRIES, Answer, Told, Wire
+from cmfd.sync.http import BROKEN, PATIENCE_S, TRIES, Answer, Told, Wire, asked_to_wait_s
 from cmfd.sync.peer import (
     BLOCK_BYTES,
     MOST_DIGESTS,
@@ -239,7 +240,13 @@ class HttpsPeer:
         self, digest: str, size_bytes: int, blocks: FromOffset, signature: str
     ) -> None:
         path = f"{PREFIX}/packs/{digest}"
-        offset, n_cut = self._n_come(digest), 0
+
+        def come() -> int:
+            # Of one that came whole and was not taken, the last byte goes again, and all is tried.
+            return min(self._n_come(digest), size_bytes - 1)
+
+        offset, n_cut, n_elsewhere = come(), 0, 0
+        until_s = time.monotonic() + PATIENCE_S
         while True:
             headers = {
                 "Content-Range": f"bytes {offset}-{size_bytes - 1}/{size_bytes}",
@@ -249,13 +256,20 @@ class HttpsPeer:
             try:
                 with closing(blocks(offset)) as coming:
                     answer = self._wire.whole(self._wire.try_once("PUT", path, coming, headers))
-                if answer.status != 409:
+                rest_s = asked_to_wait_s(answer)
+                if rest_s is not None and time.monotonic() + rest_s < until_s:
+                    time.sleep(rest_s)
+                    offset = come()
+                    continue
+                # From elsewhere: another client may send it, too; but not for ever.
+                n_elsewhere += 1
+                if answer.status != 409 or n_elsewhere == TRIES:
                     self._done(answer)
                     return
-                offset = _trouble(answer).offset or 0
+                offset = min(max(_trouble(answer).offset or 0, 0), size_bytes - 1)
             except BROKEN as error:
                 self._wire.close()
-                before, offset = offset, self._n_come(digest)
+                before, offset = offset, come()
                 n_cut = 0 if offset > before else n_cut + 1
                 if n_cut == TRIES:
                     raise self._wire.lost(error) from error

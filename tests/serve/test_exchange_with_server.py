@@ -19,9 +19,10 @@ from cmfd.errors import FilterError, NotFoundError, PackError, RemoteError
 from cmfd.merge import signatures
 from cmfd.merge.batch import merge_site
 from cmfd.merge.lock import merge_lock
+from cmfd.serve.answers import Refusal
 from cmfd.sync import remotes
 from cmfd.sync.exchange import pull, push, standing
-from cmfd.sync.http import Wire
+from cmfd.sync.http import Answer, Wire
 from cmfd.sync.https import HttpsPeer
 from cmfd.sync.local import SitePeer
 from cmfd.sync.peer import Signed, Wanted
@@ -367,6 +368,68 @@ def test_who_pushes_one_pipeline_pushes_nothing_else(make_site: MakeSite) -> Non
         with server.peer(own) as peer:
             assert not push(a, to(hub), peer).left_out
     assert digest(a) == digest(hub)
+
+
+def test_rules_hold_where_no_token_is_asked_for(make_site: MakeSite) -> None:
+    """Whoever is on the machine may come: that is nobody whom the rules name."""
+    hub, a = make_site("hub"), make_site("a", 1)
+    rules = hub.path / "rules.toml"
+    rules.write_text('[[allow]]\nwho = ["token:*", "user:*"]\n')
+    with served(hub, needs_token=False) as server:
+        with server.peer("") as peer:
+            assert "anyone: may push nothing here" in push(a, to(hub), peer).left_out[0][1]
+        rules.write_text('[[allow]]\nwho = ["anyone:"]\n')
+        with server.peer("") as peer:
+            assert not push(a, to(hub), peer).left_out
+    assert digest(a) == digest(hub)
+
+
+def test_a_pack_that_came_whole_and_was_not_taken_is_taken_with_the_next_push(
+    make_site: MakeSite, hub: tuple[Site, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that was killed while it looked at a large one keeps nobody from bringing it."""
+    monkeypatch.setattr("cmfd.sync.https.SMALL_BYTES", 0)
+    b, server = hub
+    a = make_site("a", 1)
+    (pack,) = a.merged_packs()
+    part = b.path / "incoming" / f"{pack.stem}.part"
+    part.parent.mkdir()
+    part.write_bytes(pack.read_bytes())
+    with server.peer() as peer:
+        assert push(a, to(b), peer).n_packs == 1
+    assert digest(a) == digest(b)
+
+
+def test_a_large_pack_waits_as_long_as_it_is_told(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As every other request does."""
+    monkeypatch.setattr("cmfd.sync.https.SMALL_BYTES", 0)
+    b, a = make_site("b"), make_site("a", 1)
+    with served(b) as server, server.peer() as peer:
+        refused = iter([Answer(429, {"Retry-After": "0"}, b"{}")])
+        once = peer._wire.whole
+        monkeypatch.setattr(
+            peer._wire, "whole",
+            lambda told: once(told) if told.status != 204 else next(refused, None) or once(told),
+        )  # fmt: skip
+        assert push(a, to(b), peer).n_packs == 1
+    assert digest(a) == digest(b)
+
+
+def test_a_server_that_wants_a_pack_from_elsewhere_again_and_again_is_left(
+    make_site: MakeSite, hub: tuple[Site, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it answers, a push ends."""
+    monkeypatch.setattr("cmfd.sync.https.SMALL_BYTES", 0)
+    a = make_site("a", 1)
+
+    def refused(_first: int, _offset: int) -> None:
+        raise Refusal(409, "Elsewhere", "from byte 7 on", offset=7)
+
+    monkeypatch.setattr("cmfd.serve.handlers._follow_on", refused)
+    with hub[1].peer() as peer, pytest.raises(RemoteError, match="from byte 7 on"):
+        push(a, to(hub[0]), peer)
 
 
 def test_a_server_that_says_nothing_of_cmfd_is_told(hub: tuple[Site, Served]) -> None:
