@@ -63,8 +63,8 @@ def params(db: sqlite3.Connection, where: str = "", *, like: Like = "pandas") ->
     """
     Return the parameters of executions, a row for each execution and a column for each parameter.
 
-    A column is of numbers if all values are numbers, else of texts. Where ranks disagree, the value
-    of the lowest rank stands; all of them are in the table ``params``.
+    A column is of whole numbers if all values are, else of numbers if all are, else of texts. Where
+    ranks disagree, the value of the lowest rank stands; all of them are in the table ``params``.
 
     Parameters
     ----------
@@ -73,16 +73,23 @@ def params(db: sqlite3.Connection, where: str = "", *, like: Like = "pandas") ->
     """
     pa = tables.arrow()
     found = _table(db, "params", where).sort_by([("rank", "descending")])
-    wide: dict[str, dict[str, tuple[str | None, float | None]]] = {}
-    for row in found.select(["execution", "key", "value", "number"]).to_pylist():
-        wide.setdefault(row["execution"], {})[row["key"]] = row["value"], row["number"]
+    wide: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in found.select(["execution", "key", "value_type", "value", "number"]).to_pylist():
+        wide.setdefault(row["execution"], {})[row["key"]] = row
     names = sorted({key for values in wide.values() for key in values})
     columns = {"execution": pa.array(wide, pa.string())}
     for name in names:
-        column = [values.get(name, (None, None)) for values in wide.values()]
-        is_number = all(number is not None or text is None for text, number in column)
-        columns[name] = pa.array([value[is_number] for value in column])
+        columns[name] = pa.array(_column([values.get(name) for values in wide.values()]))
     return converted(pa.table(columns), like)
+
+
+def _column(rows: list[dict[str, Any] | None]) -> list[Any]:
+    """Return the values of a parameter: numbers if all are; exact ones if all are whole."""
+    said = [row for row in rows if row is not None and row["value"] is not None]
+    if all(row["value_type"] == "int" for row in said):
+        return [row and row["value"] and int(row["value"]) for row in rows]
+    is_number = all(row["number"] is not None for row in said)
+    return [row and row["number" if is_number else "value"] for row in rows]
 
 
 def metrics(
@@ -105,6 +112,9 @@ def metrics(
     how = over or "last"
     ordered = found.sort_by([(key, "ascending") for key in (*keys, "name", "at")])
     sums = ordered.group_by([*keys, "name"], use_threads=False).aggregate([("value", how)])
+    sums = sums.sort_by(
+        [(key, "ascending") for key in keys]
+    )  # groups come in an order of their own
     return converted(_pivoted(sums, keys, f"value_{how}"), like)
 
 

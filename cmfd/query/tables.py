@@ -423,11 +423,19 @@ def _valued(row: Row) -> Row:
     """Return a row whose value is as it was logged: as a text, and as a number."""
     *before, value_type, stored = row
     value = value_of(value_type, stored)
-    number = float(value) if isinstance(value, (int, float)) else None
+    number = _number(value)
     if isinstance(value, bool):
         return (*before, value_type, "true" if value else "false", number)
     text = stored if isinstance(stored, str) and number is None else value
     return (*before, value_type, None if value is None else str(text), number)
+
+
+def _number(value: object) -> float | None:
+    """Return a value as a number; None of what is none, or is beyond what a float can be."""
+    try:
+        return float(value) if isinstance(value, (int, float)) else None
+    except OverflowError:
+        return None
 
 
 def _points(db: sqlite3.Connection, metrics: Iterator[Row], told: Told) -> Iterator[Row]:

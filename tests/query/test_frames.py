@@ -133,6 +133,44 @@ def test_metrics_become_columns(site: ASite) -> None:
         assert len(opened.metrics("rate > 7")) == 0
 
 
+def test_a_step_has_one_row(tmp_path: Path) -> None:
+    """Also where there are many: all metrics of a rank's step stand in it, in order."""
+    values = [float(step) for step in range(40)]
+    contents = [a_run(n, loss=values, accuracy=values, rate=values) for n in range(4)]
+    with Site(ASite(tmp_path / "many").take(*contents).path) as opened:
+        wide = opened.metrics()
+        over = opened.metrics(over="max")
+    assert len(wide) == 4 * 2 * 40
+    assert not wide.isna().to_numpy().any()
+    assert len(over) == 4 * 40
+    assert wide.equals(wide.sort_values(["execution", "rank", "step"], ignore_index=True))
+
+
+def test_whole_parameters_keep_all_their_bits(tmp_path: Path) -> None:
+    """As a seed of 63 bits; a column with a float in it is of floats."""
+    contents = [a_run(0), a_run(1), a_run(2)]
+    set_param(contents[0], 0, "seed", "int", LARGE)
+    set_param(contents[1], 1, "seed", "int", 0)
+    set_param(contents[0], 0, "rate", "int", 1)
+    set_param(contents[1], 1, "rate", "float", 0.5)
+    with Site(ASite(tmp_path / "seeds").take(*contents).path) as opened:
+        found = opened.params("seed >= 0", like="arrow").sort_by("seed").to_pylist()
+    assert [(row["seed"], row["rate"]) for row in found] == [(0, 0.5), (LARGE, 1.0)]
+
+
+def test_what_no_float_can_be_is_a_text(tmp_path: Path) -> None:
+    """It is no number of a table, and the others are there."""
+    content = a_run(0)
+    huge = str(10**400)
+    set_param(content, 0, "huge", "json", huge)
+    with Site(ASite(tmp_path / "huge").take(content).path) as opened:
+        found = opened.frame("params", like="arrow").to_pylist()
+        assert [(row["value"], row["number"]) for row in found if row["key"] == "huge"] == [
+            (huge, None)
+        ]
+        assert opened.params().huge.tolist() == [huge]
+
+
 def test_tables_become_files(invoke: Invoke, tmp_path: Path) -> None:
     """Parquet, CSV and Arrow have the same rows; what is there is replaced."""
     into = tmp_path / "new" / "tables"
