@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -225,9 +226,10 @@ def named(site: Site, name: str) -> Remote:
     ConfigError
         Somebody else may have written it: see `cmfd.sync.trust`.
     """
-    if entry := _read(site).get(name):
+    entries, found = _read_as(site)
+    if found is not None and (entry := entries.get(name)):
         remote = _remote(name, entry)
-        trust.check(remote, _file(site))
+        trust.check(remote, _file(site), found)
         return remote
     if _NAME.fullmatch(name) and not (Path(name) / "site.toml").exists():
         raise _unknown(site, name)
@@ -265,14 +267,15 @@ def add(site: Site, remote: Remote) -> None:
     """
     if not _NAME.fullmatch(remote.name):
         raise ConfigError(f"{remote.name!r} is no name for a remote: letters, digits, . _ -")
-    entries = _read(site)
+    entries, found = _read_as(site)
     if remote.name in entries:
         raise ConfigError(
             f"there is a remote {remote.name} at {entries[remote.name].url}."
             f" Change where it is: cmfd remote set-url {remote.name} URL"
         )
     parse(remote.url)
-    _write(site, {**entries, remote.name: _Entry(remote.url, remote.command, remote.token_file)})
+    added = {remote.name: _Entry(remote.url, remote.command, remote.token_file)}
+    _write(site, {**entries, **added}, entries, found)
 
 
 def remove(site: Site, name: str) -> None:
@@ -284,10 +287,11 @@ def remove(site: Site, name: str) -> None:
     NotFoundError
         There is none of that name.
     """
-    entries = _read(site)
-    if entries.pop(name, None) is None:
+    entries, found = _read_as(site)
+    if name not in entries:
         raise _unknown(site, name)
-    _write(site, entries)
+    rest = {one: entry for one, entry in entries.items() if one != name}
+    _write(site, rest, entries, found)
     _progress_file(site, name).unlink(missing_ok=True)
 
 
@@ -304,13 +308,14 @@ def set_url(
     ConfigError
         The address cannot be used; nothing was changed.
     """
-    entries = _read(site)
+    entries, found = _read_as(site)
     if name not in entries:
         raise _unknown(site, name)
     parse(url)
     said = {"url": url, "command": command, "token_file": token_file}
     changes = {field: value for field, value in said.items() if value is not None}
-    _write(site, {**entries, name: msgspec.structs.replace(entries[name], **changes)})
+    changed = {name: msgspec.structs.replace(entries[name], **changes)}
+    _write(site, {**entries, **changed}, entries, found)
 
 
 def _remote(name: str, entry: _Entry) -> Remote:
@@ -349,21 +354,31 @@ def _file(site: Site) -> Path:
 
 
 def _read(site: Site) -> dict[str, _Entry]:
+    return _read_as(site)[0]
+
+
+def _read_as(site: Site) -> tuple[dict[str, _Entry], os.stat_result | None]:
+    """Return what the file holds, and whose it was when that was read."""
     path = _file(site)
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=dict[str, _Entry])
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            return msgspec.toml.decode(file.read(), type=dict[str, _Entry]), found
     except FileNotFoundError:
-        return {}
+        return {}, None
     except (OSError, ValueError) as error:
         raise ConfigError(
             f'cannot read {path}: {error}; it must hold [NAME] and url = "..."'
         ) from error
 
 
-def _write(site: Site, entries: dict[str, _Entry]) -> None:
+def _write(
+    site: Site, entries: dict[str, _Entry], before: dict[str, _Entry], found: os.stat_result | None
+) -> None:
     # It becomes this user's file, and whatever is in it his word.
-    for name, entry in _read(site).items():
-        trust.check(_remote(name, entry), _file(site))
+    for name, entry in before.items():
+        assert found is not None
+        trust.check(_remote(name, entry), _file(site), found)
     lines = [_HEAD]
     for name, entry in sorted(entries.items()):
         key = name if _BARE.fullmatch(name) else json.dumps(name)

@@ -37,7 +37,12 @@ class _Accepted(msgspec.Struct, frozen=True):
     token_file: str = ""
 
 
-def check(remote: Remote, file: Path, environ: Mapping[str, str] = os.environ) -> None:
+def check(
+    remote: Remote,
+    file: Path,
+    found: os.stat_result,
+    environ: Mapping[str, str] = os.environ,
+) -> None:
     """
     Do nothing if this user wrote a remote, or accepted it.
 
@@ -47,6 +52,8 @@ def check(remote: Remote, file: Path, environ: Mapping[str, str] = os.environ) -
         The remote.
     file : Path
         Where it is from.
+    found : os.stat_result
+        Of that file, when it was read: by now another may be there.
     environ : mapping
         Environment variables.
 
@@ -55,7 +62,6 @@ def check(remote: Remote, file: Path, environ: Mapping[str, str] = os.environ) -
     ConfigError
         Somebody else may have written it; nothing was sent or run.
     """
-    found = file.stat()
     is_own = found.st_uid in (0, os.geteuid()) and not found.st_mode & _OTHERS_WRITE
     if is_own or _accepted(remote) in _known(environ):
         return

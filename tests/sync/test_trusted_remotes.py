@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cmfd.errors import ConfigError
-from cmfd.sync import remotes
+from cmfd.sync import remotes, trust
 from cmfd.sync.remotes import Remote
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from support.exchange import MakeSite
 
     from cmfd.merge.layout import Site
@@ -66,6 +68,33 @@ def test_anothers_file_does_not_count(shared: Site) -> None:
     os.chown(shared.path / "remotes.toml", 12345, -1)
     with pytest.raises(ConfigError, match="is not yours"):
         remotes.named(shared, "hub")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+@pytest.mark.parametrize(
+    "act",
+    [lambda site: remotes.named(site, "hub"), lambda site: remotes.set_url(site, "hub", "/b")],
+)
+def test_whose_it_is_is_asked_of_what_was_read(
+    shared: Site, act: Callable[[Site], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may rename files there puts back, just then, the one that he took away."""
+    file = shared.path / "remotes.toml"
+    own = file.with_name("own.toml")
+    file.rename(own)
+    own.chmod(0o644)
+    file.write_text(own.read_text().replace("evil", "worse"))
+    os.chown(file, 12345, -1)
+    check = trust.check
+
+    def swapped(*arguments: Any) -> None:
+        if own.exists():
+            own.rename(file)
+        check(*arguments)
+
+    monkeypatch.setattr(trust, "check", swapped)
+    with pytest.raises(ConfigError, match="is not yours"):
+        act(shared)
 
 
 def test_the_command_of_a_remote_can_be_changed(make_site: MakeSite) -> None:
