@@ -64,7 +64,7 @@ def read_tasks(path: Path, uid: int) -> tuple[Task, ...]:
     except OSError:
         return ()
     times: dict[tuple[str, int], dict[str, int]] = {}
-    for line in text.splitlines():
+    for line in text.split("\n")[:-1]:  # without what is not a whole line
         said = _LINE.fullmatch(line)
         if said is None:
             continue

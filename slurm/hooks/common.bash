@@ -56,12 +56,13 @@ read_job() {
 
 # Write what is known of the job; the file is there whole or not at all.
 write_job() { # FILE FILE_TO_WRITE_FIRST
-    local boot=
+    local boot='' time_us=${EPOCHREALTIME/./}
+    : "${time_us:=$(/usr/bin/date +%s%6N)}" # bash before 5 has no clock
     read -r boot </proc/sys/kernel/random/boot_id
     printf '%s=%s\n' \
         cluster "$cluster" job "$job" component "$component" restart "$restart" \
         uid "$SLURM_JOB_UID" gid "${SLURM_JOB_GID-}" user "${SLURM_JOB_USER-}" \
         account "${SLURM_JOB_ACCOUNT-}" partition "${SLURM_JOB_PARTITION-}" \
         nodes "${SLURM_JOB_NODELIST:-${SLURM_NODELIST-}}" node "${SLURMD_NODENAME-}" \
-        time_us "${EPOCHREALTIME/./}" boot "$boot" >"$2" && /bin/mv -T -- "$2" "$1"
+        time_us "$time_us" boot "$boot" >"$2" && /bin/mv -T -- "$2" "$1"
 }

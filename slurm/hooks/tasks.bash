@@ -17,6 +17,7 @@ tell() { # begin|end
 tell_at_once() { # begin|end
     local at_us=${EPOCHREALTIME/[.,]/} directory=$node_dir/journals/$EUID step
     [ -d "$directory" ] || return
+    : "${at_us:=$(/usr/bin/date +%s%6N)}" # bash before 5 has no clock
     case ${SLURM_STEP_ID-} in
         '' | 4294967291) step='batch' ;;
         4294967290) step=interactive ;;

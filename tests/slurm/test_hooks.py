@@ -236,6 +236,27 @@ def test_task_prolog_and_task_epilog_tell_when_a_task_began_and_ended(node: Node
     assert not read_tasks(path, os.getuid() + 1)
 
 
+def test_an_older_bash_knows_the_time(node: Node) -> None:
+    """Before version 5 it has none of its own: a job would begin and end in 1970."""
+    old = node.root / "old.bash"
+    old.write_text("unset EPOCHREALTIME\n", "utf-8")
+    node.run("prolog", BASH_ENV=str(old))
+    assert len(node.told("alps_4712_0.begin")["time_us"]) == 16
+    node.run("task-prolog", **TASK, BASH_ENV=str(old))
+    (task,) = read_tasks(
+        node.node_dir / "journals" / str(os.getuid()) / "alps_4712_0.tasks", os.getuid()
+    )
+    assert task.began_ns
+
+
+def test_a_line_that_is_cut_says_no_time(tmp_path: Path) -> None:
+    """Nor one that is not all written yet."""
+    path = tmp_path / "x.tasks"
+    line = "begin 0 1 1770000000000000\n"
+    path.write_text(line + line.replace(" 1 ", " 2 ")[:-5])
+    assert [task.task for task in read_tasks(path, os.getuid())] == [1]
+
+
 def test_what_a_user_writes_among_the_times_is_passed_over(tmp_path: Path) -> None:
     """It is the user's file; and no more is read of it than a node can hold."""
     path = tmp_path / "x.tasks"
