@@ -14,7 +14,7 @@ from cmfd.merge.absorb import absorb_files
 from cmfd.merge.index import is_missing, open_database, open_store
 from cmfd.merge.layout import open_site, set_index
 from cmfd.merge.lock import merge_lock
-from cmfd.merge.superseded import superseded
+from cmfd.merge.superseded import forget, superseded
 from cmfd.store.connection import connect
 from cmfd.store.shared import follow
 from cmfd.store.site import SiteStore, index_errors
@@ -71,7 +71,9 @@ def reindex(
     """
     site = open_site(site_dir)
     with merge_lock(site.lock):
-        if not force:
+        if force:
+            forget(site)
+        else:
             _check_nothing_is_lost(site)
         moved = site if to is None else replace(site, database=to)
         refused = rebuild(moved, progress=progress)
@@ -103,8 +105,15 @@ def _check_nothing_is_lost(site: Site) -> None:
 
 def rebuild(site: Site, *, progress: Progress | None = None) -> list[tuple[Path, str]]:
     """Do what `reindex` does, for who holds the merge lock."""
-    if site.database:
-        return _rebuild_in_postgres(site, progress=progress)
+    rebuilt = _rebuild_in_postgres if site.database else _rebuild_in_file
+    refused = rebuilt(site, progress=progress)
+    if refused:
+        # What superseded others may be among them.
+        forget(site)
+    return refused
+
+
+def _rebuild_in_file(site: Site, *, progress: Progress | None = None) -> list[tuple[Path, str]]:
     for dead in site.path.glob(f"{PREFIX}*"):
         dead.unlink()  # its maker held the lock, and does no more
     new = site.path / f"{PREFIX}{secrets.token_hex(8)}.db"

@@ -55,6 +55,16 @@ def note(site: Site, digests: Iterable[str]) -> None:
     sync_directory(site.path)
 
 
+def forget(site: Site) -> None:
+    """
+    Forget which packs are superseded: some that had what they had are gone.
+
+    They are asked for again where others still have them, and may be found superseded again.
+    """
+    (site.path / NAME).unlink(missing_ok=True)
+    sync_directory(site.path)
+
+
 def find_superseded(site: Site) -> Iterator[Path]:
     """
     Yield the merged packs without which a site would have the same content.

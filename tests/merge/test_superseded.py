@@ -133,6 +133,28 @@ def test_sites_do_not_bring_each_other_what_is_superseded(
     assert len({digest_of(one) for one in (site, full, new)}) == 1
 
 
+@pytest.mark.parametrize("damage", ["gone", "broken"])
+def test_what_is_superseded_by_what_was_lost_comes_again(
+    tmp_path: Path, site: Path, checkpoints: list[Path], damage: str
+) -> None:
+    """From a site that still has it, once the index is made of what is left."""
+    other = tmp_path / "other"
+    merge_site(other, checkpoints[:2])
+    gc(site, packs=True, remove=True)
+    for pack in checkpoints[2:]:
+        lost = open_site(site).merged(pack.stem)
+        if damage == "gone":
+            lost.unlink()
+        else:
+            lost.write_bytes(b"broken")
+    refused = reindex(site, force=damage == "gone")
+    assert len(refused) == (0 if damage == "gone" else 2)
+    there = open_site(other)
+    assert pull(open_site(site), to(there), SitePeer(there)).n_packs == 2
+    push(open_site(site), to(there), SitePeer(there))
+    assert digest_of(site) == digest_of(other)
+
+
 def test_a_pack_that_nobody_can_read_stays(site: Path, checkpoints: list[Path]) -> None:
     """And stands for no other."""
     last = open_site(site).merged(checkpoints[-1].stem)
