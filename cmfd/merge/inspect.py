@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cmfd.errors import PackError, SchemaTooNewError, StoreError
-from cmfd.merge.inspected import Asked, Said, Told, cpu_s
+from cmfd.merge.inspected import TOO_MUCH_MEMORY, Asked, Said, Told, cpu_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +89,13 @@ class Inspector:
         n_bytes = pack.stat().st_size
         with self._turn, _scratch(n_bytes) as scratch:
             self.start()
-            told = self._ask(Asked(str(pack.absolute()), digest, scratch, about), n_bytes)
+            asked = Asked(str(pack.absolute()), digest, scratch, about)
+            told = self._ask(asked, n_bytes)
+            if told is not None and told.reason == TOO_MUCH_MEMORY:
+                # What earlier packs left in its memory is not the fault of this one.
+                self.close()
+                self.start()
+                told = self._ask(asked, n_bytes)
         if told is None:
             raise PackError("too much: it takes more memory or time than a pack of its size may")
         if told.too_new:

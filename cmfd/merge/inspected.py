@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MEMORY_BYTES = 1 << 30
 """What the process may have in memory."""
 
+TOO_MUCH_MEMORY = "too much: it takes more memory than a pack may"
+
 MOST_NAMES = 100_000
 """A pack that speaks of more runs, executions or users is too much for a site with rules."""
 
@@ -120,7 +122,7 @@ def _told(asked: Asked) -> Told:
     except PackError as error:
         return Told(reason=str(error))
     except (MemoryError, RecursionError):
-        return Told(reason="too much: it takes more memory than a pack may")
+        return Told(reason=TOO_MUCH_MEMORY)
     except (CmfdError, OSError, sqlite3.Error) as error:
         return Told(reason=str(error), unreadable=True)
 

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 _MOST_KEPT = 32
 
-_Key = tuple[str, tuple[str, ...], Place | None]
-_kept: OrderedDict[_Key, dict[str, Entry]] = OrderedDict()
+_Key = tuple[str, tuple[str, ...]]
+_kept: OrderedDict[_Key, tuple[Place | None, dict[str, Entry]]] = OrderedDict()
+"""Of a site and pipelines, which packs of it as it was up to its newest one can be seen."""
+
 _guard = threading.Lock()
 
 
@@ -114,14 +116,16 @@ class NarrowPeer(SitePeer):
     def _seen(self) -> dict[str, Entry]:
         """Return what can be seen, by digest; found once for each state of the site."""
         newest = super().about().newest
-        key = (self.site.id, self._pipelines, newest)
+        key = (self.site.id, self._pipelines)
         with _guard:
-            if key in _kept:
+            known = _kept.get(key)
+            if known is not None and known[0] == newest:
                 _kept.move_to_end(key)
-                return _kept[key]
+                return known[1]
         found = self._find()
         with _guard:
-            _kept[key] = found
+            _kept[key] = (newest, found)
+            _kept.move_to_end(key)
             if len(_kept) > _MOST_KEPT:
                 _kept.popitem(last=False)
         return found

@@ -132,6 +132,25 @@ def test_what_takes_too_long_ends_its_reader_alone(
     assert merge_site(site.path).absorbed == 1
 
 
+def test_what_earlier_packs_left_in_a_readers_memory_is_nobodys_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is too little for a pack, a process that read nothing before decides."""
+    packs = [write_pack(tmp_path / "packs", small_run(number)) for number in (1, 2)]
+    with closing(inspect.Inspector()) as inspector:
+        inspector.inspect(packs[0], packs[0].stem)
+        full, ask = inspector.pid, inspector._ask
+
+        def asked(question: inspected.Asked, size_bytes: int) -> inspected.Told | None:
+            told = ask(question, size_bytes)
+            if inspector.pid == full:
+                return inspected.Told(reason=inspected.TOO_MUCH_MEMORY)
+            return told
+
+        monkeypatch.setattr(inspector, "_ask", asked)
+        inspector.inspect(packs[1], packs[1].stem)
+
+
 def test_a_reader_that_does_not_run_is_nobodys_fault(
     make_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
