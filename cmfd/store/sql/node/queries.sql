@@ -237,17 +237,18 @@ SELECT data FROM energy_memory;
 
 -- name: present
 -- Processes that have not ended, with the runs and executions that they take part in.
+-- In this order: most have ended, and are looked up nowhere else.
 SELECT p.instance, e.run, p.execution
-FROM instance AS i
-JOIN process AS p USING (instance)
-JOIN execution AS e USING (execution)
+FROM process AS p
 LEFT JOIN process_state AS s USING (execution, instance)
-WHERE i.ended_ns IS NULL AND ifnull(s.status, 'running') = 'running'
+CROSS JOIN instance AS i ON i.instance = p.instance
+CROSS JOIN execution AS e ON e.execution = p.execution
+WHERE ifnull(s.status, 'running') = 'running' AND i.ended_ns IS NULL
 UNION ALL
-SELECT i.instance, s.run, NULL
-FROM instance AS i
-JOIN mention AS m USING (instance)
-JOIN standing AS s ON s.run = m.subject
+SELECT m.instance, s.run, NULL
+FROM standing AS s
+CROSS JOIN mention AS m ON m.subject = s.run
+CROSS JOIN instance AS i ON i.instance = m.instance
 WHERE i.ended_ns IS NULL;
 
 -- name: lives
@@ -257,12 +258,12 @@ SELECT
     CASE WHEN s.status <> 'running' THEN s.at_ns ELSE i.ended_ns END,
     CASE WHEN s.status NOT IN ('running', 'lost') THEN s.cpu_user_ns + s.cpu_system_ns END,
     p.role = 'wrapper'
-FROM instance AS i
-JOIN process AS p USING (instance)
-JOIN execution AS e USING (execution)
+FROM process AS p
 LEFT JOIN process_state AS s USING (execution, instance)
-WHERE ifnull(i.ended_ns, :since_ns) >= :since_ns
-    AND (ifnull(s.status, 'running') = 'running' OR s.at_ns >= :since_ns);
+CROSS JOIN instance AS i ON i.instance = p.instance
+CROSS JOIN execution AS e ON e.execution = p.execution
+WHERE (ifnull(s.status, 'running') = 'running' OR s.at_ns >= :since_ns)
+    AND ifnull(i.ended_ns, :since_ns) >= :since_ns;
 
 -- name: unsealed_ledger
 -- Whether a site that still gets the ledger does not have all of it.
