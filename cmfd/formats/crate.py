@@ -7,6 +7,7 @@ the crate is named where it was, as ``file://HOST/PATH``, with its digest.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -156,9 +157,10 @@ class _Crate:
         params: Iterable[Any] = (),
     ) -> None:
         status = _STATES.get(Status(one.status), "FailedActionStatus")
-        # Of a run with its steps, what one of them wrote and the next one read came of it.
         results = {each.digest: each for each in artifacts if each.direction == "output"}
-        objects = {each.digest: each for each in artifacts if each.digest not in results}
+        objects = {each.digest: each for each in artifacts if each.direction == "input"}
+        if instrument is self.workflow:  # what one step wrote and the next one read came of it
+            objects = {digest: objects[digest] for digest in objects if digest not in results}
         said = {
             "@type": "CreateAction",
             "name": name,
@@ -197,8 +199,10 @@ class _Crate:
             isinstance(value, float) and not math.isfinite(value)
         ):
             value = json.dumps(value)
+        # By its value as well: a rank may have said several, and 1 and True are two.
+        said = hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]
         return self._entity(
-            f"#param-{param.execution}-{quote(param.key, safe='')}-{param.rank}",
+            f"#param-{param.execution}-{quote(param.key, safe='')}-{param.rank}-{said}",
             {"@type": "PropertyValue", "name": param.key, "value": value},
         )
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from prov.constants import PROV_LABEL, PROV_TYPE
+from prov.constants import PROV, PROV_LABEL, PROV_TYPE
 from prov.identifier import Namespace
 from prov.model import Literal, ProvDocument
 
@@ -99,7 +99,7 @@ class _Document:
         user = found.run.user or "unknown"
         agent = self._named("user", user)
         if self._is_new(agent):
-            self.document.agent(agent, {PROV_TYPE: "prov:Person", PROV_LABEL: user})
+            self.document.agent(agent, {PROV_TYPE: PROV["Person"], PROV_LABEL: user})
         self.document.wasAssociatedWith(name, agent, self._code(found, one))
         if one.parent:
             self.document.wasInformedBy(name, self._named("execution", one.parent))
@@ -114,7 +114,7 @@ class _Document:
                     name = self._named("code", commit)
                     if self._is_new(name):
                         told = [(CMFD[key], code[key]) for key in _CODE if code.get(key)]
-                        self.document.entity(name, [(PROV_TYPE, "prov:Plan"), *told])
+                        self.document.entity(name, [(PROV_TYPE, PROV["Plan"]), *told])
                     return name
         return None
 

@@ -87,6 +87,11 @@ def test_the_same_again_is_nothing_new_and_later_states_win(cmfd: Cmfd, tmp_path
         ('{"Pipeline": [', "line 1, column 15"),
         ('{"Pipeline": [{"stages": [{"executions": 3}]}]}', "$.Pipeline[0].stages[0].executions"),
         ("[]", "Expected `object`"),
+        (
+            '{"Pipeline": [{"name": "p", "create_time_since_epoch": 900000000000000000}]}',
+            "year 2261",
+        ),
+        ('{"Pipeline": [{"name": "\\ud800"}]}', "surrogates"),
         ('{"Pipe": []}', "missing required field `Pipeline`"),
     ],
 )

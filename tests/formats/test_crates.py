@@ -78,13 +78,17 @@ def site(tmp_path: Path) -> Path:
     (out / "deep" / "model").write_text("weights")
     contents = [a_run(1), a_run(2)]
     set_param(contents[0], 1, "rate", "float", 0.1)
+    set_param(contents[1], 2, "rate", "float", 0.1)
+    set_param(contents[1], 2, "rate", "float", 0.2)
     for number, direction, path, kind in (
         (1, "input", data, "dataset"),
+        (2, "input", out, "model"),
         (2, "output", out, "model"),
     ):
         content = contents[number - 1]
         digest = hash_path(path).digest
-        content["artifact"].append((digest, "", 10, 1))
+        if digest not in {row[0] for row in content["artifact"]}:
+            content["artifact"].append((digest, "", 10, 1))
         content["event"].append((
             an_id("exec", number), direction, digest, path.name, 5, an_id("proc", number * 1000),
             kind, "n1", str(path), 0, "", "",
@@ -136,6 +140,12 @@ def test_what_is_there_goes_in(cmfd: Cmfd, tmp_path: Path) -> None:
     assert read["da ta.csv"]["@id"].startswith("file://n1/")
     assert read["rate"]["value"] == 0.1
     assert first["actionStatus"] == {"@id": "http://schema.org/CompletedActionStatus"}
+
+    second = next(one for one in actions if an_id("exec", 2).hex() in one["@id"])
+    parts = [found[one["@id"]] for one in second["object"]]
+    assert [one["value"] for one in parts if one["name"] == "rate"] == [0.1, 0.2]
+    [written] = [one for one in second["result"] if found[one["@id"]]["name"] == "out"]
+    assert written in second["object"], "it was read as well"
 
     assert "is there" in cmfd("export", "ro-crate", str(crate), code=3)
     zipped = tmp_path / "crate.zip"

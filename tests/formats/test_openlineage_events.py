@@ -35,6 +35,8 @@ def site(tmp_path: Path) -> ASite:
     contents = [a_run(n, loss=[3.0, float("nan")]) for n in range(3)]
     set_param(contents[0], 0, "rate", "float", 0.1)
     set_param(contents[0], 0, "bound", "float", float("inf"))
+    set_param(contents[0], 0, "layers", "json", "[NaN, null]")
+    set_param(contents[0], 0, "nothing", "null", "null")
     contents[0]["energy"] = [a_row(run=0, uj=5), a_row(run=0, execution=0, bucket=1, uj=7)]
     contents[1]["execution_end"] = [
         (an_id("exec", 1), BEGIN_NS + 10**9, an_id("proc", 1000), "failed", 3, None)
@@ -127,6 +129,8 @@ def test_everything_that_is_known_is_told(invoke: Invoke, site: ASite) -> None:
     assert found["parent"]["root"]["run"] == found["parent"]["run"]
     assert found["cmfd_hyperparameters"]["parameters"]["rate"] == [0.1]
     assert found["cmfd_hyperparameters"]["parameters"]["bound"] == ["Infinity"]
+    assert found["cmfd_hyperparameters"]["parameters"]["layers"] == [["NaN", "null"]]
+    assert found["cmfd_hyperparameters"]["parameters"]["nothing"] == ["null"]
     assert found["cmfd_metrics"]["metrics"]["loss"]["nValues"] == 4
     assert found["cmfd_metrics"]["metrics"]["loss"]["min"] == 3.0
     assert [part["energyMicrojoules"] for part in found["cmfd_energy"]["components"]] == [7]

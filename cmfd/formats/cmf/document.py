@@ -89,15 +89,17 @@ def read(text: str | bytes, where: str) -> Graph:
     try:
         said = json.loads(text)
         found = msgspec.convert(said, _Document)
+        if "\\ud" in (text.decode() if isinstance(text, bytes) else text).lower():
+            json.dumps(said, ensure_ascii=False).encode()  # half a character is none
+        graph = Graph()
+        for pipeline, its in zip(found.pipelines, said["Pipeline"], strict=True):
+            _take_pipeline(graph, pipeline, its)
     except json.JSONDecodeError as error:
         raise _no_document(
             where, f"line {error.lineno}, column {error.colno}: {error.msg}"
         ) from error
-    except (msgspec.ValidationError, RecursionError, UnicodeDecodeError) as error:
+    except (msgspec.ValidationError, RecursionError, ValueError) as error:
         raise _no_document(where, str(error)) from error
-    graph = Graph()
-    for pipeline, its in zip(found.pipelines, said["Pipeline"], strict=True):
-        _take_pipeline(graph, pipeline, its)
     return graph
 
 

@@ -32,6 +32,9 @@ TYPE_FACT, NAME_FACT = "cmf.type", "cmf.name"
 PIPELINE_FACT, STAGE_FACT, ARTIFACT_FACT = "cmf.pipeline", "cmf.stage", "cmf.artifact."
 """Facts of an execution that a program written for CMF logged to; the last three: properties."""
 
+_MOST_MS = (1 << 63) // 1_000_000 - 1
+"""The latest time that nanoseconds can tell."""
+
 _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 _DIGEST = re.compile(r"(md5|hdf5|slice|quick|stat|mlmd):[0-9a-f]+(\.dir)?")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -52,11 +55,15 @@ class Node(msgspec.Struct, kw_only=True, omit_defaults=True):
     extra: dict[str, Any] = {}
     """What else the file says of it, in the file's words."""
 
+    def __post_init__(self) -> None:
+        for at_ms in (self.created_ms, self.updated_ms):
+            _check_time(at_ms, f"{self.type} {self.name}")
+
     @property
     def original_ms(self) -> int | None:
         """When it was made, of a copy that CMF's server made; None: it is none."""
         said = str(self.custom.get("original_create_time_since_epoch", ""))
-        return int(said) if said.isdecimal() else None
+        return int(said) if len(said) < 16 and said.isdecimal() else None
 
     @property
     def made_ms(self) -> int:
@@ -112,6 +119,9 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     type: int
     at_ms: int = 0
     path: list[str | int] = []
+
+    def __post_init__(self) -> None:
+        _check_time(self.at_ms, "an event")
 
 
 class Execution(Node, kw_only=True, omit_defaults=True):
@@ -216,6 +226,11 @@ def contexts_of(pipeline: str, stage: str) -> tuple[Context, Context]:
 def uuid_text(identity: bytes) -> str:
     """Write an id as CMF writes those of its executions."""
     return str(uuid.UUID(bytes=identity))
+
+
+def _check_time(at_ms: int, of: str) -> None:
+    if not -_MOST_MS <= at_ms <= _MOST_MS:
+        raise ValueError(f"{of} has the time {at_ms}, which is beyond the year 2261")
 
 
 def _ref(*parts: str) -> str:

@@ -317,7 +317,13 @@ def _uuid(name: str) -> str:
 
 
 def _json(value: Any) -> Any:
-    """Return a value that JSON has: NaN and infinities as text."""
+    """Return a value that JSON has, and OpenLineage's library: NaN, infinities, null as text."""
+    if value is None:
+        return "null"  # the library leaves nulls away, also out of a list
+    if isinstance(value, dict):
+        return {key: _json(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_json(one) for one in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value
