@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -186,6 +187,18 @@ def test_what_no_run_was_given_on_parts_of_days_is_the_same(tmp_path: Path, serv
         said = cmfd("report", "energy", *bounds, "--json", "--site", tmp_path / name)
         found.append(json.loads(said.stdout)["idle"]["components"])
     assert found[0] == found[1] != []
+
+
+def test_several_mergers_that_begin_at_once_make_one_index(tmp_path: Path, server: Server) -> None:
+    """On several machines the first merges of a new site may begin together."""
+    site = init_site(tmp_path / "site", server.url)
+
+    def begin(_: int) -> None:
+        index.open_store(site).close()
+
+    with ThreadPoolExecutor(4) as mergers:
+        assert list(mergers.map(begin, range(4))) == [None] * 4
+    assert index.has_index(site)
 
 
 def test_each_user_of_a_lock_waits_for_the_other(tmp_path: Path, server: Server) -> None:

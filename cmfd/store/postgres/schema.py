@@ -40,8 +40,13 @@ def atomic(db: PostgresIndex) -> Iterator[None]:
 
 def exists(db: PostgresIndex) -> bool:
     """Say whether there is an index."""
-    table = f'"{db.schema}".cmfd_index'
-    return bool(db.one("SELECT to_regclass(?) IS NOT NULL", (table,))[0])
+    # Asked of the tables: names are kept by a connection, which learns of one that another has made
+    # when its next transaction begins, and not when it gets the lock that it waited for.
+    query = """
+        SELECT count(*) FROM pg_catalog.pg_namespace AS n
+        JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid
+        WHERE n.nspname = ? AND c.relname = 'cmfd_index'"""
+    return bool(db.one(query, (db.schema,))[0])
 
 
 def check(db: PostgresIndex) -> int:
