@@ -70,8 +70,8 @@ class Said(msgspec.Struct, frozen=True):
     users, pipelines : list of str
         Whose runs are in it and whose notes; which pipelines. Only if that was asked for.
     own, subjects : list of str
-        The runs and executions that it has, in hexadecimal; those that it speaks of, and artifacts
-        that its notes are on. Only if that was asked for.
+        The runs, executions and series that it has, in hexadecimal; those that it speaks of, and
+        artifacts that its notes are on. Only if that was asked for.
     """
 
     site: str = ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import stat
 from contextlib import closing
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 FILE = "rules.toml"
 """In a site's directory."""
+
+_SERIES = re.compile(r"([0-9a-f]{32})/(-?[0-9]{1,18}),(-?[0-9]{1,18})")
+"""Of a process: which, from which on, up to which."""
 
 SELF = "self"
 """Among an entry's users: who pushes."""
@@ -210,16 +214,24 @@ def about(site: Site, said: Said, signer: str) -> PackAbout:
 
 
 def _whose(db: sqlite3.Connection, subject: str) -> tuple[set[str], set[str]] | None:
-    """Return the users and pipelines of a run, execution or artifact; None if it is not known."""
+    """Return the users and pipelines of what is spoken of; None if the site does not know it."""
     queries = named("site/whose")
     if ":" in subject:  # an artifact is nobody's; what is said of it is somebody's
         rows = db.execute(queries["artifact"], {"digest": subject}).fetchall()
         return (set(), {pipeline for (pipeline,) in rows}) if rows else (set(), {""})
-    try:
-        asked = {"id": bytes.fromhex(subject)}
-    except ValueError:
-        return None
-    rows = [row for kind in ("run", "execution") for row in db.execute(queries[kind], asked)]
+    if "/" in subject:
+        found = _SERIES.fullmatch(subject)
+        if found is None:
+            return ({""}, {""})
+        first, last = int(found[2]), int(found[3])
+        asked = {"id": bytes.fromhex(found[1]), "first": first, "last": last}
+        rows = db.execute(queries["series"], asked).fetchall()
+    else:
+        try:
+            asked = {"id": bytes.fromhex(subject)}
+        except ValueError:
+            return None
+        rows = [row for kind in ("run", "execution") for row in db.execute(queries[kind], asked)]
     return (
         ({row[0] for row in rows}, {row[1] for row in rows if row[1] is not None}) if rows else None
     )

@@ -348,6 +348,11 @@ SAID = (1 << 60, an_id("proc", 9))
         {"note": [(an_id("note", 1), an_id("run", 7).hex(), "tag", "x", 1, 0, "ann")]},
         {"note": [(an_id("note", 1), an_id("run", 8).hex(), "tag", "x", 1, 0, "bob")]},
         {"delivery": [(an_id("run", 7), "n1", *SAID, 1, 0, 1)]},
+        {"chunk": small_run(7)["chunk"]},
+        {"chunk": small_run(6)["chunk"]},
+        {
+            "series": [(*row[:2], an_id("exec", 8), *row[3:]) for row in small_run(7)["series"]],
+        },
     ],
 )
 def test_nobody_speaks_of_anothers_run(

@@ -14,6 +14,11 @@ SELECT DISTINCT pipeline FROM execution;
 -- name: own
 SELECT lower(hex(run)) FROM run UNION SELECT lower(hex(execution)) FROM execution;
 
+-- name: own_1
+-- Series of a process, from which on and up to which, of each execution.
+SELECT lower(hex(instance)) || '/' || min(series) || ',' || max(series)
+FROM series GROUP BY instance, execution;
+
 -- name: subjects
 SELECT lower(hex(x.id))
 FROM (
@@ -30,6 +35,17 @@ FROM (
     UNION SELECT execution FROM execution_environment
     UNION SELECT execution FROM series
 ) AS x;
+
+-- name: subjects_1
+-- Values are of a series, whose execution another pack may say.
+SELECT lower(hex(instance)) || '/' || min(series) || ',' || max(series)
+FROM series GROUP BY instance, execution
+UNION
+SELECT lower(hex(c.instance)) || '/' || c.series || ',' || c.series
+FROM chunk AS c
+WHERE NOT EXISTS (
+    SELECT 1 FROM series AS s WHERE s.instance = c.instance AND s.series = c.series
+);
 
 -- name: subjects_2
 SELECT lower(hex(run)) FROM delivery;

@@ -15,3 +15,10 @@ FROM artifact AS a
 CROSS JOIN event AS v ON v.artifact_id = a.id
 CROSS JOIN execution AS e ON e.id = v.execution_id
 WHERE a.digest = :digest AND e.pipeline IS NOT NULL;
+
+-- name: series
+SELECT ifnull(r.user, ''), e.pipeline
+FROM series AS s
+CROSS JOIN execution AS e ON e.id = s.execution_id
+LEFT JOIN run AS r ON r.id = e.run_id
+WHERE s.instance = :id AND s.series BETWEEN :first AND :last AND e.at_ns IS NOT NULL;
