@@ -147,10 +147,12 @@ def _uses(window: Window, lives: Sequence[Life]) -> dict[bytes, int]:
         for life, used_ns in _of_process(window, own):
             into = waited if life.wraps else uses
             into[life.execution] = into.get(life.execution, 0) + used_ns
-    outer_of = {life.execution: life.outer for life in lives}
+    inner: dict[bytes, set[bytes]] = {}
+    for life in lives:
+        inner.setdefault(life.outer, set()).add(life.execution)
     for execution, used_ns in waited.items():
-        within = [key for key in uses if execution in {key, outer_of[key]}]
-        rest_ns = max(0, used_ns - sum(uses[key] for key in within))
+        within = {execution, *inner.get(execution, ())}
+        rest_ns = max(0, used_ns - sum(uses.get(key, 0) for key in within))
         uses[execution] = uses.get(execution, 0) + rest_ns
     return uses
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from support.laws import examples
 from support.samples import EVENTS, NOON_NS, RANGE_UJ, SECOND_NS, Counter, FakeNode, Runner, happen
 
 from cmfd.energy.idle import IdlePower, Known
-from cmfd.energy.lives import Life
+from cmfd.energy.lives import Life, Window, parts_of
 from cmfd.energy.presence import NOBODY, Allocation
 from cmfd.energy.readings import Flag
 
@@ -292,6 +293,20 @@ def test_what_waits_beside_a_program_takes_nothing_of_it() -> None:
     tick(node)
     node.store()
     assert joules_of(node) == {TRAIN: 125, TEST: 375}
+
+
+def test_dividing_among_many_programs_takes_no_more_for_each() -> None:
+    """Thousands of short programs between two readings cost the node little."""
+    keys = [n.to_bytes(16, "big") for n in range(1, 10_001)]
+    lives = [
+        life(key, 0, 1, 1, instance=key + who, wraps=who == b"w")
+        for key in keys
+        for who in (b"w", b"p")
+    ]
+    began_s = time.process_time()
+    found = parts_of((Window(NOON_NS, NOON_NS + SECOND_NS, {}),), lives, 10**4 * SECOND_NS)
+    assert time.process_time() - began_s < 5
+    assert set(map(found.uses.__getitem__, keys)) == {SECOND_NS}
 
 
 def test_processes_cannot_say_more_than_their_run_used() -> None:
