@@ -124,7 +124,7 @@ def _printer(out: Path | None) -> Give:
 
     def give(made: Iterable[RunEvent]) -> None:
         if out is not None:
-            write(b"".join(map(line, made)), out)
+            write(map(line, made), out)
             return
         for event in made:
             sys.stdout.buffer.write(line(event))
