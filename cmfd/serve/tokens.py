@@ -7,10 +7,13 @@ lies in `tokens.toml` opens nothing.
 
 from __future__ import annotations
 
+import fcntl
 import hmac
 import json
+import os
 import re
 import secrets
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
@@ -21,6 +24,7 @@ from cmfd.errors import ConfigError, NotFoundError
 from cmfd.store.shared import write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from cmfd.merge.layout import Site
@@ -125,16 +129,17 @@ def add(site: Site, name: str, scopes: list[Scope], pipelines: list[str]) -> str
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{name!r} is no name for a token: letters, digits, . _ @ -")
-    known = all_of(site)
-    if name in known:
-        raise ConfigError(
-            f"there is a token {name!r} already; it was left as it is. Take it back with:"
-            f" cmfd serve token remove {name}"
-        )
     token = PREFIX + secrets.token_urlsafe(32)
     created = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    known[name] = Token(hash=_hash(token), scopes=scopes, pipelines=pipelines, created=created)
-    _write(site, known)
+    with _turn(site):
+        known = all_of(site)
+        if name in known:
+            raise ConfigError(
+                f"there is a token {name!r} already; it was left as it is. Take it back with:"
+                f" cmfd serve token remove {name}"
+            )
+        known[name] = Token(hash=_hash(token), scopes=scopes, pipelines=pipelines, created=created)
+        _write(site, known)
     return token
 
 
@@ -149,11 +154,24 @@ def remove(site: Site, name: str) -> None:
     ConfigError
         The file cannot be read or written.
     """
-    known = all_of(site)
-    if known.pop(name, None) is None:
-        names = ", ".join(sorted(known)) or "none so far"
-        raise NotFoundError(f"{site.path} has no token {name!r} (it has: {names})")
-    _write(site, known)
+    with _turn(site):
+        known = all_of(site)
+        if known.pop(name, None) is None:
+            names = ", ".join(sorted(known)) or "none so far"
+            raise NotFoundError(f"{site.path} has no token {name!r} (it has: {names})")
+        _write(site, known)
+
+
+@contextmanager
+def _turn(site: Site) -> Iterator[None]:
+    """Let nobody else change the tokens meanwhile: one that was taken back would be there again."""
+    descriptor = os.open(site.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # a file system without locks of directories
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class Keyring:

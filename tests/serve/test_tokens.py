@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -74,3 +76,24 @@ def test_a_file_that_cannot_be_understood_lets_nobody_in(make_site: MakeSite) ->
     path.write_text(path.read_text().replace("read", "everything"))
     with pytest.raises(ConfigError, match="nobody gets in"):
         Keyring(site).bearer(made)
+
+
+def test_tokens_that_are_made_and_taken_back_at_once(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None is lost, and none that was taken back is there again."""
+    site = make_site("site")
+    tokens.add(site, "old", ["read"], [])
+    write = tokens._write
+
+    def slowly(*arguments: Any) -> None:
+        time.sleep(0.02)
+        write(*arguments)
+
+    monkeypatch.setattr(tokens, "_write", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        gone = pool.submit(tokens.remove, site, "old")
+        made = [pool.submit(tokens.add, site, f"t{number}", ["read"], []) for number in range(4)]
+    gone.result()
+    assert len({one.result() for one in made}) == 4
+    assert set(tokens.all_of(site)) == {f"t{number}" for number in range(4)}
