@@ -107,6 +107,19 @@ def test_closed_streams_stay_closed(step: Step, closed: tuple[int, ...]) -> None
     assert step.state().exit_code == 5
 
 
+@pytest.mark.parametrize("most", [8, 12, 13])
+def test_where_no_more_files_may_be_open_the_program_has_its_own(step: Step, most: int) -> None:
+    """It runs as it is, unrecorded: its streams are moved out of the way nowhere."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+    done = step.run("sh", "-c", "cat; exit 5", input=b"x", preexec_fn=limit)
+
+    assert done.stdout == b"x"
+    assert done.returncode == 5
+
+
 def test_the_program_has_no_other_files_open(step: Step) -> None:
     """And those that it is given."""
     program = "import os; print(sorted(os.listdir('/proc/self/fd')))"
