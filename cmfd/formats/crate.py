@@ -12,13 +12,14 @@ import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from rocrate.model.computationalworkflow import ComputationalWorkflow
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from cmfd.errors import FormatError
+from cmfd.formats.places import parts_of
 from cmfd.model import Status
 from cmfd.query.located import is_slice, locate
 from cmfd.query.runs import detail
@@ -232,7 +233,7 @@ class _Crate:
                 return add(at, f"data/{folder}/{Path(at).name}", properties=about)
             self.left_out.append(f"{artifact.path}: {problem}")
         where = artifact.path
-        if not urlsplit(where).scheme:
+        if not parts_of(where).scheme:
             where = f"file://{artifact.host}{quote(artifact.absolute or '/' + artifact.path)}"
         return add(f"{where}#{artifact.digest}", fetch_remote=False, properties=about)
 

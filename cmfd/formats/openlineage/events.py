@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
@@ -30,6 +29,7 @@ from openlineage.client.facet_v2 import (
 
 import cmfd
 from cmfd.formats.openlineage import facets
+from cmfd.formats.places import parts_of
 from cmfd.model import NoteKind, Status
 from cmfd.query.runs import detail
 from cmfd.query.times import iso
@@ -272,7 +272,7 @@ def _named(place: _Place, artifact: Artifact) -> tuple[str, str]:
 
     By https://openlineage.io/docs/spec/naming: objects by bucket and key, files by host and path.
     """
-    parts = urlsplit(artifact.path)
+    parts = parts_of(artifact.path)
     if parts.scheme and parts.netloc:
         return f"{parts.scheme}://{parts.netloc}", parts.path.lstrip("/") or "/"
     return f"file://{place.detail.run.cluster or artifact.host}", artifact.absolute or artifact.path
