@@ -20,7 +20,7 @@ note() { # TEXT: to syslog, as cmfd[hook]
 # Run the hook's `work`, which is this same script called with "work", and wait a short while.
 main() { # ARGUMENTS OF THE HOOK
     if [ "${1-}" = work ]; then
-        work
+        if [ -n "${node_dir-}" ]; then work; else note "${0%/*}/hooks.conf cannot be read"; fi
         return
     fi
     # The pipe ends when the work does. Nothing of the hook's own descriptors is handed on: SLURM

@@ -6,6 +6,7 @@ import grp
 import os
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -146,13 +147,16 @@ def test_a_hook_ends_well_whatever_is_missing(node: Node, hook: str) -> None:
         node.configure(**{name: str(node.root / "missing")})
         node.run(hook)
         assert not (node.root / "missing").exists(), "a directory of the operator's is made by root"
+    own = {**JOB, "SLURM_CLUSTER_NAME": f"c{os.getpid()}"}
     for name in ("hooks.conf", "common.bash", "tasks.bash"):
         (node.hooks / name).write_text("limit_s=nonsense; (")
-        done = subprocess.run([str(node.hooks / hook)], env=JOB, check=False, capture_output=True)
+        done = subprocess.run([str(node.hooks / hook)], env=own, check=False, capture_output=True)
         assert done.returncode == 0
         (node.hooks / name).unlink()
-        done = subprocess.run([str(node.hooks / hook)], env=JOB, check=False, capture_output=True)
+        done = subprocess.run([str(node.hooks / hook)], env=own, check=False, capture_output=True)
         assert done.returncode == 0
+    time.sleep(0.2)  # it is not waited for
+    assert not list(Path("/").glob(f"*c{os.getpid()}_*")), "without settings, nowhere is the root"
     made = {str(path) for path in node.root.rglob("*") if not path.is_relative_to(node.hooks)}
     assert not {path for path in made if set(path.removeprefix(str(node.root))) & set(" \n$()")}
 
