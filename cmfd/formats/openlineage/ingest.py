@@ -309,7 +309,7 @@ def _known(site_dir: Path, names: Iterable[bytes]) -> dict[bytes, dict[str, _Eve
 def _events_of(db: sqlite3.Connection, name: bytes) -> dict[str, _Event] | None:
     queries = named("query/openlineage")
     found = {}
-    for key, value in db.execute(queries["kept"], {"id": name, "first": f"{KEY}."}):
+    for key, value in db.execute(queries["kept"], {"id": name}):
         try:
             event = _event(value)
             _params(event)

@@ -20,7 +20,7 @@ SELECT 1 FROM pack WHERE id = :id AND digest = :digest;
 
 -- name: kept
 -- The events that are kept of a run of theirs.
-SELECT key, value FROM fact WHERE subject = :id AND substr(key, 1, length(:first)) = :first;
+SELECT key, value FROM fact WHERE subject = :id AND substr(key, 1, 12) = 'openlineage.';
 
 -- name: is_own
 -- Whether somebody else than an import says what it is.
