@@ -299,6 +299,9 @@ class SitePeer:
                 )
             os.fsync(file.fileno())
             self._check(path, digest, "" if signer is None else signer.name)
+            if self._rules.restrict:
+                # Read as its directory says, and written by nobody any more.
+                os.fchmod(file.fileno(), path.parent.stat().st_mode & 0o444)
             self._accept(path, digest, signature)
 
     def _check(self, path: Path, digest: str, signer: str) -> None:
@@ -318,7 +321,8 @@ class SitePeer:
         if signature:  # of a pack that never came, nothing is kept
             signatures.keep(self.site, digest, signature)
         make_directory(self.site.inbox)
-        follow(path)
+        if not self._rules.restrict:
+            follow(path)
         path.rename(self.site.inbox / f"{digest}.db")
         sync_directory(self.site.inbox)
         self._receiver.add(digest)
@@ -343,7 +347,10 @@ class SitePeer:
                     raise
                 if not _is_at(path, file):
                     continue  # who had it was done with it just now
-                follow(path)
+                if not self._rules.restrict:
+                    follow(path)  # others may go on with it
+                elif not _is_own(file):
+                    continue  # its owner is who pushes, as rules have it
                 yield path, file
                 return
         raise StoreError(f"cannot lock {path}")  # a name of its own is nobody else's
@@ -409,6 +416,14 @@ def _sql(name: str) -> str:
 def _opened(path: Path) -> BinaryIO:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.fdopen(os.open(path, flags, 0o666), "r+b")
+
+
+def _is_own(file: BinaryIO) -> bool:
+    """Make a file this user's alone; say whether that could be done."""
+    if os.fstat(file.fileno()).st_uid != os.geteuid():
+        return False
+    os.fchmod(file.fileno(), 0o600)
+    return True
 
 
 def _is_at(path: Path, file: BinaryIO) -> bool:

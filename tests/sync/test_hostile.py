@@ -373,6 +373,28 @@ def test_nobody_speaks_of_anothers_run(
     assert digest(site) == before
 
 
+@ONLY_ROOT
+def test_where_rules_are_what_another_began_is_not_gone_on_with(make_site: MakeSite) -> None:
+    """A file of his would be his push; and one of one's own that others could write, too."""
+    a, site = make_site("a", 1), with_rules(make_site("site"), RULES)
+    (pack,) = a.merged_packs()
+    his = site.path / "incoming" / f"{pack.stem}.part"
+    his.parent.mkdir()
+    his.write_bytes(b"his")
+    his.chmod(0o666)
+    os.chown(his, EVE, -1)
+    site.path.chmod(0o777)
+    peer = SitePeer(site, who=ANN)
+    with pytest.raises(PackError, match="ended after 10 of"):
+        peer.write(pack.stem, pack.stat().st_size, lambda _: (block for block in [bytes(10)]))
+    (own,) = set(his.parent.iterdir()) - {his}
+    assert own.stat().st_mode & 0o777 == 0o600
+    assert push(a, to(site), SitePeer(site, who=ANN)).n_packs == 1
+    assert his.read_bytes() == b"his"
+    assert not site.merged(pack.stem).stat().st_mode & 0o222
+    assert digest(a) == digest(site)
+
+
 def test_a_forced_command_says_who_pushes(make_site: MakeSite) -> None:
     """As sshd runs it for a key: whatever the client asks for, this is who it is."""
     a, site = make_site("a", 1), with_rules(make_site("site"), RULES)
