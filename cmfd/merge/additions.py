@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cmfd.errors import IncompleteError
+from cmfd.errors import IncompleteError, PackError
 from cmfd.merge.batch import merge_site
 from cmfd.slurm import node_name
 from cmfd.store.factpack import pack_rows
@@ -71,9 +71,17 @@ def add_rows(site_dir: Path, rows: Rows) -> None:
         The site cannot be written; if its inbox could, the next merge takes what is in it.
     IncompleteError
         The rows wait in the inbox.
+    PackError
+        The site refuses the rows: they are in its quarantine.
     """
     pack = publish_rows(site_dir, rows)
-    merge_site(site_dir, wait=True)
+    report = merge_site(site_dir, wait=True)
+    for kept, reason in report.quarantined:
+        if kept.name == pack.name:
+            raise PackError(
+                f"{site_dir} refuses what was said: {reason}. Nothing of it was merged; it is kept"
+                f" as {kept}."
+            )
     if pack.exists():
         raise IncompleteError(
             f"What was said waits in {pack}, and is not merged yet. "

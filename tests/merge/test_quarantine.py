@@ -12,6 +12,8 @@ import pytest
 from support.oracle import rows_of, union
 from support.packs import small_run, write_pack
 
+from cmfd.errors import PackError
+from cmfd.merge.additions import add_rows
 from cmfd.merge.batch import merge_site
 from cmfd.merge.inbox import named_by
 from cmfd.store.pack import sha256_of
@@ -141,3 +143,11 @@ def test_something_that_is_no_pack_at_all_is_refused_by_name(site: Path, tmp_pat
     report = merge_site(site, [tmp_path / "notes.txt"])
     ((_, reason),) = report.quarantined
     assert reason == "foreign: it is no SQLite database"
+
+
+def test_who_says_what_a_site_refuses_is_told(tmp_path: Path) -> None:
+    """Rows that are said at the site itself are no exception; it goes on."""
+    site = tmp_path / "site"
+    with pytest.raises(PackError, match="quarantine"):
+        add_rows(site, {"run_end": [(b"short", 1, b"o" * 16, "completed", None, None)]})
+    add_rows(site, {"run_end": [(b"r" * 16, 1, b"o" * 16, "completed", None, None)]})
