@@ -64,7 +64,7 @@ def _taken(site: Site, known: rules.Rules, pack: Path) -> Path:
             reason = known.refuse(who, rules.about(site, said, _signer(site, pack.stem)))
             if reason is not None:
                 raise PackError(f"refused: {reason}")
-        follow(partial)
+        follow(partial, final=True)
         partial.rename(target)
     finally:
         partial.unlink(missing_ok=True)
@@ -87,7 +87,7 @@ def keep_copy(site: Site, pack: Path) -> None:
         _copy(pack, partial)
         if sha256_of(partial) != pack.stem:
             raise PackError("corrupt: its sha256 is not the one in its name")
-        follow(partial)
+        follow(partial, final=True)
         partial.rename(target)
     finally:
         partial.unlink(missing_ok=True)

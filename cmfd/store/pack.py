@@ -148,7 +148,7 @@ def publish(pack: Path, site_dir: Path, digest: str | None = None) -> Path:
         make_directory(inbox)
         try:
             _copy(pack, partial, digest)
-            follow(partial)
+            follow(partial, final=True)
             partial.rename(target)
         finally:
             partial.unlink(missing_ok=True)

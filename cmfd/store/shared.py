@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def follow(path: Path) -> None:
+def follow(path: Path, *, final: bool = False) -> None:
     """
     Give what was made in a site the rights of the directory that it lies in.
 
@@ -22,6 +22,9 @@ def follow(path: Path) -> None:
     path : Path
         A file or directory. Somebody else's stays as it is: that was seen to by who made it. So
         does what a link leads to: others may have put it there, and to a file of this user's.
+    final : bool
+        Whether nobody shall write to the file again: a pack, which others may read, is its owner's
+        word, and must not become theirs.
     """
     with suppress(OSError):
         # Only its place in the tree is opened: closing an open file would end this process's locks
@@ -29,7 +32,7 @@ def follow(path: Path) -> None:
         descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             mode, above = os.fstat(descriptor).st_mode, path.parent.stat().st_mode
-            wanted = above & (0o2777 if stat.S_ISDIR(mode) else 0o666)
+            wanted = above & (0o2777 if stat.S_ISDIR(mode) else 0o444 if final else 0o666)
             if not stat.S_ISLNK(mode) and stat.S_IMODE(mode) != wanted:
                 Path(f"/proc/self/fd/{descriptor}").chmod(wanted)
         finally:

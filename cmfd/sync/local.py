@@ -322,7 +322,7 @@ class SitePeer:
             signatures.keep(self.site, digest, signature)
         make_directory(self.site.inbox)
         if not self._rules.restrict:
-            follow(path)
+            follow(path, final=True)
         path.rename(self.site.inbox / f"{digest}.db")
         sync_directory(self.site.inbox)
         self._receiver.add(digest)
