@@ -9,7 +9,7 @@ import pytest
 from support.exchange import to
 from support.journals import EXECUTION, RUN, T0_NS, Journal
 from support.mergers import digest_of
-from support.packs import small_run, write_pack
+from support.packs import damage_pack, small_run, write_pack
 
 from cmfd.merge.batch import merge_site
 from cmfd.merge.gc import gc
@@ -146,7 +146,7 @@ def test_what_is_superseded_by_what_was_lost_comes_again(
         if damage == "gone":
             lost.unlink()
         else:
-            lost.write_bytes(b"broken")
+            damage_pack(lost, b"broken")
     refused = reindex(site, force=damage == "gone")
     assert len(refused) == (0 if damage == "gone" else 2)
     there = open_site(other)
@@ -158,7 +158,7 @@ def test_what_is_superseded_by_what_was_lost_comes_again(
 def test_a_pack_that_nobody_can_read_stays(site: Path, checkpoints: list[Path]) -> None:
     """And stands for no other."""
     last = open_site(site).merged(checkpoints[-1].stem)
-    last.write_bytes(b"broken")
+    damage_pack(last, b"broken")
     gc(site, packs=True, remove=True)
     assert last.exists()
     assert open_site(site).merged(checkpoints[2].stem).exists()

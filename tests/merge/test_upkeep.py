@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.mergers import digest_of, files_of
-from support.packs import small_run, write_pack
+from support.packs import damage_pack, small_run, write_pack
 
 from cmfd.errors import NotFoundError, SiteBusyError, StoreError
 from cmfd.merge.batch import merge_site
@@ -74,7 +74,7 @@ def test_a_merger_that_was_killed_after_its_commit_left_all_well(
 def test_a_damaged_pack_is_found_and_can_be_replaced(site: Path, packs: list[Path]) -> None:
     """Moved away and merged again from where it came, it is whole."""
     kept = merged_path(site, packs[0].stem)
-    kept.write_bytes(kept.read_bytes()[:-1] + b"?")
+    damage_pack(kept, kept.read_bytes()[:-1] + b"?")
     (problem,) = verify(site).problems
     assert packs[0].name in problem
     assert "corrupt" in problem
@@ -158,7 +158,7 @@ def test_a_new_index_does_not_silently_lack_what_the_old_one_had(
 def test_a_damaged_pack_is_left_out_of_a_new_index_and_named(site: Path, packs: list[Path]) -> None:
     """And stays where it is."""
     kept = merged_path(site, packs[0].stem)
-    kept.write_bytes(b"?")
+    damage_pack(kept, b"?")
     ((path, reason),) = reindex(site)
     assert path == kept
     assert reason.startswith("truncated")

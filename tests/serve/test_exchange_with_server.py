@@ -224,6 +224,7 @@ def test_what_is_no_pack_is_refused_by_name(make_site: MakeSite, hub: tuple[Site
     b, server = hub
     a = make_site("a", 1, 2)
     bad, good = a.merged_packs()
+    bad.chmod(0o644)
     os.truncate(bad, bad.stat().st_size)
     with bad.open("r+b") as file:
         file.seek(5000)

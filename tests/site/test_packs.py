@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import random
 import sqlite3
-import stat
 import subprocess
 import sys
 from contextlib import closing
@@ -77,15 +76,6 @@ def test_publishing_twice_is_publishing_once(pack: Path, tmp_path: Path) -> None
     assert publish(pack, site) == there
     assert [path.name for path in (site / "inbox").iterdir()] == [pack.name]
     assert there.read_bytes() == pack.read_bytes()
-
-
-def test_nobody_writes_to_a_pack_that_is_published(pack: Path, tmp_path: Path) -> None:
-    """A group that shares the site reads what its owner said, and cannot make it say else."""
-    site = tmp_path / "shared"
-    for directory in (site, site / "inbox"):
-        directory.mkdir()
-        directory.chmod(0o2770)
-    assert stat.S_IMODE(publish(pack, site).stat().st_mode) == 0o440
 
 
 def test_a_damaged_pack_is_not_published(pack: Path, tmp_path: Path) -> None:

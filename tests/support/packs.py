@@ -74,6 +74,12 @@ def write_pack(
     return finish(path)
 
 
+def damage_pack(pack: Path, content: bytes) -> None:
+    """Put something else in the place of a pack, which nobody writes to once it is published."""
+    pack.unlink()
+    pack.write_bytes(content)
+
+
 def random_content(rng: random.Random, n_rows: int) -> Content:
     """Return `n_rows` rows over all tables, any of which may name what no row defines."""
     rows: dict[str, dict[Row, Row]] = {}

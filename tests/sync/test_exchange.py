@@ -347,7 +347,7 @@ def test_what_is_no_pack_inside_is_thrown_away(make_site: MakeSite) -> None:
         "CREATE TABLE more (x)",
     ):
         copy = a.path.parent / "hostile.db"
-        shutil.copy(pack, copy)
+        shutil.copyfile(pack, copy)
         with closing(sqlite3.connect(copy)) as db:
             db.execute(addition)
         hostile.append(copy.read_bytes())
