@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MOST_PAST = 10_000
+"""Of so many jobs that are over it is known whose they were: something late may come of them."""
+
 
 @dataclass(eq=False)
 class Job:
@@ -64,6 +67,7 @@ class Jobs:
         self.intake = intake
         self.by_name: dict[str, Job] = {}
         self.by_run: dict[bytes, list[Job]] = {}
+        self._past: dict[bytes, Job] = {}
 
     def found(self, stimulus: JobsFound, now_ns: int) -> list[Job]:
         """Take in what root told; returns the jobs that are over with it."""
@@ -111,11 +115,12 @@ class Jobs:
     def is_announced(self, run: bytes) -> bool:
         """Tell whether root told of a run, or need not: jobs have ids that can be worked out."""
         derived = run[6] >> 4 == 5  # a UUID's version
-        return run in self.by_run or not (derived and self.options.told_of_jobs)
+        told = run in self.by_run or run in self._past
+        return told or not (derived and self.options.told_of_jobs)
 
     def owner(self, run: bytes, uid: int) -> Owner:
         """Say whose a run is, for the place where it is published."""
-        job = next(iter(self.by_run.get(run, ())), None)
+        job = next(iter(self.by_run.get(run, ())), None) or self._past.get(run)
         if job is None:
             return Owner(uid)
         note = job.note
@@ -124,6 +129,9 @@ class Jobs:
     def forget_but(self, runs: Collection[bytes]) -> list[Effect]:
         """Forget the jobs that are over, but for those of runs that are not published whole."""
         done = [run for run in self.by_run if run not in runs and self.is_over(run)]
+        self._past.update((run, self.by_run[run][0]) for run in done)
+        for run in list(self._past)[:-MOST_PAST]:
+            del self._past[run]
         return [
             ForgetJob(self.by_name.pop(job.name).name)
             for run in done

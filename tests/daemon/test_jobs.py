@@ -148,6 +148,19 @@ def test_when_its_job_is_over_a_run_is_sealed_at_once(service: Service) -> None:
     assert service.bench.state.jobs.by_name == {}
 
 
+def test_what_comes_late_of_a_job_is_still_the_jobs(service: Service) -> None:
+    """Energy is divided anew some seconds after: it goes where the rest went, under the one id."""
+    service.tell(ended=False)
+    service.stands()
+    (seal,) = of_type(service.tell(ended=True), Seal)
+    assert of_type(service.published(seal), ForgetJob)
+
+    service.stands()
+    effects = service.tell(ended=False, name="c_70_0", note=replace(NOTE, job="70", component="70"))
+    late = next(iter(of_type([*effects, *service.later(60)], Seal)))
+    assert (late.run, late.apart, late.owner) == (RUN, None, seal.owner)
+
+
 def test_what_root_told_stays_until_the_site_takes_it(service: Service) -> None:
     """It is told again to a daemon that starts anew."""
     service.tell(ended=False)
