@@ -37,7 +37,7 @@ FROM metrics AS v WHERE {execution};
 -- What the values are read from, one row a metric of an execution.
 SELECT DISTINCT v.run_id, v.execution, v.pipeline, v.stage, v.name
 FROM metrics AS v WHERE {execution}
-ORDER BY v.execution_id, v.name;
+ORDER BY v.run_id, v.execution, v.name;
 
 -- name: artifacts
 SELECT
