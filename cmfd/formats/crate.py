@@ -184,13 +184,11 @@ class _Crate:
     def _tool(self, found: RunDetail, one: Execution, name: str) -> Any:
         """Return the program: its stage, at its commit."""
         about: dict[str, Any] = {"@type": "SoftwareApplication", "name": name}
-        for environment in found.environments:
-            code = environment.document.get("code")
-            if environment.execution == one.execution and isinstance(code, dict):
-                if isinstance(code.get("commit"), str):
-                    about["softwareVersion"] = code["commit"]
-                if isinstance(code.get("remote"), str):
-                    about["codeRepository"] = code["remote"]
+        code = found.code(one.execution)
+        if isinstance(code.get("commit"), str):
+            about["softwareVersion"] = code["commit"]
+        if isinstance(code.get("remote"), str):
+            about["codeRepository"] = code["remote"]
         version = about.get("softwareVersion", "")
         return self._entity(f"#{quote(name, safe='.')}{version and '-'}{version}", about)
 

@@ -106,17 +106,15 @@ class _Document:
 
     def _code(self, found: RunDetail, one: Execution) -> QualifiedName | None:
         """Return the commit that ran, as a plan; None if nothing is known of it."""
-        for environment in found.environments:
-            if environment.execution == one.execution:
-                code = environment.document.get("code")
-                commit = code.get("commit") if isinstance(code, dict) else None
-                if isinstance(code, dict) and isinstance(commit, str):
-                    name = self._named("code", commit)
-                    if self._is_new(name):
-                        told = [(CMFD[key], code[key]) for key in _CODE if code.get(key)]
-                        self.document.entity(name, [(PROV_TYPE, PROV["Plan"]), *told])
-                    return name
-        return None
+        code = found.code(one.execution)
+        commit = code.get("commit")
+        if not isinstance(commit, str):
+            return None
+        name = self._named("code", commit)
+        if self._is_new(name):
+            told = [(CMFD[key], code[key]) for key in _CODE if code.get(key)]
+            self.document.entity(name, [(PROV_TYPE, PROV["Plan"]), *told])
+        return name
 
     def _is_new(self, name: QualifiedName) -> bool:
         is_new = name not in self._said

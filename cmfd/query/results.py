@@ -246,6 +246,14 @@ class RunDetail(Result, frozen=True, kw_only=True):
     notes: list[Note]
     """On the run, its executions, and what these read or wrote."""
 
+    def code(self, execution: str) -> dict[str, Any]:
+        """Return which code an execution ran: `cmfd.client.git.describe_code`; empty: unknown."""
+        for environment in self.environments:
+            if environment.execution == execution:
+                code = environment.document.get("code")
+                return code if isinstance(code, dict) else {}
+        return {}
+
 
 class Straggler(Result, frozen=True, kw_only=True):
     """A rank that had so much more to do than the others that they waited for it."""

@@ -215,19 +215,18 @@ def _engine() -> processing_engine_run.ProcessingEngineRunFacet:
 
 
 def _code(found: RunDetail, execution: str) -> dict[str, Any]:
-    for environment in found.environments:
-        code = environment.document.get("code") if environment.execution == execution else None
-        if isinstance(code, dict) and isinstance(remote := code.get("remote"), str):
-            return {
-                "sourceCodeLocation": source_code_location_job.SourceCodeLocationJobFacet(
-                    type="git",
-                    url=remote,
-                    repoUrl=remote,
-                    version=code.get("commit"),
-                    branch=code.get("branch"),
-                )
-            }
-    return {}
+    code = found.code(execution)
+    remote = code.get("remote")
+    if not isinstance(remote, str):
+        return {}
+    where = source_code_location_job.SourceCodeLocationJobFacet(
+        type="git",
+        url=remote,
+        repoUrl=remote,
+        version=code.get("commit"),
+        branch=code.get("branch"),
+    )
+    return {"sourceCodeLocation": where}
 
 
 def _error(one: RunResult | Execution) -> dict[str, Any]:
