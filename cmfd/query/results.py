@@ -6,6 +6,7 @@ These are also the JSON that commands print with ``--json``.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -347,3 +348,12 @@ class Waste(Result, frozen=True, kw_only=True):
     """Of jobs that completed: core time that no process used."""
     unused_memory_byte_s: int
     """Of jobs that completed: memory asked for and not used, times elapsed time."""
+
+
+def nonfinite(value: float) -> str:
+    """Return the word, in JSON, for a value that is no finite number; or nothing."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return ""

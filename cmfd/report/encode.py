@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
-from cmfd.report.units import nonfinite
+from cmfd.query.results import nonfinite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -7,9 +7,10 @@ Machines get the raw figures (see `cmfd.report.encode`); nothing here is meant t
 from __future__ import annotations
 
 import json
-import math
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from cmfd.query.results import nonfinite
 
 if TYPE_CHECKING:
     from cmfd.model import Scalar
@@ -109,15 +110,6 @@ def number(value: float | str | None) -> str:
     if isinstance(value, float):
         return nonfinite(value) or f"{value:.6g}"
     return str(value)
-
-
-def nonfinite(value: float) -> str:
-    """Return the word for a value that is no finite number, or nothing."""
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return ""
 
 
 def literal(value: Scalar) -> str:

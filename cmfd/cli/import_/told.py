@@ -14,7 +14,7 @@ from cmfd.report.units import count
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cmfd.formats.mlmd.ingest import Ingested
+    from cmfd.formats.ingested import Ingested
 
 
 def tell(done: Sequence[Ingested], *, as_json: bool, quiet: bool) -> None:

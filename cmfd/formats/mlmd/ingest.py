@@ -18,6 +18,7 @@ import numpy as np
 
 from cmfd.client.values import typed
 from cmfd.errors import NotFoundError
+from cmfd.formats.ingested import Ingested
 from cmfd.formats.mlmd.graph import INPUTS, KEY, Artifact, Event, Execution, Graph
 from cmfd.identity import NAMESPACE, uuid5
 from cmfd.merge.additions import add_rows
@@ -44,16 +45,6 @@ _KINDS = {
     "environment": ArtifactKind.ENVIRONMENT, "label": ArtifactKind.LABEL,
 }  # fmt: skip
 """By the type's name in lower case; of other types, ``other``."""
-
-
-class Ingested(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an execution."""
-
-    execution: str
-    pipeline: str
-    stage: str
-    state: str
-    """``new``, ``changed``, ``known``, or ``own``: this site gave it out itself."""
 
 
 class _Known(NamedTuple):

@@ -9,7 +9,6 @@ at ``s3://bucket/key`` is named so, a file by its absolute path at its cluster o
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
@@ -31,6 +30,7 @@ import cmfd
 from cmfd.formats.openlineage import facets
 from cmfd.formats.places import parts_of
 from cmfd.model import NoteKind, Status
+from cmfd.query.results import nonfinite
 from cmfd.query.runs import detail
 from cmfd.query.times import iso
 from cmfd.store.connection import named
@@ -323,6 +323,6 @@ def _json(value: Any) -> Any:
         return {key: _json(one) for key, one in value.items()}
     if isinstance(value, list):
         return [_json(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, float):
+        return nonfinite(value) or value
     return value

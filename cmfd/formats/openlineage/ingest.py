@@ -20,7 +20,7 @@ import msgspec
 
 from cmfd.client.values import typed
 from cmfd.errors import FormatError, NotFoundError
-from cmfd.formats.mlmd.ingest import Ingested
+from cmfd.formats.ingested import Ingested
 from cmfd.identity import NAMESPACE, uuid5
 from cmfd.merge.additions import add_rows
 from cmfd.merge.layout import init_site
