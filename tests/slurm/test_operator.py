@@ -169,8 +169,11 @@ def test_when_tasks_began_and_ended_is_known_of_a_job_that_knows_nothing_of_cmfd
     """Of each task on each node: so it is seen which was late."""
     alice = operated.cluster.users["alice"]
     slow = "test $SLURM_PROCID -ne 1 || sleep 1"
-    job = alice.submit(f"srun true; srun bash -c '{slow}'", "-N2", "-n4")
+    at_limit = "SLURM_PROCID=9; ulimit -S -u 1; exec /etc/cmfd/hooks/task-epilog"
+    job = alice.submit(f"srun true; srun bash -c '{slow}'; srun -N1 -n1 bash -c '{at_limit}'",
+                       "-N2", "-n4")  # fmt: skip
     assert alice.wait(job).state == "COMPLETED", alice.output(job)
+    assert not alice.output(job)
     run = operated.wait_delivered(job)
     told: dict[str, list[dict[str, int]]] = {}
     for fact in operated.show(run["run"])["facts"]:
@@ -181,6 +184,7 @@ def test_when_tasks_began_and_ended_is_known_of_a_job_that_knows_nothing_of_cmfd
     assert sorted(task["task"] for task in told["1"]) == list(range(4))
     ran_ns = {task["task"]: task["ended_ns"] - task["began_ns"] for task in told["1"]}
     assert max(ran_ns, key=lambda task: ran_ns[task]) == 1
+    assert [task["task"] for task in told["2"]] == [0, 9], "told without a process"
     assert [task["task"] for task in told["batch"]] == [0]
     there = [operated.path(node, "journals") for node in operated.cluster.nodes]
     name = f"*/*_{job}_0.tasks"

@@ -91,6 +91,19 @@ def test_srun_says_the_same_with_and_without(
     assert has_left(cluster, alice)
 
 
+def test_where_no_more_processes_may_be_the_program_is_the_only_one(cluster: Cluster) -> None:
+    """It runs at once, unrecorded, and ends as it ends: nothing is tried in vain."""
+    alice = cluster.users["alice"]
+    at_limit = f"ulimit -S -u 1; exec {CMFD_SRUN} -- bash -c 'echo done; exit 3'"
+    done = alice.run(
+        "bash", "-c", at_limit, node=cluster.nodes[0], env=settings(alice), check=False
+    )
+
+    assert (done.returncode, done.stdout) == (3, "done\n")
+    (warning,) = done.stderr.splitlines()
+    assert "not recorded" in warning
+
+
 @pytest.mark.slow
 def test_a_job_that_is_cancelled(cluster: Cluster, alice: Account) -> None:
     """Delivers within the time that SLURM gives it."""
