@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cmfd.slurm.spool import JobNote
-    from cmfd.slurm.tasks import Task
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -45,7 +44,7 @@ class Spool:
         self._boot = _boot() if boot is None else boot
         self._journals = journals
         self._known: set[str] = set()
-        self._tasks: dict[str, Path] = {}
+        self._tasks: dict[str, Path | None] = {}
 
     def news(self) -> Iterator[JobSeen]:
         """Yield what is there since the last call; that a job began comes before that it ended."""
@@ -66,7 +65,9 @@ class Spool:
                 self._known.add(name)
                 if note is not None:
                     ended = dot + kind == END or self._is_cut_off(note)
-                    yield JobSeen(stem, note, ended, self._read_tasks(stem, note) if ended else ())
+                    told = self._tasks[stem] = self._tasks_file(stem, note)
+                    tasks = read_tasks(told, note.uid) if ended and told else ()
+                    yield JobSeen(stem, note, ended, tasks)
 
     def _is_cut_off(self, note: JobNote) -> bool:
         return bool(note.boot and self._boot) and note.boot != self._boot
@@ -80,20 +81,20 @@ class Spool:
             log.error("a note of the job spool is passed over: %s", error)  # noqa: TRY400 - says all
             return None
 
-    def _read_tasks(self, name: str, note: JobNote) -> tuple[Task, ...]:
+    def _tasks_file(self, name: str, note: JobNote) -> Path | None:
         if self._journals is None:
-            return ()
-        # Tasks of a het job know the leader's number.
+            return None
+        # Tasks of a het job know the leader's number only: components on one node share a file.
         cluster = name.rsplit("_", 2)[0]
         told = f"{cluster}_{note.job}_{note.restart}{SUFFIX}"
-        self._tasks[name] = self._journals / str(note.uid) / told
-        return read_tasks(self._tasks[name], note.uid)
+        return self._journals / str(note.uid) / told
 
     def remove(self, name: str) -> None:
         """Remove what told of a job; `.end` last, which alone says enough."""
-        if name in self._tasks:
+        told = self._tasks.pop(name, None)
+        if told and told not in self._tasks.values():
             with suppress(OSError):
-                self._tasks.pop(name).unlink()
+                told.unlink()
         for kind in (BEGIN, END):
             self._remove(f"{name}{kind}")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.cluster.processes import wait_for
 
+from cmfd.daemon.spool import Spool
 from cmfd.errors import ConfigError
 from cmfd.slurm.spool import read_note
 from cmfd.slurm.tasks import MOST_TASKS, Task, read_tasks
@@ -134,6 +135,28 @@ def test_components_of_a_job_are_told_apart_and_say_what_they_are_of(node: Node)
     assert node.jobs() == {"alps_4712_0.begin", "alps_4713_0.begin"}
     second = node.told("alps_4713_0.begin")
     assert (second["job"], second["component"]) == ("4712", "4713")
+
+
+def test_components_on_one_node_share_what_is_told_of_tasks(node: Node) -> None:
+    """Until the last of them has left: tasks know no other number than the leader's."""
+    of_job = {"SLURM_HET_JOB_ID": "4712"}
+    spool = Spool(node.node_dir / "jobs", journals=node.node_dir / "journals")
+    for component in ("4712", "4713"):
+        node.run("prolog", SLURM_JOB_ID=component, **of_job)
+    node.run("task-prolog", **TASK)
+    node.run("epilog", **of_job)
+    assert [len(seen.tasks) for seen in spool.news()] == [0, 1, 0]
+    spool.remove("alps_4712_0")
+    node.run("task-epilog", **TASK)
+    node.run("epilog", SLURM_JOB_ID="4713", **of_job)
+
+    (last,) = spool.news()
+    (task,) = last.tasks
+    assert task.began_ns
+    assert task.ended_ns
+    spool.remove("alps_4713_0")
+    assert not node.jobs()
+    assert not list((node.node_dir / "journals").rglob("*.tasks"))
 
 
 @pytest.mark.parametrize("hook", NAMES)
