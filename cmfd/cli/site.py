@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
 from cmfd.cli import options
+from cmfd.cli.export.written import output, write
 from cmfd.cli.help import example
 from cmfd.cli.output import print_json
 from cmfd.cli.progress import progress_bar
@@ -125,6 +127,21 @@ def reindex(site: Path, *, force: bool, to: str | None, as_json: bool, quiet: bo
     if refused:
         lines = [f"  {path}: {reason}" for path, reason in refused]
         raise IncompleteError("\n".join(("These packs are not in the index:", *lines)))
+
+
+@example("cmfd site datasette -o site.json", "datasette .cmfd/index.db -m site.json")
+@command.command("datasette")
+@output
+@options.site
+def datasette(site: Path, *, out: Path | None) -> None:
+    """
+    Write what Datasette is to know of the index: what views and columns mean, units, questions.
+
+    Datasette then shows the site in a browser: datasette SITE/index.db --metadata FILE.
+    """
+    from cmfd.formats.datasette import metadata  # noqa: PLC0415 - as above
+
+    write(json.dumps(metadata(site), indent=1).encode() + b"\n", out)
 
 
 @example("cmfd site gc --remove")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from html import escape
+from html import escape, unescape
 from typing import TYPE_CHECKING, NamedTuple
 
 from support.programs import program
@@ -34,14 +34,18 @@ def _chromium(directory: Path, *arguments: str) -> subprocess.CompletedProcess[s
     )
 
 
-def screenshot(page: Path, image: Path, *, width: int, height: int, dark: bool = False) -> None:
+def screenshot(
+    page: Path | str, image: Path, *, width: int, height: int, dark: bool = False
+) -> None:
     """
     Draw a page.
 
     Parameters
     ----------
-    page, image : Path
-        The page, and the PNG to write.
+    page : Path or str
+        A file, or an address.
+    image : Path
+        The PNG to write.
     width, height : int
         Of the window, in pixels. No window is narrower than 500: see `measured` for phones.
     dark : bool
@@ -50,8 +54,15 @@ def screenshot(page: Path, image: Path, *, width: int, height: int, dark: bool =
     scheme = ["--blink-settings=preferredColorScheme=0"] if dark else []
     _chromium(
         image.parent, *scheme, f"--window-size={width},{height}", f"--screenshot={image}",
-        page.as_uri(),
+        page if isinstance(page, str) else page.as_uri(),
     )  # fmt: skip
+
+
+def text_of(address: str, directory: Path) -> str:
+    """Return what a page says, without its tags, after its scripts have run."""
+    shown = _chromium(directory, "--virtual-time-budget=5000", "--dump-dom", address).stdout
+    shown = re.sub(r"<(style|script)\b.*?</\1>", "", shown, flags=re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", shown)).split())
 
 
 def printed(page: Path, pdf: Path) -> None:

@@ -180,6 +180,7 @@ SELECT
     p.at_ns AS began_ns,
     CASE WHEN s.status <> 'running' THEN s.at_ns END AS ended_ns,
     CASE WHEN s.status <> 'running' THEN (s.at_ns - p.at_ns) / 1e9 END AS wall_s,
+    strftime('%Y-%m-%dT%H:%M:%SZ', p.at_ns / 1000000000, 'unixepoch') AS began,
     s.at_ns AS read_ns,
     s.cpu_user_ns / 1e9 AS cpu_user_s,
     s.cpu_system_ns / 1e9 AS cpu_system_s,
@@ -314,7 +315,8 @@ SELECT
     v.rank,
     v.properties,
     v.problem,
-    v.at_ns
+    v.at_ns,
+    strftime('%Y-%m-%dT%H:%M:%SZ', v.at_ns / 1000000000, 'unixepoch') AS at
 FROM event AS v
 JOIN execution AS e ON e.id = v.execution_id
 JOIN artifact AS a ON a.id = v.artifact_id
@@ -345,7 +347,8 @@ SELECT
     f.key,
     f.value,
     f.value_type,
-    f.at_ns
+    f.at_ns,
+    strftime('%Y-%m-%dT%H:%M:%SZ', f.at_ns / 1000000000, 'unixepoch') AS at
 FROM fact AS f;
 
 -- A run may still lack something of a node that has no row here, or one that is not final.
@@ -377,7 +380,13 @@ FROM note AS n;
 
 -- What of it counts now: nothing that was said later is against it.
 CREATE VIEW tainted AS
-SELECT n.subject, n.text AS reason, n.author, n.uid, n.at_ns
+SELECT
+    n.subject,
+    n.text AS reason,
+    n.author,
+    n.uid,
+    n.at_ns,
+    strftime('%Y-%m-%dT%H:%M:%SZ', n.at_ns / 1000000000, 'unixepoch') AS at
 FROM note AS n
 WHERE n.kind = 'tainted' AND NOT EXISTS (
     SELECT 1 FROM note AS o
@@ -386,7 +395,13 @@ WHERE n.kind = 'tainted' AND NOT EXISTS (
 );
 
 CREATE VIEW tags AS
-SELECT n.subject, n.text AS tag, n.author, n.uid, n.at_ns
+SELECT
+    n.subject,
+    n.text AS tag,
+    n.author,
+    n.uid,
+    n.at_ns,
+    strftime('%Y-%m-%dT%H:%M:%SZ', n.at_ns / 1000000000, 'unixepoch') AS at
 FROM note AS n
 WHERE n.kind = 'tag' AND NOT EXISTS (
     SELECT 1 FROM note AS o
@@ -395,7 +410,13 @@ WHERE n.kind = 'tag' AND NOT EXISTS (
 );
 
 CREATE VIEW labels AS
-SELECT n.subject, n.text AS label, n.author, n.uid, n.at_ns
+SELECT
+    n.subject,
+    n.text AS label,
+    n.author,
+    n.uid,
+    n.at_ns,
+    strftime('%Y-%m-%dT%H:%M:%SZ', n.at_ns / 1000000000, 'unixepoch') AS at
 FROM note AS n
 WHERE n.kind = 'label' AND n.text <> '' AND NOT EXISTS (
     SELECT 1 FROM note AS o
@@ -457,7 +478,8 @@ SELECT
     total(x.uj) / 1e6 AS energy_j,
     total(x.static_uj) / 1e6 AS static_j,
     min(x.t0_ns) AS first_ns,
-    max(x.t0_ns + x.dur_ns) AS end_ns
+    max(x.t0_ns + x.dur_ns) AS end_ns,
+    strftime('%Y-%m-%dT%H:%M:%SZ', min(x.t0_ns) / 1000000000, 'unixepoch') AS began
 FROM run AS r
 CROSS JOIN energy AS x ON x.run_id = r.id
 CROSS JOIN meter AS m ON m.id = x.meter_id
