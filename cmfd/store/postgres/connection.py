@@ -157,8 +157,9 @@ class PostgresIndex:
             text = translated(statement).replace(MAIN, f'"{self.schema}"')
             if parameters:
                 return self._db.cursor().execute(text.encode(), _plain(parameters))
-            # The server keeps what is asked again and again.
-            return psycopg.Cursor(self._db).execute(text.replace("%%", "%").encode())
+            # The server keeps what is asked again and again. What makes a table may be several.
+            kept = None if ";" not in text else False
+            return psycopg.Cursor(self._db).execute(text.replace("%%", "%").encode(), prepare=kept)
 
     @contextmanager
     def _undone_on_error(self) -> Iterator[None]:

@@ -8,13 +8,15 @@ database may hold the indices of many sites, and none needs more than the right 
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+
+import psycopg
 
 from cmfd.errors import SchemaTooNewError, StoreError
 from cmfd.store.connection import sql, statements
 from cmfd.store.migrations import SCHEMAS
-from cmfd.store.postgres.dialect import functions, translated
+from cmfd.store.postgres.dialect import functions, operators, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +88,11 @@ def set_up(db: PostgresIndex) -> None:
         return
     with atomic(db):
         lock(db)
+        # Another merger may have done it while this one waited.
+        if check(db) == len(SCHEMAS["site"]) and is_current(db):
+            return
+        _undo_derived(db)
+        _make_functions(db)
         for step in range(check(db), len(SCHEMAS["site"])):
             _step(db, step)
         _derive(db)
@@ -111,8 +118,6 @@ def _make(db: PostgresIndex) -> None:
 
 
 def _step(db: PostgresIndex, before: int) -> None:
-    if not before:
-        db.raw.execute(functions().encode())
     for name in SCHEMAS["site"][before]:
         for statement in statements(sql(name)):
             if "PRAGMA " not in statement:
@@ -122,13 +127,22 @@ def _step(db: PostgresIndex, before: int) -> None:
     db.execute("UPDATE cmfd_index SET version = ?", (before + 1,))
 
 
+def _make_functions(db: PostgresIndex) -> None:
+    """Make the functions and operators of this release, or have them do what they do in it."""
+    db.raw.execute(functions().encode())
+    for operator in operators():
+        with suppress(psycopg.errors.DuplicateFunction), db.raw.transaction():
+            db.raw.execute(operator.encode())
+
+
 def is_current(db: PostgresIndex) -> bool:
-    """Say whether the views are those of this release."""
+    """Say whether functions and views are those of this release."""
     return bool(db.one("SELECT derived FROM cmfd_index")[0] == _derived())
 
 
 def _derived() -> str:
-    return hashlib.sha256((functions() + "".join(views())).encode()).hexdigest()
+    parts = (functions(), *operators(), *views())
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def views() -> list[str]:
@@ -136,11 +150,15 @@ def views() -> list[str]:
     return [translated(statement) for statement in statements(sql("site/views"))]
 
 
-def _derive(db: PostgresIndex) -> None:
-    """Make the views anew."""
+def _undo_derived(db: PostgresIndex) -> None:
+    """Remove what stands on tables and functions and can be made anew."""
     query = "SELECT table_name FROM information_schema.views WHERE table_schema = ?"
     for (view,) in db.execute(query, (db.schema,)).fetchall():
         db.raw.execute(f'DROP VIEW IF EXISTS "{view}" CASCADE'.encode())
+
+
+def _derive(db: PostgresIndex) -> None:
+    """Make that anew."""
     make_views(db)
     db.execute("UPDATE cmfd_index SET derived = ?", (_derived(),))
 

@@ -207,8 +207,5 @@ def _refusal(error: StoreError) -> PackError | None:
     if isinstance(error.__cause__, (psycopg.IntegrityError, psycopg.DataError)):
         return PackError(f"foreign: a row is not of its table's types: {error.__cause__}")
     if isinstance(error.__cause__, psycopg.errors.ProgramLimitExceeded):
-        return PackError(
-            "a value or name is too long for an index in PostgreSQL, which finds rows by some 2700"
-            f" bytes at most; one in SQLite takes it: {error.__cause__}"
-        )
+        return PackError(f"a row is larger than PostgreSQL takes: {error.__cause__}")
     return None
