@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.laws import examples
+from support.mergers import digest_of
 from support.sites import ASite, a_run, set_param
 
+from cmfd.formats.openlineage.events import events
 from cmfd.formats.openlineage.ingest import ingest, read
+from cmfd.formats.openlineage.sending import line
+from cmfd.merge.batch import merge_site
 from cmfd.query.index import open_index
 from cmfd.query.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     Cmfd = Callable[..., Any]
 
@@ -168,6 +176,41 @@ def test_what_was_given_out_here_is_known(cmfd: Cmfd, tmp_path: Path) -> None:
         assert [one.execution for one in there.search("rate = 0.5")] == [
             one.execution for one in mine.executions
         ]
+
+
+@pytest.mark.slow
+@settings(max_examples=examples(8), deadline=None)
+@given(st.permutations(range(4)), st.integers(1, 4))
+def test_what_is_imported_never_stands_before_what_was_recorded(
+    order: list[int], n_together: int
+) -> None:
+    """Whichever comes first, alone or with others: one site, and the run is as its packs say it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        contents = [a_run(1, loss=[1.0]), a_run(2, loss=[2.0])]
+        set_param(contents[0], 1, "rate", "float", 0.5)
+        contents[0]["run_end"] = []
+        here = ASite(root / "here").take(*contents)
+        with open_index(here.path) as db:
+            told = b"".join(line(one) for run in (1, 2) for one in events(db, run))
+        earlier = told.replace(b"2023-", b"2022-").replace(b"COMPLETE", b"FAIL")
+        ingest(root / "there", read(told, "events"))
+        ingest(root / "then", read(earlier, "events"))
+        packs = sorted(root.glob("*/packs/*/*.db"))
+        assert len(packs) == 4
+        chosen = [packs[number] for number in order]
+        for first in range(0, 4, n_together):
+            merge_site(root / "all", chosen[first : first + n_together])
+        merge_site(root / "sorted", packs)
+        assert digest_of(root / "all") == digest_of(root / "sorted")
+        assert recorded(root / "all") == recorded(here.path)
+
+
+def recorded(site: Path) -> list[Any]:
+    """Return all that a site says of its runs."""
+    with Site(site) as opened:
+        runs = [opened.run(one.run) for one in opened.runs()]
+    return sorted(runs, key=lambda one: one.run.run)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
     from cmfd.merge.index import Store
 
+_IMPORTABLE = {
+    "run", "run_end", "execution", "execution_end", "param", "fact", "event",
+    "execution_environment",
+}  # fmt: skip
+"""Of what an import says, cmfd's own word counts first: see `absorb.sql`."""
+
 _CHUNK_ANY = {9, 10, 11, 13}
 """Columns of a chunk whose type is part of their value: value_min, _max, _sum, last_value."""
 
@@ -41,7 +47,28 @@ def union(contents: Iterable[Content]) -> dict[str, set[Row]]:
             for row in rows:
                 key = row[: key_length(table)]
                 kept[key] = _winner(table, kept[key], row) if key in kept else row
-    return {table: {_plain(row) for row in rows.values()} for table, rows in merged.items()}
+    _forget_imports(merged)
+    return {table: {_plain(row) for row in rows.values()} for table, rows in merged.items() if rows}
+
+
+def _forget_imports(merged: dict[str, dict[Row, Row]]) -> None:
+    """Leave out what was imported of runs and executions that cmfd recorded itself."""
+    recorded = {
+        kind: {row[0] for row in merged.get(kind, {}).values() if not _is_imported(kind, row)}
+        for kind in ("run", "execution")
+    }
+    recorded["fact"] = recorded["run"] | recorded["execution"]
+    for table in _IMPORTABLE - {"run", "execution"}:
+        of = recorded["fact" if table == "fact" else "run" if table == "run_end" else "execution"]
+        rows = merged.get(table, {})
+        for key in [key for key, row in rows.items() if row[0] in of and _is_imported(table, row)]:
+            del rows[key]
+
+
+def _is_imported(table: str, row: Row) -> bool:
+    origin = row[key_length(table) + 1]
+    assert isinstance(origin, bytes)
+    return int.from_bytes(origin[:8], "big") == 0
 
 
 def rows_of(index: Path | Store) -> dict[str, set[Row]]:
@@ -68,6 +95,9 @@ def connection_to(index: Path | Store) -> sqlite3.Connection:
 def _winner(table: str, one: Row, other: Row) -> Row:
     kind = {"chunk": "grow", "delivery": "last"}.get(table) or tables()[table].kind
     choose = min if kind == "first" else max
+    if table in _IMPORTABLE:
+        last = kind == "last"
+        return choose(one, other, key=lambda r: (_is_imported(table, r) is not last, _order(r)))
     return choose(one, other, key=_growth if table == "chunk" else _order)
 
 

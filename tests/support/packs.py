@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cmfd.formats.ingested import imported_origin
 from cmfd.store.columns import encode
 from cmfd.store.content import tables
 from cmfd.store.migrations import migrate
@@ -280,7 +281,9 @@ def _id(rng: random.Random, kind: str) -> bytes:
 
 def _said(rng: random.Random) -> tuple[int, bytes]:
     """Return a time and an origin: few, so that rows differ only in what follows."""
-    return rng.randrange(2), an_id("proc", rng.randrange(2))
+    return rng.randrange(2), rng.choice(
+        (an_id("proc", 0), an_id("proc", 1), imported_origin(1), imported_origin(2))
+    )
 
 
 def _ending(rng: random.Random) -> tuple[str, int | None, int | None]:

@@ -18,9 +18,9 @@ import numpy as np
 
 from cmfd.client.values import typed
 from cmfd.errors import NotFoundError
-from cmfd.formats.ingested import Ingested
+from cmfd.formats.ingested import Ingested, imported_origin
 from cmfd.formats.mlmd.graph import INPUTS, KEY, Artifact, Event, Execution, Graph
-from cmfd.identity import NAMESPACE, uuid5
+from cmfd.identity import uuid5
 from cmfd.merge.additions import add_rows
 from cmfd.merge.layout import init_site
 from cmfd.model import ArtifactKind, Direction, Status
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-_ORIGIN = uuid5(NAMESPACE, "mlmd")
+_ORIGIN = imported_origin(1)
 _NS = 1_000_000  # in a millisecond
 _STEP = "mlmd"
 _STATES = {2: Status.RUNNING, 4: Status.FAILED, 6: Status.CANCELLED}

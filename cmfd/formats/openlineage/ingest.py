@@ -20,8 +20,8 @@ import msgspec
 
 from cmfd.client.values import typed
 from cmfd.errors import FormatError, NotFoundError
-from cmfd.formats.ingested import Ingested
-from cmfd.identity import NAMESPACE, uuid5
+from cmfd.formats.ingested import Ingested, imported_origin
+from cmfd.identity import uuid5
 from cmfd.merge.additions import add_rows
 from cmfd.merge.layout import init_site
 from cmfd.model import ArtifactKind, Direction, Status
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 KEY = "openlineage"
 """Begins the keys of the facts that keep events."""
 
-_ORIGIN, _HEARSAY = sorted(uuid5(NAMESPACE, f"openlineage{of}") for of in ("", "/parent"))
+_ORIGIN, _HEARSAY = map(imported_origin, (2, 3))
 """Of what a run says of itself, and of what others say of their root: the former counts."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -316,8 +316,7 @@ def _events_of(db: sqlite3.Connection, name: bytes) -> dict[str, _Event] | None:
         except (msgspec.DecodeError, RecursionError, OverflowError, TypeError, FormatError):
             continue  # a pack from elsewhere may say anything
         found[key.partition(".")[2]] = event
-    asked = {"id": name, "origin": _ORIGIN, "hearsay": _HEARSAY}
-    if not found and db.execute(queries["is_own"], asked).fetchone():
+    if not found and db.execute(queries["is_own"], {"id": name}).fetchone():
         return None
     return found
 
@@ -413,11 +412,10 @@ class _Rows:
             version = version.get("datasetVersion") if isinstance(version, dict) else None
             said = json.dumps([dataset.namespace, dataset.name, version])
             digest = f"openlineage:{hashlib.sha256(said.encode()).hexdigest()}"
-        strong = content.get("strong")
         local = dataset.namespace == "file" or dataset.namespace.startswith("file://")
         path = dataset.name if local else f"{dataset.namespace}/{dataset.name}"
         kind = _KINDS.get(str(content.get("kind")), ArtifactKind.DATASET)
-        self._put("artifact", digest, strong if isinstance(strong, str) else "", -1, 1)
+        self._put("artifact", digest, "", -1, 1)  # whatever else is known of it, counts before
         self._put(
             "event", execution, direction.value, digest, path, used.at_ns, _ORIGIN, kind.value,
             dataset.namespace.removeprefix("file://") if local else "", path if local else "", 0,

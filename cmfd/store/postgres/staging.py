@@ -37,12 +37,10 @@ _INCOMING = re.compile(r"\bincoming\.(\w+)\b(?! AS\b)|\bincoming\.(\w+)\b")
 _ALLOWED: dict[str, set[type]] = {"INTEGER": {int}, "REAL": {float}, "TEXT": {str}, "BLOB": {bytes}}
 _NUMERIC = frozenset(("value_min", "value_max", "last_value"))
 _UNHOLDABLE = re.compile("[\x00\x01\udc80-\udcff]")
-_NAMES = frozenset(("host", "node", "source", "domain", "method"))
-_LONGEST_NAME = 255
-"""
-In characters: sums are made by these names once packs are taken, and what PostgreSQL finds rows by
-is 2704 bytes at most.
-"""
+_IMPORTABLE = frozenset((
+    "run", "run_end", "execution", "execution_end", "param", "fact", "event",
+    "execution_environment",
+))  # fmt: skip
 
 
 class Column(NamedTuple):
@@ -143,8 +141,6 @@ def _holdable(columns: Sequence[Column], rows: list[Row]) -> Iterable[Row]:
         strange = {*map(type, values)} - _ALLOWED[column.type] - {type(None)}
         if strange:
             raise not_of_its_type(next(value for value in values if type(value) in strange))
-        if column.name in _NAMES and max(map(len, filter(None, values)), default=0) > _LONGEST_NAME:
-            raise PackError(f"foreign: a {column.name} has more than {_LONGEST_NAME} characters")
         if column.type == "TEXT" and _UNHOLDABLE.search("".join(filter(None, values))):
             by_column[at] = [None if value is None else held(value) for value in values]
     return zip(*by_column, strict=True)
@@ -197,6 +193,9 @@ def _winners(table: str) -> str:
 def _compared(table: str) -> Iterator[str]:
     """Yield what rows of one key are compared by: see `sql/content` and `absorb_chunks.sql`."""
     names = [column.name for column in layout()[table] if not column.in_key]
+    if table in _IMPORTABLE:
+        # As in absorb.sql: what is imported counts after the rest.
+        yield f"origin {'<' if tables()[table].kind == 'first' else '>='} x'0000000000000001'"
     if table == "chunk":
         names = ["n_values", "data", *(name for name in names if name not in ("n_values", "data"))]
     for name in names:

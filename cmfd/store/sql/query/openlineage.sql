@@ -25,6 +25,6 @@ SELECT key, value FROM fact WHERE subject = :id AND substr(key, 1, 12) = 'openli
 -- name: is_own
 -- Whether somebody else than an import says what it is.
 SELECT 1 FROM execution
-WHERE execution = :id AND at_ns IS NOT NULL AND origin NOT IN (:origin, :hearsay)
+WHERE execution = :id AND at_ns IS NOT NULL AND origin >= x'0000000000000001'
 UNION ALL
-SELECT 1 FROM run WHERE run = :id AND at_ns IS NOT NULL AND origin NOT IN (:origin, :hearsay);
+SELECT 1 FROM run WHERE run = :id AND at_ns IS NOT NULL AND origin >= x'0000000000000001';

@@ -7,6 +7,11 @@
 -- The rule of each kind of table (see content/0001.sql) is the WHERE of its conflict clause. It
 -- compares whole rows, with ids in place of this file's own integers and a null before any value,
 -- so that no two different rows are equal and the outcome never depends on the order of packs.
+--
+-- An origin below x'0000000000000001' is an import's, of another program's file (see
+-- cmfd/formats/ingested.py): what cmfd recorded itself counts before it, whenever either was said or
+-- came, and of an execution or a run that cmfd recorded, nothing imported is kept.
+--
 -- CROSS JOIN keeps SQLite from reordering: the pack's rows lead, each finding its id by one look-up.
 
 -- Derived: what sums are out of date (see sums.sql), here of the runs that executions are said to be of,
@@ -26,9 +31,11 @@ ON CONFLICT (run) DO UPDATE SET
     job = excluded.job, restart = excluded.restart, user = excluded.user, name = excluded.name,
     command = excluded.command, cwd = excluded.cwd
 WHERE t.at_ns IS NULL
-    OR (excluded.at_ns, excluded.origin, excluded.uid, excluded.cluster, excluded.job,
+    OR (excluded.origin < x'0000000000000001',
+        excluded.at_ns, excluded.origin, excluded.uid, excluded.cluster, excluded.job,
         excluded.restart, excluded.user, excluded.name, excluded.command, excluded.cwd)
-    < (t.at_ns, t.origin, t.uid, t.cluster, t.job, t.restart, t.user, t.name, t.command, t.cwd);
+    < (t.origin < x'0000000000000001',
+        t.at_ns, t.origin, t.uid, t.cluster, t.job, t.restart, t.user, t.name, t.command, t.cwd);
 
 -- Runs that are only named here.
 INSERT INTO main.run (run) SELECT run FROM incoming.run_end WHERE true
@@ -43,10 +50,10 @@ FROM incoming.run_end AS x CROSS JOIN main.run AS r ON r.run = x.run WHERE true
 ON CONFLICT (run_id) DO UPDATE SET
     at_ns = excluded.at_ns, origin = excluded.origin, status = excluded.status,
     exit_code = excluded.exit_code, signal = excluded.signal
-WHERE (excluded.at_ns, excluded.origin, excluded.status,
+WHERE (excluded.origin >= x'0000000000000001', excluded.at_ns, excluded.origin, excluded.status,
         excluded.exit_code IS NOT NULL, ifnull(excluded.exit_code, 0),
         excluded.signal IS NOT NULL, ifnull(excluded.signal, 0))
-    > (t.at_ns, t.origin, t.status,
+    > (t.origin >= x'0000000000000001', t.at_ns, t.origin, t.status,
         t.exit_code IS NOT NULL, ifnull(t.exit_code, 0), t.signal IS NOT NULL, ifnull(t.signal, 0));
 
 -- Runs that are only named here.
@@ -72,9 +79,10 @@ ON CONFLICT (execution) DO UPDATE SET
     parent = excluded.parent, pipeline = excluded.pipeline, stage = excluded.stage,
     step = excluded.step
 WHERE t.at_ns IS NULL
-    OR (excluded.at_ns, excluded.origin, (SELECT run FROM main.run WHERE id = excluded.run_id),
+    OR (excluded.origin < x'0000000000000001',
+        excluded.at_ns, excluded.origin, (SELECT run FROM main.run WHERE id = excluded.run_id),
         ifnull(excluded.parent, x''), excluded.pipeline, excluded.stage, excluded.step)
-    < (t.at_ns, t.origin, (SELECT run FROM main.run WHERE id = t.run_id),
+    < (t.origin < x'0000000000000001', t.at_ns, t.origin, (SELECT run FROM main.run WHERE id = t.run_id),
         ifnull(t.parent, x''), t.pipeline, t.stage, t.step);
 
 -- Executions that are only named here.
@@ -112,10 +120,10 @@ WHERE true
 ON CONFLICT (execution_id) DO UPDATE SET
     at_ns = excluded.at_ns, origin = excluded.origin, status = excluded.status,
     exit_code = excluded.exit_code, signal = excluded.signal
-WHERE (excluded.at_ns, excluded.origin, excluded.status,
+WHERE (excluded.origin >= x'0000000000000001', excluded.at_ns, excluded.origin, excluded.status,
         excluded.exit_code IS NOT NULL, ifnull(excluded.exit_code, 0),
         excluded.signal IS NOT NULL, ifnull(excluded.signal, 0))
-    > (t.at_ns, t.origin, t.status,
+    > (t.origin >= x'0000000000000001', t.at_ns, t.origin, t.status,
         t.exit_code IS NOT NULL, ifnull(t.exit_code, 0), t.signal IS NOT NULL, ifnull(t.signal, 0));
 
 -- first
@@ -157,7 +165,10 @@ SELECT e.id, x.key, x.value_type, x.value, x.at_ns, x.origin, x.rank
 FROM incoming.param AS x CROSS JOIN main.execution AS e ON e.execution = x.execution WHERE true
 ON CONFLICT (execution_id, key, value_type, value) DO UPDATE SET
     at_ns = excluded.at_ns, origin = excluded.origin, rank = excluded.rank
-WHERE (excluded.at_ns, excluded.origin, excluded.rank) < (t.at_ns, t.origin, t.rank);
+WHERE (excluded.origin < x'0000000000000001',
+        excluded.at_ns, excluded.origin, excluded.rank)
+    < (t.origin < x'0000000000000001',
+        t.at_ns, t.origin, t.rank);
 
 -- last
 INSERT INTO main.fact AS t (subject, key, at_ns, origin, value_type, value)
@@ -165,8 +176,9 @@ SELECT subject, key, at_ns, origin, value_type, value FROM incoming.fact WHERE t
 ON CONFLICT (subject, key) DO UPDATE SET
     at_ns = excluded.at_ns, origin = excluded.origin, value_type = excluded.value_type,
     value = excluded.value
-WHERE (excluded.at_ns, excluded.origin, excluded.value_type, excluded.value)
-    > (t.at_ns, t.origin, t.value_type, t.value);
+WHERE (excluded.origin >= x'0000000000000001',
+        excluded.at_ns, excluded.origin, excluded.value_type, excluded.value)
+    > (t.origin >= x'0000000000000001', t.at_ns, t.origin, t.value_type, t.value);
 
 -- set; of two that differ, the greatest
 INSERT INTO main.artifact AS t (digest, strong, size_bytes, n_files)
@@ -227,9 +239,11 @@ ON CONFLICT (execution_id, direction, artifact_id, path) DO UPDATE SET
     at_ns = excluded.at_ns, origin = excluded.origin, kind = excluded.kind, host = excluded.host,
     absolute = excluded.absolute, rank = excluded.rank, properties = excluded.properties,
     problem = excluded.problem
-WHERE (excluded.at_ns, excluded.origin, excluded.kind, excluded.host, excluded.absolute,
+WHERE (excluded.origin < x'0000000000000001',
+        excluded.at_ns, excluded.origin, excluded.kind, excluded.host, excluded.absolute,
         excluded.rank, excluded.properties, excluded.problem)
-    < (t.at_ns, t.origin, t.kind, t.host, t.absolute, t.rank, t.properties, t.problem);
+    < (t.origin < x'0000000000000001',
+        t.at_ns, t.origin, t.kind, t.host, t.absolute, t.rank, t.properties, t.problem);
 
 -- set; of two that differ, the greatest
 INSERT INTO main.environment AS t (digest, document)
@@ -251,9 +265,10 @@ CROSS JOIN main.environment AS n ON n.digest = x.digest
 WHERE true
 ON CONFLICT (execution_id) DO UPDATE SET
     at_ns = excluded.at_ns, origin = excluded.origin, environment_id = excluded.environment_id
-WHERE (excluded.at_ns, excluded.origin,
+WHERE (excluded.origin >= x'0000000000000001', excluded.at_ns, excluded.origin,
         (SELECT digest FROM main.environment WHERE id = excluded.environment_id))
-    > (t.at_ns, t.origin, (SELECT digest FROM main.environment WHERE id = t.environment_id));
+    > (t.origin >= x'0000000000000001',
+        t.at_ns, t.origin, (SELECT digest FROM main.environment WHERE id = t.environment_id));
 
 -- set; of two that differ, the greatest
 INSERT INTO main.series AS t (instance, series, execution_id, name, kind)
@@ -265,6 +280,63 @@ WHERE t.execution_id IS NULL
     OR ((SELECT execution FROM main.execution WHERE id = excluded.execution_id),
         excluded.name, excluded.kind)
     > ((SELECT execution FROM main.execution WHERE id = t.execution_id), t.name, t.kind);
+
+-- What was imported of what cmfd recorded itself, whichever of both is new.
+DELETE FROM main.execution_end WHERE origin < x'0000000000000001' AND execution_id IN (
+    SELECT e.id
+    FROM (
+        SELECT execution FROM incoming.execution
+        UNION SELECT execution FROM incoming.execution_end WHERE origin < x'0000000000000001'
+    ) AS x CROSS JOIN main.execution AS e ON e.execution = x.execution
+    WHERE e.origin >= x'0000000000000001'
+);
+DELETE FROM main.param WHERE origin < x'0000000000000001' AND execution_id IN (
+    SELECT e.id
+    FROM (
+        SELECT execution FROM incoming.execution
+        UNION SELECT execution FROM incoming.param WHERE origin < x'0000000000000001'
+    ) AS x CROSS JOIN main.execution AS e ON e.execution = x.execution
+    WHERE e.origin >= x'0000000000000001'
+);
+DELETE FROM main.event WHERE origin < x'0000000000000001' AND execution_id IN (
+    SELECT e.id
+    FROM (
+        SELECT execution FROM incoming.execution
+        UNION SELECT execution FROM incoming.event WHERE origin < x'0000000000000001'
+    ) AS x CROSS JOIN main.execution AS e ON e.execution = x.execution
+    WHERE e.origin >= x'0000000000000001'
+);
+DELETE FROM main.execution_environment WHERE origin < x'0000000000000001' AND execution_id IN (
+    SELECT e.id
+    FROM (
+        SELECT execution FROM incoming.execution
+        UNION SELECT execution FROM incoming.execution_environment WHERE origin < x'0000000000000001'
+    ) AS x CROSS JOIN main.execution AS e ON e.execution = x.execution
+    WHERE e.origin >= x'0000000000000001'
+);
+DELETE FROM main.run_end WHERE origin < x'0000000000000001' AND run_id IN (
+    SELECT r.id
+    FROM (
+        SELECT run FROM incoming.run UNION SELECT run FROM incoming.run_end WHERE origin < x'0000000000000001'
+    ) AS x CROSS JOIN main.run AS r ON r.run = x.run
+    WHERE r.origin >= x'0000000000000001'
+);
+DELETE FROM main.fact WHERE origin < x'0000000000000001' AND subject IN (
+    SELECT e.execution
+    FROM (
+        SELECT execution AS subject FROM incoming.execution
+        UNION SELECT subject FROM incoming.fact WHERE origin < x'0000000000000001'
+    ) AS x CROSS JOIN main.execution AS e ON e.execution = x.subject
+    WHERE e.origin >= x'0000000000000001'
+);
+DELETE FROM main.fact WHERE origin < x'0000000000000001' AND subject IN (
+    SELECT e.run
+    FROM (
+        SELECT run AS subject FROM incoming.run
+        UNION SELECT subject FROM incoming.fact WHERE origin < x'0000000000000001'
+    ) AS x CROSS JOIN main.run AS e ON e.run = x.subject
+    WHERE e.origin >= x'0000000000000001'
+);
 
 -- Derived: what sums are out of date.
 INSERT INTO main.stale_execution
