@@ -13,7 +13,6 @@ from cmfd.cli import options
 from cmfd.cli.output import print_json
 from cmfd.errors import IncompleteError
 from cmfd.merge.layout import open_site
-from cmfd.report import units
 from cmfd.report.text import printable_lines
 from cmfd.sync import remotes
 from cmfd.sync.connect import connect
@@ -200,6 +199,8 @@ def _part_document(part: Part | None) -> dict[str, int] | None:
 
 
 def _part_text(part: Part) -> Iterator[str]:
+    from cmfd.report import units  # noqa: PLC0415 - not for who wants to be told nothing
+
     ancestors = f", and {part.n_ancestors} that they came from" if part.n_ancestors else ""
     yield f"Part: {units.count(part.n_runs, 'run')}{ancestors}"
     if part.n_left_out:
@@ -208,6 +209,8 @@ def _part_text(part: Part) -> Iterator[str]:
 
 def text(done: Exchanged, verb: str) -> str:
     """Return what an exchange moved, for people."""
+    from cmfd.report import units  # noqa: PLC0415 - as above
+
     packs = f"{units.count(done.n_packs, 'pack')} ({units.size(done.n_bytes)})"
     lines = [f"{packs if done.n_packs else 'Nothing new'} {verb} {done.remote}"]
     lines += _part_text(done.part) if done.part is not None else ()

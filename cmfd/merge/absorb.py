@@ -8,8 +8,8 @@ is the same for one small pack as for eight.
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from cmfd.store.site import MAX_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
 
     from cmfd.merge.index import Store
 
@@ -88,12 +89,21 @@ def _checked(
     index: Store, packs: Iterable[Path], check: Callable[[Path], Path]
 ) -> Iterator[tuple[Path, Path | Outcome]]:
     """Yield each pack that is there, with its file, or why it need or can not be absorbed."""
+    rest = iter(packs)
+    first = list(islice(rest, 2))
+    if len(first) < 2:
+        for pack in first:
+            with suppress(FileNotFoundError):
+                yield pack, _check(pack, check, known=index.has(pack.stem))
+        return
     # Reading and hashing the next packs takes as long as a fifth of absorbing them, and both are
     # done outside of Python's lock.
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as long as a small merge
+
     with ThreadPoolExecutor(1) as checker:
         ahead: deque[tuple[Path, Future[Path | Outcome]]] = deque()
         try:
-            for pack in packs:
+            for pack in chain(first, rest):
                 known = index.has(pack.stem)
                 ahead.append((pack, checker.submit(_check, pack, check, known=known)))
                 if len(ahead) > AHEAD:

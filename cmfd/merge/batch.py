@@ -18,9 +18,7 @@ from cmfd.merge.index import is_missing, open_store
 from cmfd.merge.layout import init_site
 from cmfd.merge.lock import merge_lock
 from cmfd.merge.quarantine import quarantine
-from cmfd.merge.reindex import rebuild
 from cmfd.merge.report import MergeReport
-from cmfd.merge.sources import gather
 from cmfd.merge.strangers import checker, is_strangers, keep_copy
 from cmfd.merge.superseded import superseded
 from cmfd.store.pack import sha256_of
@@ -77,7 +75,7 @@ def merge_site(
     """
     site = init_site(site_dir)
     report = MergeReport()
-    others = gather(site, sources, report, own_sites=own_sites)
+    others = _gathered(site, sources, report, own_sites=own_sites)
     merger = _Merger(site, report, progress)
     # Once in any case, which makes a lost index anew and undoes what a killed merger left half
     # done; and once more after letting go: a pack may have come in since the last look.
@@ -93,6 +91,17 @@ def merge_site(
     for other in sorted(others):
         _merge_other(other, report, progress, wait=wait)
     return report
+
+
+def _gathered(
+    site: Site, sources: Iterable[Path], report: MergeReport, *, own_sites: bool
+) -> set[Path]:
+    sources = list(sources)
+    if not sources:
+        return set()
+    from cmfd.merge.sources import gather  # noqa: PLC0415 - not for what waits in the inbox
+
+    return gather(site, sources, report, own_sites=own_sites)
 
 
 def _merge_other(
@@ -121,6 +130,8 @@ class _Merger:
     def drain(self) -> None:
         self.has_looked = True
         if is_missing(self._site) and any(self._site.merged_packs()):
+            from cmfd.merge.reindex import rebuild  # noqa: PLC0415 - only where it was lost
+
             self._report.skipped += rebuild(self._site)
         check = checker(self._site)
         with closing(open_store(self._site)) as index:

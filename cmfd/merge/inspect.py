@@ -2,35 +2,34 @@
 Reading packs that nobody here vouches for, in a process with little memory and time.
 
 A pack from elsewhere may be made to hurt: a tree without an end, values that are not what they say,
-rows that no index takes. `Inspector` has one process read all packs of an exchange or a merge, each
-whole and into a scratch index, before anything else does. What is too much for it ends that process
-alone, and the pack is refused.
+rows that no index takes. `Inspector` has processes read packs, each whole and into a scratch index,
+before anything else does. What is too much for one ends that process alone, and the pack is
+refused.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
-import select
-import subprocess
 import sys
-import tempfile
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from cmfd.errors import PackError, SchemaTooNewError, StoreError
 from cmfd.merge.inspected import TOO_MUCH_MEMORY, Asked, Said, Told, cpu_s
+from cmfd.merge.reader import MODULE, Reader, new_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_MODULE = "cmfd.merge.inspected"
-_ENDS_S = 1.0
+_MOST = 4
+"""So many packs are read at once."""
+
 _WALL_S = 60
 _WALLS = 10
 """On a machine that others use, CPU time may take so many times as long."""
@@ -38,30 +37,37 @@ _WALLS = 10
 _IN_MEMORY_BYTES = 1 << 27
 """An index of a pack that is larger lies in a file while it is tried."""
 
-_READ_BYTES = 1 << 16
-_MOST_ANSWER_BYTES = 1 << 26
-
 
 class Inspector:
-    """A process that reads packs; it is started when it is needed, and anew after it was ended."""
+    """
+    Has packs read, by processes that are started when they are needed.
+
+    Who hands packs over has one of them read at a time: a pack that takes as long as it may keeps
+    those of others waiting only where as many such senders come together as there are processes.
+    """
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._turn = threading.Lock()
-        self._starting = threading.Lock()
+        self.forget()
+
+    def forget(self) -> None:
+        """Know of no process: they are children of that of which this is a copy."""
+        self._idle: list[Reader] = []
+        self._free = threading.BoundedSemaphore(_MOST)
+        self._turns: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
 
     @property
-    def pid(self) -> int | None:
-        """Which process it is; None if there is none."""
-        return None if self._process is None else self._process.pid
+    def pids(self) -> list[int]:
+        """Which processes wait for something to read."""
+        return [reader.pid for reader in self._idle]
 
     def start(self) -> None:
-        """Have the process start, so that it is there when there is something to read."""
-        with self._starting:
-            if self._process is None:
-                self._process = _started()
+        """Have a process start, so that it is there when there is something to read."""
+        with self._guard:
+            if not self._idle:
+                self._idle.append(new_reader(""))
 
-    def inspect(self, pack: Path, digest: str, *, about: bool = False) -> Said:
+    def inspect(self, pack: Path, digest: str, *, about: bool = False, who: str = "") -> Said:
         """
         Read a pack.
 
@@ -73,6 +79,8 @@ class Inspector:
             Its sha256.
         about : bool
             Also return whose it is, and what it speaks of.
+        who : str
+            Who hands it over, and has waited for what he handed over before.
 
         Raises
         ------
@@ -87,15 +95,15 @@ class Inspector:
             It cannot be read now.
         """
         n_bytes = pack.stat().st_size
-        with self._turn, _scratch(n_bytes) as scratch:
-            self.start()
-            asked = Asked(str(pack.absolute()), digest, scratch, about)
-            told = self._ask(asked, n_bytes)
+        with self._turn(who), self._free, _scratch(n_bytes) as scratch:
+            asked = Asked(
+                str(pack.absolute()), digest, f"{scratch}/index.db" * bool(scratch), about
+            )
+            told = self._ask(asked, n_bytes, scratch)
             if told is not None and told.reason == TOO_MUCH_MEMORY:
                 # What earlier packs left in its memory is not the fault of this one.
                 self.close()
-                self.start()
-                told = self._ask(asked, n_bytes)
+                told = self._ask(asked, n_bytes, scratch)
         if told is None:
             raise PackError("too much: it takes more memory or time than a pack of its size may")
         if told.too_new:
@@ -107,77 +115,64 @@ class Inspector:
             raise PackError(told.reason)
         return told.said
 
-    def _ask(self, asked: Asked, size_bytes: int) -> Told | None:
-        """Return the answer; None if there is none, and then there is no process any more."""
-        assert self._process is not None
-        assert self._process.stdin is not None
+    def _turn(self, who: str) -> threading.Lock:
+        with self._guard:
+            return self._turns.setdefault(who, threading.Lock())
+
+    def _ask(self, asked: Asked, size_bytes: int, scratch: str) -> Told | None:
+        """Return the answer; None if there is none, and then its process is no more."""
+        reader = new_reader(scratch) if scratch else self._taken()
         until_s = time.monotonic() + _WALL_S + _WALLS * cpu_s(size_bytes)
+        is_whole = False
         try:
-            self._process.stdin.write(msgspec.json.encode(asked) + b"\n")
-            self._process.stdin.flush()
-            return msgspec.json.decode(self._line(until_s), type=Told)
+            answer = reader.ask(msgspec.json.encode(asked), until_s)
+            told = msgspec.json.decode(answer, type=Told)
+            is_whole = told.reason != TOO_MUCH_MEMORY
         except (OSError, EOFError, msgspec.MsgspecError) as error:
-            self._look_after(error)
+            if reader.does_not_run():
+                raise StoreError(
+                    f"cannot read packs: {sys.executable} -m {MODULE} does not run; they were left"
+                    " where they are. Look whether cmfd is installed for this Python"
+                ) from error
             return None
+        finally:
+            self._put_back(reader, may_go_on=is_whole and not scratch)
+        return told
 
-    def _look_after(self, error: Exception) -> None:
-        """Raise if the process ended of itself, and not by a signal, as limits end one."""
-        assert self._process is not None
-        code = 0
-        with suppress(subprocess.TimeoutExpired):
-            code = self._process.wait(_ENDS_S)
-        self.close()
-        if code > 0:
-            raise StoreError(
-                f"cannot read packs: {sys.executable} -m {_MODULE} does not run; they were left"
-                " where they are. Look whether cmfd is installed for this Python"
-            ) from error
+    def _taken(self) -> Reader:
+        with self._guard:
+            if self._idle:
+                return self._idle.pop()
+        return new_reader("")
 
-    def _line(self, until_s: float) -> bytes:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        descriptor = self._process.stdout.fileno()
-        line = bytearray()
-        while not line.endswith(b"\n"):
-            left_s = until_s - time.monotonic()
-            if left_s <= 0 or not select.select([descriptor], [], [], left_s)[0]:
-                raise EOFError("it takes too long")
-            some = os.read(descriptor, _READ_BYTES)
-            if not some or len(line) > _MOST_ANSWER_BYTES:
-                raise EOFError("it has ended")
-            line += some
-        return bytes(line)
+    def _put_back(self, reader: Reader, *, may_go_on: bool) -> None:
+        if may_go_on:
+            with self._guard:
+                self._idle.append(reader)
+        else:
+            reader.end()
 
     def close(self) -> None:
-        """End the process, if there is one."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.communicate()
-
-
-def _started() -> subprocess.Popen[bytes]:
-    try:
-        return subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", _MODULE], cwd="/",
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-    except OSError as error:
-        raise StoreError(
-            f"cannot start a process to read packs with: {error}; they were left where they are"
-        ) from error
+        """End the processes that read nothing now."""
+        with self._guard:
+            idle, self._idle = self._idle, []
+        for reader in idle:
+            reader.end()
 
 
 shared = Inspector()
 """For all that this process reads."""
 atexit.register(shared.close)
+os.register_at_fork(after_in_child=shared.forget)
 
 
 @contextmanager
 def _scratch(n_bytes: int) -> Iterator[str]:
-    """Give a place for an index of a pack; it is gone afterwards, however its process ended."""
+    """Give a directory for an index of a pack; it is gone afterwards, however its process ended."""
     if n_bytes <= _IN_MEMORY_BYTES:
         yield ""
         return
+    import tempfile  # noqa: PLC0415 - hardly a pack is so large
+
     with tempfile.TemporaryDirectory(prefix="cmfd-inspect-") as directory:
-        yield f"{directory}/index.db"
+        yield directory

@@ -2,24 +2,26 @@
 Reads packs that nobody here vouches for, as a process of its own: see `cmfd.merge.inspect`.
 
 What it is given on standard input, a line of JSON a pack, it answers on standard output. Before it
-opens anything it gives up memory and files, and for each pack it may use so much time; whatever is
-in a pack ends at most this process.
+opens anything it gives up memory, files and rights, and for each pack it may use so much time;
+whatever is in a pack ends at most this process.
 """
 
 from __future__ import annotations
 
 import hashlib
 import resource
+import signal
 import sqlite3
 import struct
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
 from cmfd.errors import CmfdError, PackError, SchemaTooNewError
+from cmfd.merge.confine import confine
 from cmfd.store.connection import named
 from cmfd.store.migrations import version_of
 from cmfd.store.pack import damage, open_pack
@@ -95,15 +97,32 @@ def cpu_s(size_bytes: int) -> int:
     return _CPU_S + size_bytes // _BYTES_A_CPU_S
 
 
-def main() -> None:
-    """Answer until there is nothing more to be asked."""
-    _give_up(resource.RLIMIT_AS, MEMORY_BYTES)
-    _give_up(resource.RLIMIT_CORE, 0)
-    _give_up(resource.RLIMIT_NOFILE, _FILES)
-    for line in sys.stdin.buffer:
+def serve(questions: BinaryIO, answers: BinaryIO, scratch: str) -> None:
+    """
+    Answer until there is nothing more to be asked.
+
+    Parameters
+    ----------
+    questions, answers : file
+        A line each.
+    scratch : str
+        The only directory that indices may be made in; empty: none.
+    """
+    # Its kind of index is written to a file that may grow so long: more ends the process, as more
+    # time does, and is not taken for a disk that is full.
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    for what, limit in (
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, _FILES),
+        (resource.RLIMIT_NPROC, 0),
+    ):
+        _give_up(what, limit)
+    confine(scratch)
+    for line in questions:
         asked = msgspec.json.decode(line, type=Asked)
-        sys.stdout.buffer.write(msgspec.json.encode(_told(asked)) + b"\n")
-        sys.stdout.buffer.flush()
+        answers.write(msgspec.json.encode(_told(asked)) + b"\n")
+        answers.flush()
 
 
 def _give_up(what: int, limit: int) -> None:
@@ -222,4 +241,4 @@ def _few(rows: sqlite3.Cursor) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    main()
+    serve(sys.stdin.buffer, sys.stdout.buffer, *sys.argv[1:])

@@ -12,7 +12,6 @@ import errno
 import fcntl
 import getpass
 import os
-import socket
 import threading
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -104,7 +103,7 @@ def _locked(path: Path, *, wait: bool) -> int:
 
 def _myself() -> str:
     since = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return f"{_user()} on {socket.gethostname()}, process {os.getpid()}, since {since}"
+    return f"{_user()} on {os.uname().nodename}, process {os.getpid()}, since {since}"
 
 
 def _user() -> str:

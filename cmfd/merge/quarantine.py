@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import time
 from typing import TYPE_CHECKING
 
@@ -49,6 +48,8 @@ def quarantine(site: Site, pack: Path, reason: str, *, keep: bool = False) -> Pa
         errors="backslashreplace",  # paths may have any bytes
     )
     if keep:
+        import shutil  # noqa: PLC0415 - most merges put nothing here
+
         partial = site.quarantine / f"{PARTIAL_PREFIX}{secrets.token_hex(8)}"
         shutil.copyfile(pack, partial)
         partial.rename(target)

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from cmfd.errors import ConfigError, PackError
@@ -20,6 +18,7 @@ from cmfd.store.pack import is_pack_name
 from cmfd.store.shared import follow, write_whole
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
@@ -174,6 +173,8 @@ def signer(site: Site, digest: str, signature: str) -> Signer | None:
     """Return who signed a pack; None if the signature is none of it."""
     if not signature or len(signature) > MOST_BYTES or not signature.isascii():
         return None
+    import tempfile  # noqa: PLC0415 - only where there are signatures, as below
+
     allowed = site.path / "allowed_signers"
     with tempfile.NamedTemporaryFile("w", suffix=".sig") as file:
         file.write(signature)
@@ -224,6 +225,8 @@ def _text(digest: str) -> str:
 
 
 def _ssh_keygen(words: Sequence[str], text: str) -> subprocess.CompletedProcess[str]:
+    import subprocess  # noqa: PLC0415 - as above
+
     try:
         return subprocess.run(  # noqa: S603 - no shell; a digest is 64 hexadecimal digits
             ("/usr/bin/env", "ssh-keygen", *words),

@@ -58,9 +58,9 @@ def _taken(site: Site, known: rules.Rules, pack: Path) -> Path:
     partial = target.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(8)}")
     try:
         uid = _copy(pack, partial)
-        said = inspector.inspect(partial, pack.stem, about=known.restrict)
+        who = rules.user_of(uid)
+        said = inspector.inspect(partial, pack.stem, about=known.restrict, who=str(who))
         if known.restrict:
-            who = rules.user_of(uid)
             reason = known.refuse(who, rules.about(site, said, _signer(site, pack.stem)))
             if reason is not None:
                 raise PackError(f"refused: {reason}")

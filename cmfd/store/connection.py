@@ -115,6 +115,8 @@ def statements(text: str) -> Iterator[str]:
     pending: list[str] = []
     for line in text.splitlines():
         pending.append(line)
+        if ";" not in line:
+            continue
         statement = "\n".join(pending)
         if sqlite3.complete_statement(statement):
             yield statement

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from cmfd.errors import NotFoundError, PackError, RemoteError
+from cmfd.merge import signatures
 from cmfd.sync import remotes
 from cmfd.sync.local import SitePeer
 from cmfd.sync.peer import MOST_DIGESTS, MOST_SIGNATURES, PROTOCOL_VERSION, Guess
@@ -199,7 +200,8 @@ def push(  # noqa: PLR0913 - two sites, what of them, and who is told
     """
     source = SitePeer(site, key)
     known = remotes.progress(site, remote)
-    new = islice(source.since(None if everything else known.pushed), _MOST_GUESSED)
+    begin = None if everything else known.pushed
+    new = list(islice(source.since(begin), _MOST_GUESSED))
     guess = Guess([entry.place.digest for entry in new], known.pushed_into)
     reached, about = _progress(site, remote, peer, guess)
     done, last = Exchanged(remote.url), None
@@ -207,13 +209,19 @@ def push(  # noqa: PLR0913 - two sites, what of them, and who is told
         done = _send_part(source, peer, wanted, done, on_progress)
     else:
         begin = None if everything else reached.pushed
-        done, last = _send(source, peer, begin, done, on_progress)
+        if len(new) < _MOST_GUESSED and (everything or begin == known.pushed):
+            sent = _send_entries(  # what was asked for before is all
+                source, peer, new, n_known=len(new), done=done, on_progress=on_progress
+            )
+            last = sent or begin
+        else:
+            done, last = _send(source, peer, begin, done, on_progress)
     if done.n_packs or about.n_waiting:  # a push that was cut may have left some there
         done.taken = peer.merge()
         done.left_out += sorted(done.taken.refused.items())
         about = peer.about()
     if last is not None and not done.left_out:
-        n_signed = 0 if everything else min(reached.signed, source.about().n_signed)
+        n_signed = 0 if everything else min(reached.signed, signatures.count(site))
         n_signed = _send_signatures(source, peer, n_signed, done)
         into = about.newest
         remotes.remember(

@@ -129,6 +129,8 @@ class SitePeer:
                 place = Place(number, digest, merged_ns)
                 if digest not in gone:
                     yield Entry(place, size_bytes, signatures.of(self.site, digest))
+            if len(rows) < _PAGE:
+                return
 
     def lacks(self, digests: Sequence[str]) -> list[str]:
         """Return which of these packs it neither has nor waits to merge."""
@@ -307,7 +309,9 @@ class SitePeer:
     def _check(self, path: Path, digest: str, signer: str) -> None:
         """Raise if what came is no sound pack, or one that its sender may not push."""
         try:
-            said = inspector.inspect(path, digest, about=self._rules.restrict)
+            said = inspector.inspect(
+                path, digest, about=self._rules.restrict, who=str(self._who or "")
+            )
         except (PackError, SchemaTooNewError) as error:
             done = _put_apart(self.site, path, digest, str(error))
             raise PackError(f"pack {digest}: {error}; {done}") from error

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from cmfd.query.filter import Filter
 from cmfd.store.connection import named
 from cmfd.sync.peer import Entry, Part, Place, Wanted
 
@@ -88,6 +87,8 @@ def part_of(db: sqlite3.Connection, wanted: Wanted, *, pipelines: Sequence[str] 
     FilterError
         The filter cannot be understood.
     """
+    from cmfd.query.filter import Filter  # noqa: PLC0415 - only where there is one
+
     queries = named("site/part")
     chosen = Filter(wanted.where, db).compiled(by_index=True)
     db.execute(queries["clear"])

@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from cmfd.sync.local import SitePeer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cmfd.merge.layout import Site
+    from cmfd.merge.rules import Pusher
+    from cmfd.sync.peer import Blocks
+
+
+def offered(site: Site, pack: Path, who: Pusher | None = None) -> None:
+    """Hand a pack over to a site."""
+
+    def blocks(offset: int) -> Blocks:
+        yield pack.read_bytes()[offset:]
+
+    SitePeer(site, who=who).write(pack.stem, pack.stat().st_size, blocks)
+
 
 def endless(data: bytes, root: int, levels: int = 12) -> bytes:
     """Put levels of branches that all lead to one page above the rows of a table."""

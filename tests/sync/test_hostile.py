@@ -15,12 +15,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from support.exchange import MakeSite, digest, to
-from support.hostile import endless
+from support.hostile import endless, offered
 from support.packs import Content, an_id, small_run, write_pack
 
 from cmfd.cli.main import cli
-from cmfd.errors import PackError, StoreError
-from cmfd.merge import inspect, inspected
+from cmfd.errors import PackError
 from cmfd.merge.batch import merge_site
 from cmfd.merge.rules import Pusher
 from cmfd.merge.strangers import is_strangers
@@ -34,7 +33,6 @@ from cmfd.sync.stdio import Pipe, StdioPeer
 
 if TYPE_CHECKING:
     from cmfd.merge.layout import Site
-    from cmfd.sync.peer import Blocks
 
 Change = Callable[[sqlite3.Connection], object]
 
@@ -95,13 +93,6 @@ CHANGES: dict[str, Change] = {
 }
 
 
-def offered(site: Site, pack: Path, who: Pusher | None = None) -> None:
-    def blocks(offset: int) -> Blocks:
-        yield pack.read_bytes()[offset:]
-
-    SitePeer(site, who=who).write(pack.stem, pack.stat().st_size, blocks)
-
-
 def test_a_hostile_pack_is_kept_apart_and_does_nothing(make_site: MakeSite, tmp_path: Path) -> None:
     """Its digest is right; it is in quarantine with a reason, and the next pack is taken."""
     site = make_site("site", 2)
@@ -116,69 +107,6 @@ def test_a_hostile_pack_is_kept_apart_and_does_nothing(make_site: MakeSite, tmp_
     assert digest(site) == before
     offered(site, write_pack(tmp_path / "good", small_run(3)))
     assert merge_site(site.path).absorbed == 1
-
-
-def test_what_takes_too_long_ends_its_reader_alone(
-    make_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The reader is another process; the next pack gets another."""
-    site = make_site("site")
-    packs = [write_pack(tmp_path / "packs", small_run(number)) for number in (1, 2)]
-    monkeypatch.setattr(inspect, "_WALL_S", -10_000)
-    with pytest.raises(PackError, match="more memory or time"):
-        offered(site, packs[0])
-    monkeypatch.undo()
-    offered(site, packs[1])
-    assert merge_site(site.path).absorbed == 1
-
-
-def test_what_earlier_packs_left_in_a_readers_memory_is_nobodys_fault(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where there is too little for a pack, a process that read nothing before decides."""
-    packs = [write_pack(tmp_path / "packs", small_run(number)) for number in (1, 2)]
-    with closing(inspect.Inspector()) as inspector:
-        inspector.inspect(packs[0], packs[0].stem)
-        full, ask = inspector.pid, inspector._ask
-
-        def asked(question: inspected.Asked, size_bytes: int) -> inspected.Told | None:
-            told = ask(question, size_bytes)
-            if inspector.pid == full:
-                return inspected.Told(reason=inspected.TOO_MUCH_MEMORY)
-            return told
-
-        monkeypatch.setattr(inspector, "_ask", asked)
-        inspector.inspect(packs[1], packs[1].stem)
-
-
-def test_a_reader_that_does_not_run_is_nobodys_fault(
-    make_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The pack is not refused for it: it comes with the next exchange."""
-    site = make_site("site")
-    pack = write_pack(tmp_path / "packs", small_run(1))
-    inspect.shared.close()
-    monkeypatch.setattr("sys.executable", "/bin/false")
-    with pytest.raises(StoreError, match="does not run"):
-        offered(site, pack)
-    assert not site.quarantine.exists()
-    monkeypatch.undo()
-    offered(site, pack)
-    assert merge_site(site.path).absorbed == 1
-
-
-def test_who_reads_packs_has_little_memory_and_time(tmp_path: Path) -> None:
-    """So says the kernel of the process: memory, processor time, files, dumps of memory."""
-    pack = write_pack(tmp_path / "packs", small_run(1))
-    with closing(inspect.Inspector()) as inspector:
-        inspector.inspect(pack, pack.stem)
-        assert inspector.pid is not None
-        limits = Path(f"/proc/{inspector.pid}/limits").read_text()
-    soft = {line[:25].strip(): line[25:].split()[0] for line in limits.splitlines()[1:]}
-    assert soft["Max address space"] == str(inspected.MEMORY_BYTES)
-    assert soft["Max core file size"] == "0"
-    assert int(soft["Max cpu time"]) < 2 * inspected.cpu_s(pack.stat().st_size)
-    assert int(soft["Max file size"]) < 1 << 27
 
 
 def a_circle() -> Content:

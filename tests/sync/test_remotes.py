@@ -9,8 +9,8 @@ import pytest
 from cmfd.errors import ConfigError, NotFoundError
 from cmfd.merge.layout import init_site
 from cmfd.sync import remotes
-from cmfd.sync.connect import ssh_command
 from cmfd.sync.remotes import Address, Remote, parse
+from cmfd.sync.ssh import ssh_command
 
 if TYPE_CHECKING:
     from pathlib import Path

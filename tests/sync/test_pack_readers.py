@@ -1,0 +1,185 @@
+"""The processes that read packs from elsewhere: what they may do, and whom they keep waiting."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from support.hostile import offered
+from support.packs import small_run, write_pack
+
+from cmfd.errors import PackError, StoreError
+from cmfd.merge import inspect, inspected, reader
+from cmfd.merge.batch import merge_site
+
+if TYPE_CHECKING:
+    from support.exchange import MakeSite
+
+
+def test_what_takes_too_long_ends_its_reader_alone(
+    make_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader is another process; the next pack gets another."""
+    site = make_site("site")
+    packs = [write_pack(tmp_path / "packs", small_run(number)) for number in (1, 2)]
+    monkeypatch.setattr(inspect, "_WALL_S", -10_000)
+    with pytest.raises(PackError, match="more memory or time"):
+        offered(site, packs[0])
+    monkeypatch.undo()
+    offered(site, packs[1])
+    assert merge_site(site.path).absorbed == 1
+
+
+def test_what_earlier_packs_left_in_a_readers_memory_is_nobodys_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is too little for a pack, a process that read nothing before decides."""
+    packs = [write_pack(tmp_path / "packs", small_run(number)) for number in (1, 2)]
+    with closing(inspect.Inspector()) as inspector:
+        inspector.inspect(packs[0], packs[0].stem)
+        (full,) = inspector.pids
+        ask = reader.Reader.ask
+
+        def asked(one: reader.Reader, question: bytes, until_s: float) -> bytes:
+            if one.pid == full:
+                return msgspec.json.encode(inspected.Told(reason=inspected.TOO_MUCH_MEMORY))
+            return ask(one, question, until_s)
+
+        monkeypatch.setattr(reader.Reader, "ask", asked)
+        inspector.inspect(packs[1], packs[1].stem)
+        assert full not in inspector.pids
+
+
+def test_a_reader_that_does_not_run_is_nobodys_fault(
+    make_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pack is not refused for it: it comes with the next exchange."""
+    site = make_site("site")
+    pack = write_pack(tmp_path / "packs", small_run(1))
+    inspect.shared.close()
+    monkeypatch.setattr(reader, "_may_fork", lambda: False)
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(StoreError, match="does not run"):
+        offered(site, pack)
+    assert not site.quarantine.exists()
+    monkeypatch.undo()
+    offered(site, pack)
+    assert merge_site(site.path).absorbed == 1
+
+
+def test_a_reader_can_write_start_and_reach_nothing(tmp_path: Path) -> None:
+    """What takes it over has gained a process that reads, where the kernel can see to that."""
+    program = f"""
+import os, socket
+from cmfd.merge.confine import confine
+os.mkdir({str(tmp_path / "scratch")!r})
+confine({str(tmp_path / "scratch")!r})
+open({str(tmp_path / "scratch" / "index")!r}, "w").close()
+def refused(what):
+    try:
+        what()
+    except PermissionError:
+        return True
+    except OSError as error:
+        return error
+print([refused(what) for what in (
+    lambda: open({str(tmp_path / "more")!r}, "w"),
+    lambda: os.unlink({str(tmp_path / "there")!r}),
+    lambda: os.execv("/bin/true", ["true"]),
+    lambda: socket.create_connection(("127.0.0.1", 9)),
+    lambda: os.kill(os.getppid(), 0),
+)])
+"""
+    (tmp_path / "there").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    if not has_landlock():
+        pytest.skip("this kernel has no Landlock of version 6")
+    assert done.stdout == f"{[True] * 5}\n"
+
+
+def has_landlock() -> bool:
+    return bool(ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1) >= 6)
+
+
+def test_who_hands_over_what_takes_long_keeps_nobody_else_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of his packs are read one after the other; another's is read meanwhile."""
+    packs = [write_pack(tmp_path / "packs", small_run(number)) for number in (1, 2)]
+    slow, may_end, asked = packs[0].stem.encode(), threading.Event(), []
+    ask = reader.Reader.ask
+
+    def held(one: reader.Reader, question: bytes, until_s: float) -> bytes:
+        asked.append(question)
+        if slow in question:
+            may_end.wait()
+        return ask(one, question, until_s)
+
+    monkeypatch.setattr(reader.Reader, "ask", held)
+    with closing(inspect.Inspector()) as inspector, ThreadPoolExecutor(2) as threads:
+        his = [
+            threads.submit(inspector.inspect, packs[0], packs[0].stem, who="token:eve")
+            for _ in range(2)
+        ]
+        inspector.inspect(packs[1], packs[1].stem, who="token:ana")
+        assert sum(slow in one for one in asked) <= 1
+        may_end.set()
+        for one in his:
+            one.result()
+
+
+def test_a_pack_too_large_for_memory_is_tried_in_a_file_and_refused_if_it_fills_that(
+    make_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would wait in the inbox for ever, and be tried by each merge."""
+    monkeypatch.setattr(inspect, "_IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(reader, "_may_fork", lambda: True)
+    monkeypatch.setattr(inspected, "MEMORY_BYTES", inspected.MEMORY_BYTES << 6)
+    site = make_site("site")
+    packs = [write_pack(tmp_path / "packs", small_run(number)) for number in (1, 2)]
+    offered(site, packs[0])
+    monkeypatch.setattr(inspected, "_FILE_BYTES", 4096 - 4 * packs[1].stat().st_size)
+    with pytest.raises(PackError, match=r"too much.*kept apart"):
+        offered(site, packs[1])
+    assert (site.quarantine / packs[1].name).exists()
+    assert merge_site(site.path).absorbed == 1
+
+
+@pytest.mark.parametrize("is_copy", [True, False])
+def test_who_reads_packs_has_little_memory_time_and_rights(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_copy: bool,  # noqa: FBT001 - pytest's
+) -> None:
+    """So says the kernel of the process, be it a copy of a command or a program of its own."""
+    monkeypatch.setattr(reader, "_may_fork", lambda: is_copy)
+    # A copy of these tests has mapped more than it may have, and is given what a command has.
+    monkeypatch.setattr(inspected, "MEMORY_BYTES", inspected.MEMORY_BYTES << is_copy * 6)
+    monkeypatch.setenv("CMFD_TOKEN", "cmfd_secret")
+    pack = write_pack(tmp_path / "packs", small_run(1))
+    with closing(inspect.Inspector()) as inspector, (tmp_path / "open").open("w"):
+        inspector.inspect(pack, pack.stem)
+        (pid,) = inspector.pids
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        status = Path(f"/proc/{pid}/status").read_text()
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        files = {str(one.readlink()) for one in Path(f"/proc/{pid}/fd").iterdir()}
+    assert "NoNewPrivs:\t1" in status
+    assert is_copy or b"secret" not in environment
+    assert not [one for one in files if one.startswith(str(tmp_path))]
+    soft = {line[:25].strip(): line[25:].split()[0] for line in limits.splitlines()[1:]}
+    assert soft["Max processes"] == "0"
+    assert soft["Max address space"] == str(inspected.MEMORY_BYTES)
+    assert soft["Max core file size"] == "0"
+    assert int(soft["Max cpu time"]) < 2 * inspected.cpu_s(pack.stat().st_size)
+    assert int(soft["Max file size"]) < 1 << 27
