@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 from support.mergers import digest_of
-from support.packs import an_id, small_run, write_pack
+from support.packs import Content, an_id, random_content, small_run, write_pack
 from support.postgres import Server
 from support.summed import busy_content
 
@@ -22,11 +22,17 @@ from cmfd.merge.batch import merge_site
 from cmfd.merge.layout import init_site, open_site
 from cmfd.query.index import open_index
 from cmfd.store.postgres.dialect import translated
+from cmfd.store.postgres.staging import layout
 from cmfd.store.postgres.values import any_held, held, numeric_held, numeric_told, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+WORDS = frozenset(
+    ("component", "direction", "grade", "kind", "owner", "relation", "role", "status", "value_type")
+)
+"""Columns that have one of a few words."""
 
 
 @pytest.fixture(scope="module")
@@ -128,19 +134,65 @@ def test_texts_that_postgresql_cannot_hold_are_the_same(tmp_path: Path, server: 
     assert values[0] == values[1]
 
 
-def test_what_is_too_long_for_it_stops_no_merge(tmp_path: Path, server: Server) -> None:
-    """Such a pack is refused with the reason, and others of its group are taken."""
-    long, host, good = small_run(1), small_run(2), small_run(3)
-    noise = random.Random(1).randbytes(5000).hex()  # which nothing makes short
-    long["param"].append((an_id("exec", 1), "p", "str", noise, 1, an_id("proc", 1000), 0))
-    host["process"] = [(*row[:7], noise, *row[8:]) for row in host["process"]]
-    packs = [write_pack(tmp_path, content) for content in (long, host, good)]
-    with closing(index.open_store(init_site(tmp_path / "site", server.url))) as store:
-        refused, strange, taken = store.absorb_group([(pack, pack.stem) for pack in packs])
-        store.sum_up()
-    assert "too long for an index in PostgreSQL" in str(refused)
-    assert "a host has more than 255 characters" in str(strange)
-    assert taken is True
+def lengthened(content: Content, by: str) -> Content:
+    """Return content whose texts are longer, wherever a pack may have any text."""
+    made = {}
+    for table, rows in content.items():
+        free = [column.name not in WORDS for column in layout()[table]]
+        made[table] = [
+            tuple(
+                f"{value}{by}" if is_free and isinstance(value, str) else value
+                for value, is_free in zip(row, free, strict=True)
+            )
+            for row in rows
+            # What is no text for its type stays as it is.
+            if table not in ("param", "fact") or "str" in row
+        ]
+    return made
+
+
+def test_texts_may_be_of_any_length(tmp_path: Path, server: Server) -> None:
+    """In every column, key or not; those that differ only at their end are different ones."""
+    rng = random.Random(2)
+    noise = [rng.randbytes(size // 2).hex() for size in (3000, 3000, 1_000_000)]  # nothing shortens
+    packs = [
+        write_pack(tmp_path / "packs", lengthened(content, by), sealed_ns=number)
+        for number, (content, by) in enumerate(
+            [(random_content(rng, 150), noise[0] + end) for end in ("a", "b")]
+            + [(busy_content(rng, 150), noise[1] + end) for end in ("a", "b")]
+            + [(lengthened(small_run(1), noise[2]), end) for end in ("a", "b")]
+        )
+    ]
+    found = []
+    for name, database in (("file", ""), ("server", server.url)):
+        site = init_site(tmp_path / name, database).path
+        report = merge_site(site, packs)
+        assert (report.absorbed, report.quarantined) == (len(packs), [])
+        with open_index(site) as db:
+            asked = "SELECT max(length(value)), count(*) FROM param WHERE key = ?"
+            answers = [db.execute(asked, (f"p0{noise[2]}a",)).fetchall()]
+            for table, column in (("execution_host", "host"), ("energy_hour", "node")):
+                summed = f"SELECT count(*), max(length({column})) FROM {table}"
+                answers.append(db.execute(summed).fetchall())
+            found.append((digest_of(site), answers))
+    assert found[0] == found[1]
+
+
+def test_nothing_is_found_by_a_text_that_may_be_too_long(tmp_path: Path, server: Server) -> None:
+    """Of texts of any length no tree has more than their beginning: that is refused."""
+    query = """
+        SELECT c.relname, a.attname FROM pg_catalog.pg_index AS i
+        JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+        JOIN pg_catalog.pg_am AS m ON m.oid = c.relam AND m.amname = 'btree'
+        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = ?
+        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+        WHERE a.atttypid = 'text'::regtype"""
+    site = init_site(tmp_path / "site", server.url)
+    index.open_store(site).close()
+    with closing(index.open_database(site)) as db:
+        found = db.execute(query, (site.schema,)).fetchall()
+    assert {column for _, column in found} <= WORDS
+    assert found
 
 
 def test_both_zeros_are_one_value() -> None:
