@@ -7,11 +7,13 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from cmfd.query.nodewalk import NodeWalk
-from cmfd.query.walk import Bounds, Reach, Start, Step, Way, steps
+from cmfd.query.pairs import ROWS, steps_of, walk_pairs
 from cmfd.store.connection import named
 
 if TYPE_CHECKING:
     import sqlite3
+
+    from cmfd.query.walk import Bounds, Reach, Start, Step, Way
 
 
 def walk_few(
@@ -21,7 +23,8 @@ def walk_few(
     Walk from an artifact or execution, as long as not much is reached.
 
     A query for each node takes as long as a recursive one for all of them, and tells how each was
-    reached; a query for each level costs more than the few nodes that one of these has.
+    reached; a query for each level costs more than the few nodes that one of these has. Where there
+    are only events, a query for every second one does: see `cmfd.query.pairs`.
 
     Parameters
     ----------
@@ -33,6 +36,10 @@ def walk_few(
         Give up, and return None, where more artifacts or more executions than this are reached.
     """
     nested, linked, continued, unread = db.execute(_sql("kinds")).fetchone()
+    if not (nested or linked or continued or unread):
+        found = walk_pairs(db, start, way, bounds.depth, ROWS * most)
+        if found is not None:
+            return found
     missing = {"inner", "outer"} if not nested else set()
     missing |= {"parts", "wholes"} if not linked else set()
     missing |= {"earlier", "later"} if not continued else set()
@@ -88,11 +95,7 @@ class _Found:
         return self._rounds[depth].copy()
 
     def steps(self) -> list[Step]:
-        found: list[Step] = []
-        for depth, some in sorted(self._rounds.items()):
-            some.sort()
-            found += steps(some, depth, map(self._via.__getitem__, some))
-        return found
+        return steps_of(sorted(self._rounds.items()), self._via)
 
 
 class _Ways:

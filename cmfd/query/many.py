@@ -93,10 +93,10 @@ class _Found:
         return np.concatenate([_NOTHING, *self._rounds[depth]])
 
     def steps(self) -> list[Step]:
-        found: list[Step] = []
-        for depth in sorted(self._rounds):
-            some = np.sort(self.at(depth))
-            found += steps(some.tolist(), depth, self._via[some].tolist())
+        rounds = {depth: np.sort(self.at(depth)) for depth in sorted(self._rounds)}
+        numbers = np.concatenate([_NOTHING, *rounds.values()])
+        depths = np.repeat([*rounds], [len(some) for some in rounds.values()])
+        found = steps(numbers.tolist(), depths.tolist(), self._via[numbers].tolist())
         # The start, which is among the first, came from nowhere.
         for at, step in enumerate(found):
             if not step.via:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,6 +128,28 @@ def test_what_came_of_something_is_what_came_from_it(graph: list[Made]) -> None:
     for one in used:
         for other in used:
             assert (digest(other) in ways[one, Way.DOWN]) == (digest(one) in ways[other, Way.UP])
+
+
+@settings(max_examples=examples(20), deadline=None)
+@given(graphs(), st.integers(0, 4), st.data())
+def test_events_alone_are_walked_by_twos(
+    graph: list[Made], n_rows: int, data: st.DataObject
+) -> None:
+    """As far as it pays, and by ones from there; all of it, as far as asked for."""
+    graph = [Made(made.inputs, made.outputs, None) for made in graph]
+    depth = data.draw(st.none() | st.integers(0, 3))
+    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cmfd.query.few.ROWS", n_rows / 50)
+        site = ASite(Path(directory, "site")).take(content(graph))
+        with open_index(site.path) as db:
+            for start, way in product(_starts(graph, []), Way):
+                answer = lineage(db, subject(db, _name(start)), way, depth=depth)
+                down = way is Way.DOWN
+                expected = _expected(graph, [], start, down=down, last=len(graph))
+                assert _found(answer) == {
+                    name: far for name, far in expected.items() if depth is None or far <= depth
+                }
+                _check_paths(graph, answer, down=down)
 
 
 def _check_paths(graph: Sequence[Made], answer: Lineage, *, down: bool) -> None:
