@@ -28,7 +28,7 @@ from cmfd.store.connection import named
 from cmfd.store.shared import follow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import numpy as np
     import numpy.typing as npt
@@ -38,11 +38,15 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
 
 _MAGIC = b"cmfg\n"
-_FORMAT = 2
+_FORMAT = 3
 _BITS = 31
 _ALIGNED_BYTES = 8
 _AT_ONCE = 1_000_000
-"""Artifacts whose events are fetched as one text, which SQLite bounds to 1 GB."""
+"""Artifacts or executions of which something is fetched as one text."""
+
+
+UNKNOWN_NS = -(2**63)
+"""When something began of which that is not known: before everything else."""
 
 
 class _Array(msgspec.Struct, array_like=True):
@@ -58,6 +62,7 @@ class _Header(msgspec.Struct):
 
     key: list[int | str]
     arrays: dict[str, _Array]
+    names: dict[str, list[str]]
 
 
 class Lists(NamedTuple):
@@ -117,6 +122,7 @@ class Graph:
         header = msgspec.json.decode(self._data[first : first + n_header], type=_Header)
         self.key = header.key
         self._arrays = header.arrays
+        self._names = header.names
         self._base = _aligned(first + n_header)
         if self._base + sum(_aligned(one.n_bytes) for one in header.arrays.values()) != len(
             self._data
@@ -134,6 +140,10 @@ class Graph:
             one.n_bytes // np.dtype(one.code).itemsize,
             self._base + one.offset,
         )
+
+    def names(self, name: str) -> list[str]:
+        """Return the names to which the numbers of an array are the places."""
+        return self._names[name]
 
     def lists(self, name: str) -> Lists | None:
         """Return one of the kinds of ways between nodes; None where there is none of it."""
@@ -154,11 +164,15 @@ def current(db: sqlite3.Connection) -> Graph | None:
     """
     Return the graph of an index as it is now, if there is one; within a transaction.
 
+    Whoever sees only a part of an index has none: it would be of more, or of less.
+
     Parameters
     ----------
     db : sqlite3.Connection
         A site's index.
     """
+    if (postgres := _postgres(db)) is not None and postgres.is_restricted:
+        return None
     index = _index_of(db)
     key = _key(db, index)
     known = _known.get(index)
@@ -184,7 +198,9 @@ def keep(db: sqlite3.Connection) -> Graph | None:
     """
     try:
         index = _index_of(db)
-        _write(Path(_graph_of(index)), _key(db, index), dict(_arrays(db)))
+        names: dict[str, list[str]] = {}
+        arrays = {**dict(_arrays(db, names)), **dict(_columns(db, names))}
+        _write(Path(_graph_of(index)), _Header(_key(db, index), {}, names), arrays)
     except OSError:
         return None
     return current(db)
@@ -192,18 +208,20 @@ def keep(db: sqlite3.Connection) -> Graph | None:
 
 def is_worth_it(db: sqlite3.Connection) -> int:
     """Return after how many nodes a walk is better done on a graph that is made for it."""
+    if (postgres := _postgres(db)) is not None and postgres.is_restricted:
+        return UNLIMITED
     if not os.access(Path(_index_of(db)).parent, os.W_OK):
         return UNLIMITED
     n_nodes: int = sum(db.execute(_sql("size")).fetchone())
     return max(1000, n_nodes // 20)
 
 
-def _write(path: Path, key: list[int | str], arrays: dict[str, Any]) -> None:
-    places, offset = {}, 0
+def _write(path: Path, head: _Header, arrays: dict[str, Any]) -> None:
+    offset = 0
     for name, array in arrays.items():
-        places[name] = _Array(offset, array.nbytes, "q" if array.itemsize == 8 else "i")
+        head.arrays[name] = _Array(offset, array.nbytes, "q" if array.itemsize == 8 else "i")
         offset += _aligned(array.nbytes)
-    header = msgspec.json.encode(_Header(key, places))
+    header = msgspec.json.encode(head)
     with NamedTemporaryFile(dir=path.parent, prefix=GRAPH_PARTIAL_PREFIX, delete=False) as file:
         try:
             for data in (_MAGIC + len(header).to_bytes(8, "little") + header, *arrays.values()):
@@ -218,17 +236,18 @@ def _write(path: Path, key: list[int | str], arrays: dict[str, Any]) -> None:
             raise
 
 
-def _arrays(db: sqlite3.Connection) -> Iterator[tuple[str, Any]]:
-    """Read what is to be kept."""
+def _arrays(db: sqlite3.Connection, names: dict[str, list[str]]) -> Iterator[tuple[str, Any]]:
+    """Read what leads to what, and as what artifacts were written."""
     n_artifacts, n_executions = db.execute(_sql("size")).fetchone()
-    for name, back in (("inputs", "readers"), ("outputs", "writers")):
-        texts = [
-            db.execute(_sql(name), {"first": first, "last": last}).fetchone()[0]
-            for first, last in _ranges(n_artifacts)
-        ]
-        executions, artifacts = _pairs(*texts)
-        yield from _lists(name, executions, artifacts, n_executions)
-        yield from _lists(back, artifacts, executions, n_artifacts)
+    executions, artifacts = _pairs(*(text for (text,) in _by_ranges(db, "inputs", n_artifacts)))
+    yield from _lists("inputs", executions, artifacts, n_executions)
+    yield from _lists("readers", artifacts, executions, n_artifacts)
+    written = _by_ranges(db, "outputs", n_executions)
+    executions, artifacts = _pairs(*(text for _, text in written))
+    yield from _lists("outputs", executions, artifacts, n_executions)
+    yield from _lists("writers", artifacts, executions, n_artifacts)
+    of_kinds = ((kind, _pairs(text)[1]) for kind, text in written)
+    yield "kind", _codes(of_kinds, n_artifacts, names.setdefault("kind", []))
     for name, back, more in (("outer", "inner", ()), ("earlier", "later", ("earlier_start",))):
         one, other = _pairs(*(db.execute(_sql(query)).fetchone()[0] for query in (name, *more)))
         yield from _lists(name, one, other, n_executions)
@@ -239,6 +258,57 @@ def _arrays(db: sqlite3.Connection) -> Iterator[tuple[str, Any]]:
     yield from _lists("wholes", part, whole, n_artifacts)
     for name in ("sliced", "superseded"):
         yield name, _numbers(*db.execute(_sql(name)).fetchone())
+
+
+def _columns(db: sqlite3.Connection, names: dict[str, list[str]]) -> Iterator[tuple[str, Any]]:
+    """Read what executions and runs are."""
+    import numpy as np  # noqa: PLC0415 - 0.1 s, where a graph is made
+
+    (_, n_executions), (n_runs,) = (
+        db.execute(_sql(name)).fetchone() for name in ("size", "n_runs")
+    )
+    began, run_began = (np.full(n + 1, UNKNOWN_NS) for n in (n_executions, n_runs))
+    run = np.zeros(n_executions + 1, np.int32)
+    for row in _by_ranges(db, "executions", n_executions):
+        ids, at_ns, runs = map(_numbers, row)
+        began[ids], run[ids] = at_ns, runs
+    for row in _by_ranges(db, "runs", n_runs):
+        ids, at_ns = map(_numbers, row)
+        run_began[ids] = at_ns
+    yield from (("began", began), ("run", run), ("run.began", run_began))
+    # Of whose run nobody said whose, or where, it is of nobody, and nowhere.
+    for name, n, known in (("pipeline", n_executions, []), ("user", n_runs, [""]),
+                           ("cluster", n_runs, [""])):  # fmt: skip
+        rows = ((text, _numbers(ids)) for text, ids in db.execute(_sql(name)).fetchall())
+        yield name, _codes(rows, n, names.setdefault(name, known))
+
+
+def _codes(rows: Iterable[tuple[str, Ints]], n: int, names: list[str]) -> Any:
+    """
+    Return the place of each thing's name among the names, which are put down.
+
+    Who has none is called by the name that was there before; -1 where there was none, or of who has
+    several names.
+    """
+    import numpy as np  # noqa: PLC0415 - as above
+
+    places = {name: place for place, name in enumerate(names)}
+    codes, is_named = np.full(n + 1, len(names) - 1, np.int32), np.zeros(n + 1, np.bool_)
+    for name, ids in rows:
+        code = places.setdefault(name, len(places))
+        codes[ids] = np.where(is_named[ids] & (codes[ids] != code), -1, code)
+        is_named[ids] = True
+    names[:] = places
+    return codes
+
+
+def _by_ranges(db: sqlite3.Connection, query: str, n: int) -> list[tuple[Any, ...]]:
+    """Run a query that says something of many numbers in one text, which SQLite bounds to 1 GB."""
+    return [
+        row
+        for first, last in _ranges(n)
+        for row in db.execute(_sql(query), {"first": first, "last": last}).fetchall()
+    ]
 
 
 def _ranges(n: int) -> Iterator[tuple[int, int]]:
@@ -255,7 +325,7 @@ def _numbers(text: str | None) -> Ints:
 def _pairs(*texts: str | None) -> tuple[Ints, Ints]:
     import numpy as np  # noqa: PLC0415 - as above
 
-    both = np.concatenate([_numbers(text) for text in texts])
+    both = np.concatenate([_numbers(None), *map(_numbers, texts)])
     return both >> _BITS, both & ((1 << _BITS) - 1)
 
 
@@ -267,7 +337,10 @@ def _lists(name: str, nodes: Ints, others: Ints, n_nodes: int) -> Iterator[tuple
         begins = np.zeros(n_nodes + 2, np.int64)
         np.cumsum(np.bincount(nodes, minlength=n_nodes + 1), out=begins[1:])
         yield f"{name}.begins", begins
-        yield name, others[np.argsort(nodes, kind="stable")].astype(np.int32)
+        both = (nodes << _BITS) + others
+        if (both[1:] < both[:-1]).any():
+            both.sort()
+        yield name, (both & ((1 << _BITS) - 1)).astype(np.int32)
 
 
 def _sql(name: str) -> str:

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING
 
-from cmfd.query.index import all_rows
 from cmfd.query.lineage import ReachedArtifact, ReachedExecution, makers, nodes, paths_to
-from cmfd.query.reach import reach
+from cmfd.query.reach import one_state, reach
 from cmfd.query.results import Result
+from cmfd.query.summary import UNKNOWN_NS, Party, Summary, asked, summary
 from cmfd.query.walk import Bounds, Way
-from cmfd.store.connection import named
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from cmfd.query.subject import Subject
-
-
-class Party(Result, frozen=True, kw_only=True):
-    """A user, pipeline or node that was reached."""
-
-    name: str
-    n_executions: int
-    last_ns: int | None
-    """When the latest of these executions began."""
 
 
 class ReachedRun(Result, frozen=True, kw_only=True):
@@ -84,131 +72,76 @@ def impact(
     until_ns : int, optional
         Only along executions that began by then.
     """
-    found = reach(db, subject.start, Way.DOWN, Bounds(until_ns=until_ns))
-    through = makers(found)
-    artifacts = [step.id for step in found.artifacts if step.via is not None]
-    reached = _reached(db, [step.id for step in found.executions if step.via is not None])
-    newest = _newest(reached.at_ns, reached.execution, reached.id, limit)
-    at_ns = dict(zip(reached.id, reached.at_ns, strict=True))
-    made_ns = [at_ns.get(through[number] or 0, _UNKNOWN_NS) for number in artifacts]
-    newest_artifacts = _newest(made_ns, artifacts, artifacts, limit)
-    known, steps = nodes(db, paths_to(found, set(newest_artifacts), set(newest)))
+    with one_state(db):
+        found = reach(db, subject.start, Way.DOWN, Bounds(until_ns=until_ns))
+        through = makers(found)
+        artifacts = [step.id for step in found.artifacts if step.via is not None]
+        executions = [step.id for step in found.executions if step.via is not None]
+        reached = summary(db, executions, artifacts)
+        at_ns = dict(zip(executions, reached.at_ns, strict=True))
+        made_ns = [at_ns.get(through[number] or 0, UNKNOWN_NS) for number in artifacts]
+        newest = _newest(reached.at_ns, executions, limit, partial(_names, db))
+        newest_artifacts = _newest(made_ns, artifacts, limit)
+        known, steps = nodes(db, paths_to(found, set(newest_artifacts), set(newest)))
+        runs = _runs(db, reached, limit)
     before = {one.digest: one.via for one in known.values()}
     before |= {one.execution: one.via for one in steps.values()}
     listed = [steps[number].execution for number in newest]
     listed += [known[number].digest for number in newest_artifacts]
-    counts = Counter(number for number in reached.run_id if number is not None)
     return Impact(
         start=subject.name,
-        n_executions=len(reached.id),
+        n_executions=len(executions),
         n_artifacts=len(artifacts),
-        n_runs=len(counts),
-        kinds=dict(_asked(db, "n_of_kind", artifacts)),
+        n_runs=len(reached.runs),
+        kinds=reached.kinds,
         executions=[steps[number] for number in newest],
         artifacts=[known[number] for number in newest_artifacts],
         paths={name: _path(name, before) for name in listed},
         labels={one.digest: one.path for one in known.values()}
         | {one.execution: f"{one.pipeline}.{one.stage}" for one in steps.values()},
-        users=_parties(reached.user, reached.at_ns),
-        pipelines=_parties(reached.pipeline, reached.at_ns),
-        nodes=_nodes(db, reached),
-        runs=_runs(db, reached, counts, limit),
+        users=reached.users,
+        pipelines=reached.pipelines,
+        nodes=reached.nodes,
+        runs=runs,
     )
 
 
-_UNKNOWN_NS = -(2**63)
-"""When something began of which that is not known: before everything else."""
-
-
-class _Reached(NamedTuple):
-    """
-    Executions that were reached, by when they began.
-
-    In columns, which are counted without a loop: of very many, that takes longer than the index.
-    """
-
-    id: Sequence[int]
-    at_ns: Sequence[int]
-    execution: Sequence[bytes]
-    pipeline: Sequence[str | None]
-    run_id: Sequence[int | None]
-    run_at_ns: Sequence[int]
-    user: Sequence[str]
-    cluster: Sequence[str]
-    host: Sequence[str | None]
-    """None where there are several."""
-
-
-def _reached(db: sqlite3.Connection, ids: list[int]) -> _Reached:
-    rows = sorted(_asked(db, "reached", ids), key=itemgetter(1))
-    return _Reached(*(zip(*rows, strict=True) if rows else ((),) * len(_Reached._fields)))
-
-
-def _nodes(db: sqlite3.Connection, reached: _Reached) -> list[Party]:
-    """Return where they ran."""
-    on = list(zip(reached.host, reached.cluster, reached.at_ns, strict=True))
-    if None in reached.host:
-        of = {row[0]: row[1] for row in zip(reached.id, on, strict=True) if row[1][0] is None}
-        on = [one for one in on if one[0] is not None]
-        on += [(host, *of[number][1:]) for number, host in _asked(db, "hosts", list(of))]
-        on.sort(key=itemgetter(2))
-    names = [f"{host}@{cluster}" if cluster else host for host, cluster, _ in on]
-    return _parties(names, [at_ns for _, _, at_ns in on])
-
-
-def _parties(names: Sequence[str | None], at_ns: Sequence[int]) -> list[Party]:
-    """Count each name, once for each execution, in the order of their times."""
-    n_executions = Counter(names)
-    last_ns = dict(zip(names, at_ns, strict=True))
-    found = [(-last_ns[name], name) for name in n_executions if name is not None]
-    return [
-        Party(name=name, n_executions=n_executions[name], last_ns=_known(last_ns[name]))
-        for _, name in sorted(found)
-    ]
-
-
-def _runs(
-    db: sqlite3.Connection, reached: _Reached, counts: Counter[int], limit: int
-) -> list[ReachedRun]:
+def _runs(db: sqlite3.Connection, reached: Summary, limit: int) -> list[ReachedRun]:
     """Return the newest runs."""
-    at_ns = dict(zip(reached.run_id, reached.run_at_ns, strict=True))
-    since = _since([at_ns[number] for number in counts], limit)
-    ids = [number for number in counts if at_ns[number] >= since]
-    rows = sorted(_asked(db, "runs", ids), key=lambda row: (-row[1], row[2]))
+    since = _since([run.at_ns for run in reached.runs.values()], limit)
+    ids = [number for number, run in reached.runs.items() if run.at_ns >= since]
+    rows = sorted(asked(db, "runs", ids), key=lambda row: (-row[1], row[2]))
     return [
         ReachedRun(
-            run=run.hex(), job=job, cluster=cluster, user=user, began_ns=_known(began_ns),
-            n_executions=counts[number],
+            run=run.hex(), job=job, cluster=cluster, user=user,
+            began_ns=None if began_ns == UNKNOWN_NS else began_ns,
+            n_executions=reached.runs[number].n_executions,
         )
         for number, began_ns, run, job, cluster, user in (rows if limit < 0 else rows[:limit])
     ]  # fmt: skip
 
 
-def _known(at_ns: int) -> int | None:
-    return None if at_ns == _UNKNOWN_NS else at_ns
-
-
 def _newest(
-    at_ns: Sequence[int], then_by: Sequence[Any], ids: Sequence[int], limit: int
+    at_ns: Sequence[int],
+    ids: Sequence[int],
+    limit: int,
+    names: Callable[[list[int]], Mapping[int, bytes]] = lambda _: {},
 ) -> list[int]:
-    """Return the last ones by when they were, then by what; all of them with -1."""
+    """Return the last ones by when they were, then by their names or numbers; all with -1."""
     since = _since(at_ns, limit)
-    known = zip(at_ns, then_by, ids, strict=True)
-    chosen = sorted((-at, by, number) for at, by, number in known if at >= since)
-    return [number for _, _, number in (chosen if limit < 0 else chosen[:limit])]
+    chosen = [(-at, number) for at, number in zip(at_ns, ids, strict=True) if at >= since]
+    named = names([number for _, number in chosen])
+    chosen.sort(key=lambda one: (one[0], named.get(one[1], b""), one[1]))
+    return [number for _, number in (chosen if limit < 0 else chosen[:limit])]
+
+
+def _names(db: sqlite3.Connection, executions: list[int]) -> dict[int, bytes]:
+    return dict(asked(db, "names", executions))
 
 
 def _since(at_ns: Collection[int], limit: int) -> int:
-    """Return when the last so many of some times begin; sorting what is nearly sorted is quick."""
-    return sorted(at_ns)[-limit] if 0 < limit < len(at_ns) else _UNKNOWN_NS
-
-
-def _asked(db: sqlite3.Connection, query: str, ids: list[int]) -> list[tuple[Any, ...]]:
-    """Run a query on the numbers of executions, artifacts or runs, which it finds in a table."""
-    db.execute(_sql("make_asked"))
-    db.execute(_sql("clear_asked"))
-    db.execute(_sql("ask"), {"ids": json.dumps(sorted(ids))})
-    return all_rows(db, _sql(query))
+    """Return when the last so many of some times begin."""
+    return sorted(at_ns)[-limit] if 0 < limit < len(at_ns) else UNKNOWN_NS
 
 
 def _path(name: str, before: dict[str, str | None]) -> list[str]:
@@ -217,7 +150,3 @@ def _path(name: str, before: dict[str, str | None]) -> list[str]:
     while (via := before[path[-1]]) is not None:
         path.append(via)
     return path[::-1]
-
-
-def _sql(name: str) -> str:
-    return named("query/impact")[name]

@@ -39,7 +39,7 @@ def reach(
     start, way, bounds
         As for `cmfd.query.walk.walk`.
     """
-    with _one_state(db):
+    with one_state(db):
         # Neither of both knows times.
         if bounds.until_ns is not None:
             return _by_index(db, start, way, bounds)
@@ -61,7 +61,7 @@ def reach(
 
 def reach_into_tables(db: sqlite3.Connection, start: Start, way: Way) -> None:
     """Leave what is reached in the tables of `cmfd.query.walk.walk`, for further queries."""
-    with _one_state(db):
+    with one_state(db):
         walk(db, start, way)
 
 
@@ -72,8 +72,11 @@ def _by_index(db: sqlite3.Connection, start: Start, way: Way, bounds: Bounds) ->
 
 
 @contextmanager
-def _one_state(db: sqlite3.Connection) -> Iterator[None]:
+def one_state(db: sqlite3.Connection) -> Iterator[None]:
     """Run the block in one transaction: every level sees the same index, and locks it but once."""
+    if db.in_transaction:  # somebody's for more than this
+        yield
+        return
     db.execute("BEGIN")
     try:
         yield

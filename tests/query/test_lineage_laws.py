@@ -370,3 +370,44 @@ def test_what_goes_on_from_another_is_shown_as_that(
         assert any(words in line for line in tree_lines(answer))
     (one,) = up.continued
     assert (one.is_restart, one.earlier) == (not said, an_id("exec", 0).hex())
+
+
+def test_a_graph_knows_of_all_what_the_index_says_of_each(tmp_path: Path) -> None:
+    """Users, nodes, pipelines, runs, and kinds: of content that was written as several, too."""
+    graph = [
+        Made(frozenset({0}), frozenset({1, 2}), None),
+        Made(frozenset({1}), frozenset({2, 3}), None),
+        Made(frozenset({2}), frozenset({3, 4}), None),
+        Made(frozenset({4}), frozenset({5}), None),
+    ]
+    rows = content(graph, linked=[Linked(5, "contains", 6), Linked(7, "contains", 5)])
+    kinds = ("model", "dataset", "metrics", "model", "figure", "model")
+    rows["event"] = [
+        (*event[:6], kinds[(int(event[3][1:]) + i) % 6], *event[7:])
+        for i, event in enumerate(rows["event"])
+    ]
+    rows["execution"] = [
+        (*one[:5], f"p{i % 2}", *one[6:]) for i, one in enumerate(rows["execution"])
+    ]
+    rows["process"] += [
+        (one[0], an_id("more", i), *one[2:7], f"n{i + 2}", *one[8:])
+        for i, one in enumerate(rows["process"][:2])
+    ]
+    site = ASite(tmp_path / "site").take(rows)
+    with open_index(site.path) as db:
+        answers = []
+        for how in ("few", "index", "graph"):
+            with _walking(db, how):
+                answers += [
+                    [impact(db, subject(db, digest(n)), limit=limit) for n in (0, 2, 4, 6)]
+                    for limit in (-1, 2)
+                ]
+    assert answers[2:4] == answers[4:] == answers[:2]
+    every = answers[0][0]
+    assert (len(every.kinds), len(every.nodes), len(every.users), len(every.pipelines)) >= (
+        3,
+        2,
+        2,
+        2,
+    )
+    assert sum(every.kinds.values()) == every.n_artifacts == 7

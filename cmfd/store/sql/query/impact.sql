@@ -12,7 +12,7 @@ INSERT INTO asked SELECT value FROM json_each(:ids);
 -- name: reached
 -- Most executions are of one node: the hosts of others, here without any, are asked for again.
 SELECT
-    e.id, ifnull(e.at_ns, -9223372036854775807 - 1) AS at_ns, e.execution, e.pipeline,
+    e.id, ifnull(e.at_ns, -9223372036854775807 - 1) AS at_ns, e.pipeline,
     e.run_id, ifnull(r.at_ns, -9223372036854775807 - 1) AS run_at_ns,
     coalesce(r.user, '') AS user, coalesce(r.cluster, '') AS cluster,
     (
@@ -26,6 +26,9 @@ LEFT JOIN run AS r ON r.id = e.run_id;
 -- name: hosts
 SELECT DISTINCT a.id, p.host
 FROM asked AS a CROSS JOIN process AS p ON p.execution_id = a.id;
+
+-- name: names
+SELECT e.id, e.execution FROM asked AS a CROSS JOIN execution AS e ON e.id = a.id;
 
 -- name: runs
 SELECT
