@@ -37,9 +37,7 @@ def walk_few(
     """
     nested, linked, continued, unread = db.execute(_sql("kinds")).fetchone()
     if not (nested or linked or continued or unread):
-        found = walk_pairs(db, start, way, bounds.depth, ROWS * most)
-        if found is not None:
-            return found
+        return walk_pairs(db, start, way, bounds.depth, ROWS * most)
     missing = {"inner", "outer"} if not nested else set()
     missing |= {"parts", "wholes"} if not linked else set()
     missing |= {"earlier", "later"} if not continued else set()
