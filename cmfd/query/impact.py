@@ -5,16 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cmfd.query.lineage import ReachedArtifact, ReachedExecution, makers, nodes, paths_to
+from cmfd.query.lineage import ReachedArtifact, ReachedExecution, makers, names, nodes, paths_to
 from cmfd.query.reach import one_state, reach
 from cmfd.query.results import Result
 from cmfd.query.summary import UNKNOWN_NS, Party, Summary, asked, summary
-from cmfd.query.walk import Bounds, Way
+from cmfd.query.walk import Bounds, Reach, Way
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from cmfd.query.lineage import Names
     from cmfd.query.subject import Subject
 
 
@@ -80,14 +81,12 @@ def impact(
         reached = summary(db, executions, artifacts)
         at_ns = dict(zip(executions, reached.at_ns, strict=True))
         made_ns = [at_ns.get(through[number] or 0, UNKNOWN_NS) for number in artifacts]
-        newest = _newest(reached.at_ns, executions, limit, partial(_names, db))
+        newest = _newest(reached.at_ns, executions, limit, partial(_ids, db))
         newest_artifacts = _newest(made_ns, artifacts, limit)
-        known, steps = nodes(db, paths_to(found, set(newest_artifacts), set(newest)))
+        on_paths = paths_to(found, set(newest_artifacts), set(newest))
+        called = names(db, on_paths)
+        known, steps = nodes(db, _of(on_paths, newest_artifacts, newest), called)
         runs = _runs(db, reached, limit)
-    before = {one.digest: one.via for one in known.values()}
-    before |= {one.execution: one.via for one in steps.values()}
-    listed = [steps[number].execution for number in newest]
-    listed += [known[number].digest for number in newest_artifacts]
     return Impact(
         start=subject.name,
         n_executions=len(executions),
@@ -96,9 +95,8 @@ def impact(
         kinds=reached.kinds,
         executions=[steps[number] for number in newest],
         artifacts=[known[number] for number in newest_artifacts],
-        paths={name: _path(name, before) for name in listed},
-        labels={one.digest: one.path for one in known.values()}
-        | {one.execution: f"{one.pipeline}.{one.stage}" for one in steps.values()},
+        paths=_paths(_listed(called, newest, newest_artifacts), _before(on_paths, called)),
+        labels=dict([*called.artifacts.values(), *called.executions.values()]),
         users=reached.users,
         pipelines=reached.pipelines,
         nodes=reached.nodes,
@@ -123,19 +121,21 @@ def _runs(db: sqlite3.Connection, reached: Summary, limit: int) -> list[ReachedR
 
 def _newest(
     at_ns: Sequence[int],
-    ids: Sequence[int],
+    numbers: Sequence[int],
     limit: int,
-    names: Callable[[list[int]], Mapping[int, bytes]] = lambda _: {},
+    ids_of: Callable[[list[int]], Mapping[int, bytes]] = lambda _: {},
 ) -> list[int]:
-    """Return the last ones by when they were, then by their names or numbers; all with -1."""
+    """Return the last ones by when they were, then by their ids or numbers; all with -1."""
     since = _since(at_ns, limit)
-    chosen = [(-at, number) for at, number in zip(at_ns, ids, strict=True) if at >= since]
-    named = names([number for _, number in chosen])
-    chosen.sort(key=lambda one: (one[0], named.get(one[1], b""), one[1]))
+    chosen = [(-at, number) for at, number in zip(at_ns, numbers, strict=True) if at >= since]
+    chosen.sort()
+    if len({at for at, _ in chosen}) < len(chosen):
+        ids = ids_of([number for _, number in chosen])
+        chosen.sort(key=lambda one: (one[0], ids.get(one[1], b""), one[1]))
     return [number for _, number in (chosen if limit < 0 else chosen[:limit])]
 
 
-def _names(db: sqlite3.Connection, executions: list[int]) -> dict[int, bytes]:
+def _ids(db: sqlite3.Connection, executions: list[int]) -> dict[int, bytes]:
     return dict(asked(db, "names", executions))
 
 
@@ -144,9 +144,42 @@ def _since(at_ns: Collection[int], limit: int) -> int:
     return sorted(at_ns)[-limit] if 0 < limit < len(at_ns) else UNKNOWN_NS
 
 
-def _path(name: str, before: dict[str, str | None]) -> list[str]:
-    """Return what leads from the start to a node, both included."""
-    path = [name]
-    while (via := before[path[-1]]) is not None:
-        path.append(via)
-    return path[::-1]
+def _of(found: Reach, artifacts: list[int], executions: list[int]) -> Reach:
+    """Keep some of what was reached."""
+    kept = set(artifacts), set(executions)
+    return Reach(
+        *([step for step in some if step.id in of] for some, of in zip(found, kept, strict=True))
+    )
+
+
+def _listed(called: Names, executions: list[int], artifacts: list[int]) -> list[str]:
+    return [
+        *(called.executions[number][0] for number in executions),
+        *(called.artifacts[number][0] for number in artifacts),
+    ]
+
+
+def _before(found: Reach, called: Names) -> dict[str, str | None]:
+    """Return what is before each thing on its path."""
+    return {
+        called.artifacts[step.id][0]: called.via(step, is_execution=False)
+        for step in found.artifacts
+    } | {
+        called.executions[step.id][0]: called.via(step, is_execution=True)
+        for step in found.executions
+    }
+
+
+def _paths(ends: list[str], before: dict[str, str | None]) -> dict[str, list[str]]:
+    """Return what leads from the start to each of some nodes, both included."""
+    known: dict[str | None, list[str]] = {None: []}
+    for end in ends:
+        further: list[str] = []
+        at: str | None = end
+        while at is not None and at not in known:
+            further.append(at)
+            at = before[at]
+        path = known[at]
+        for name in reversed(further):
+            path = known[name] = [*path, name]
+    return {end: known[end] for end in ends}

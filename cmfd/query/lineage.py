@@ -8,7 +8,7 @@ as well. That is what one asks of tainted data.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from cmfd.query.reach import reach
 from cmfd.query.results import Result
@@ -192,41 +192,85 @@ def paths_to(found: Reach, artifacts: set[int], executions: set[int]) -> Reach:
     )
 
 
-def nodes(
-    db: sqlite3.Connection, found: Reach
-) -> tuple[dict[int, ReachedArtifact], dict[int, ReachedExecution]]:
-    """Return what was reached with what is known of it, by number and in the same order."""
-    artifacts = _described(db, "artifacts", found.artifacts)
-    executions = _described(db, "executions", found.executions)
-    digests = {number: row["digest"] for number, row in artifacts.items()}
-    names = {number: row["execution"] for number, row in executions.items()}
-    return (
-        {
-            step.id: ReachedArtifact(
-                **artifacts[step.id], depth=step.depth, via=_via(step, names, digests)
-            )
-            for step in found.artifacts
-        },
-        {
-            step.id: ReachedExecution(
-                **executions[step.id], depth=step.depth, via=_via(step, digests, names)
-            )
-            for step in found.executions
-        },
+class Names(NamedTuple):
+    """What things are called, by their numbers: by digest or id, and for people."""
+
+    artifacts: dict[int, tuple[str, str]]
+    """Digest and path."""
+    executions: dict[int, tuple[str, str]]
+    """Id and ``pipeline.stage``."""
+
+    def via(self, step: Step, *, is_execution: bool) -> str | None:
+        """Return what is before an artifact or execution, by digest or id."""
+        if step.via is None:
+            return None
+        alike = is_execution == (step.via < 0)
+        return (self.executions if alike else self.artifacts)[abs(step.via)][0]
+
+
+def names(db: sqlite3.Connection, found: Reach) -> Names:
+    """Return what all that was reached is called."""
+    return Names(
+        {row[0]: row[1:] for row in _asked(db, "artifact_names", found.artifacts)},
+        {row[0]: row[1:] for row in _asked(db, "execution_names", found.executions)},
     )
 
 
-def _described(db: sqlite3.Connection, query: str, steps: list[Step]) -> dict[int, dict[str, Any]]:
-    """Return the rows of what was reached by number, the number itself left out."""
-    cursor = db.execute(_sql(query), {"ids": json.dumps([step.id for step in steps])})
-    names = [column[0] for column in cursor.description][1:]
-    return {row[0]: dict(zip(names, row[1:], strict=True)) for row in cursor}
+def nodes(
+    db: sqlite3.Connection, found: Reach, called: Names | None = None
+) -> tuple[dict[int, ReachedArtifact], dict[int, ReachedExecution]]:
+    """
+    Return what was reached with what is known of it, by number and in the same order.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        A site's index.
+    found : Reach
+        What was reached, or some of it.
+    called : Names, optional
+        Of this, and of what is before it on its path.
+    """
+    called = called or names(db, found)
+    artifacts = {row[0]: row for row in _asked(db, "artifacts", found.artifacts)}
+    executions = {row[0]: row for row in _asked(db, "executions", found.executions)}
+    return (
+        {
+            step.id: _artifact(*called.artifacts[step.id], *artifacts[step.id][1:], step=step,
+                               via=called.via(step, is_execution=False))
+            for step in found.artifacts
+        },
+        {
+            step.id: _execution(called.executions[step.id][0], *executions[step.id][1:], step=step,
+                                via=called.via(step, is_execution=True))
+            for step in found.executions
+        },
+    )  # fmt: skip
 
 
-def _via(step: Step, others: dict[int, str], alike: dict[int, str]) -> str | None:
-    if step.via is None:
-        return None
-    return alike[-step.via] if step.via < 0 else others[step.via]
+def _artifact(  # noqa: PLR0913 - columns
+    digest: str, path: str, kind: str, size_bytes: int | None, tainted: str | None,
+    *, step: Step, via: str | None,
+) -> ReachedArtifact:  # fmt: skip
+    return ReachedArtifact(
+        digest=digest, kind=kind, path=path, size_bytes=size_bytes, depth=step.depth, via=via,
+        tainted=tainted,
+    )  # fmt: skip
+
+
+def _execution(  # noqa: PLR0913, PLR0917 - columns
+    execution: str, run: str | None, pipeline: str, stage: str, status: str, began_ns: int | None,
+    user: str, cluster: str, job: str, tainted: str | None, *, step: Step, via: str | None,
+) -> ReachedExecution:  # fmt: skip
+    return ReachedExecution(
+        execution=execution, run=run, pipeline=pipeline, stage=stage, status=status,
+        began_ns=began_ns, user=user, cluster=cluster, job=job, depth=step.depth, via=via,
+        tainted=tainted,
+    )  # fmt: skip
+
+
+def _asked(db: sqlite3.Connection, query: str, found: list[Step]) -> sqlite3.Cursor:
+    return db.execute(_sql(query), {"ids": json.dumps([step.id for step in found])})
 
 
 def _edges(

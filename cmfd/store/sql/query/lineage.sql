@@ -1,15 +1,8 @@
--- name: artifacts
--- Artifacts by their numbers, with the name and kind that they were first written under, else read, else
--- the name of the part that they are of something else, else of the file that is known by its parts.
+-- name: artifact_names
+-- Artifacts by their numbers, with the name that they were first written under, else read, else the
+-- name of the part that they are of something else, else of the file that is known by its parts.
 SELECT
-    a.id, a.digest, nullif(a.size_bytes, -1) AS size_bytes,
-    coalesce((
-        SELECT v.kind FROM event AS v WHERE v.artifact_id = a.id AND v.direction = 'output'
-        ORDER BY v.at_ns, v.path, v.kind LIMIT 1
-    ), (
-        SELECT v.kind FROM event AS v WHERE v.artifact_id = a.id AND v.direction = 'input'
-        ORDER BY v.at_ns, v.path, v.kind LIMIT 1
-    ), iif(a.digest LIKE 'hdf5:%', 'hdf5-dataset', 'other')) AS kind,
+    a.id, a.digest,
     coalesce((
         SELECT v.path FROM event AS v WHERE v.artifact_id = a.id AND v.direction = 'output'
         ORDER BY v.at_ns, v.path, v.kind LIMIT 1
@@ -24,14 +17,32 @@ SELECT
         WHERE l.subject_id = a.id
           AND substr(v.path, length(v.path) - length(l.name) - 1) = '::' || l.name
         ORDER BY v.at_ns, v.path LIMIT 1
-    ), '') AS path,
+    ), '') AS path
+FROM json_each(:ids) AS j CROSS JOIN artifact AS a ON a.id = j.value;
+
+-- name: execution_names
+SELECT e.id, lower(hex(e.execution)), coalesce(e.pipeline, '') || '.' || coalesce(e.stage, '')
+FROM json_each(:ids) AS j CROSS JOIN execution AS e ON e.id = j.value;
+
+-- name: artifacts
+-- What else is known of artifacts; the kind is that of the event which gave the name.
+SELECT
+    a.id,
+    coalesce((
+        SELECT v.kind FROM event AS v WHERE v.artifact_id = a.id AND v.direction = 'output'
+        ORDER BY v.at_ns, v.path, v.kind LIMIT 1
+    ), (
+        SELECT v.kind FROM event AS v WHERE v.artifact_id = a.id AND v.direction = 'input'
+        ORDER BY v.at_ns, v.path, v.kind LIMIT 1
+    ), iif(a.digest LIKE 'hdf5:%', 'hdf5-dataset', 'other')) AS kind,
+    nullif(a.size_bytes, -1) AS size_bytes,
     (SELECT n.reason FROM tainted AS n WHERE n.subject = a.digest) AS tainted
 FROM json_each(:ids) AS j CROSS JOIN artifact AS a ON a.id = j.value;
 
 -- name: executions
--- Executions by their numbers.
+-- What else is known of executions.
 SELECT
-    x.execution_id AS id, x.execution, x.run,
+    x.execution_id AS id, x.run,
     coalesce(x.pipeline, '') AS pipeline,
     coalesce(x.stage, '') AS stage,
     x.status, x.began_ns,
