@@ -26,10 +26,12 @@ from cmfd.query import search as search_
 from cmfd.query.impact import impact as impact_
 from cmfd.query.index import open_index
 from cmfd.query.lineage import lineage
+from cmfd.query.seen import Intent, seen
 from cmfd.query.walk import Way
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping, Sequence
 
     from cmfd.query.artifacts import ArtifactDetail, KnownArtifact
     from cmfd.query.frames import Like, Reduction
@@ -114,9 +116,9 @@ class Site:
         """Return what came of something; bounds are ``depth``, ``stage``, ``until_ns``."""
         return lineage(self._db, subject.subject(self._db, what), Way.DOWN, **bounds)
 
-    def impact(self, what: str, *, limit: int = -1) -> Impact:
+    def impact(self, what: str, *, limit: int = -1, until_ns: int | None = None) -> Impact:
         """Return all that an artifact reached, newest first, with a shortest path to each."""
-        return impact_(self._db, subject.subject(self._db, what), limit=limit)
+        return impact_(self._db, subject.subject(self._db, what), limit=limit, until_ns=until_ns)
 
     def artifacts(self, **filters: Any) -> list[KnownArtifact]:
         """Return artifacts, latest first; filters are those of `cmfd.query.artifacts.newest`."""
@@ -134,6 +136,35 @@ class Site:
         """Return in what two executions differ."""
         one, other = (self.recipe(name, check=False) for name in (left, right))
         return repro.differences(one, other)
+
+    def seen(  # noqa: PLR0913 - what makes it the same, each by name
+        self,
+        argv: Sequence[str],
+        *,
+        pipeline: str,
+        stage: str,
+        inputs: Sequence[str] = (),
+        params: Mapping[str, Any] | None = None,
+        code: Mapping[str, Any] | None = None,
+    ) -> list[str]:
+        """
+        Return the ids of completed executions that did exactly this, latest first.
+
+        Parameters
+        ----------
+        argv : sequence of str
+            The command.
+        pipeline, stage : str
+            As what it was done.
+        inputs : sequence of str
+            Paths of what it reads, all of which count by their content.
+        params : mapping, optional
+            Parameters that it has.
+        code : mapping, optional
+            ``commit``, and what else `Recipe.code` says of changes; default: any.
+        """
+        of = list((params or {}).items())
+        return seen(self._db, Intent(pipeline, stage, argv, code, inputs, of))
 
     def frame(self, name: str, where: str = "", *, like: Like = "pandas") -> Any:
         """

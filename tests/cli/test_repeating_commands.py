@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ from support.sites import from_json, set_param
 from cmfd.client.deadline import Deadline
 from cmfd.client.git import describe_code
 from cmfd.content.files import hash_path
+from cmfd.query.site import Site
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -259,6 +261,10 @@ def test_what_was_done_before_is_seen(clone: Path, site: ASite, invoke: Invoke) 
     assert from_json(invoke(*seen, "--param", "lr=0.1", "--json", *work)) == {
         "executions": [an_id("exec", 1).hex()]
     }
+    same = partial(Site.seen, argv=ARGV, pipeline="digits", stage="train", inputs=["data/in.txt"])
+    with Site(site.path) as asked:
+        assert same(asked, params={"lr": 0.1}) == [an_id("exec", 1).hex()]
+        assert same(asked, params={"lr": 0.2}) == same(asked, code={"commit": "0"}) == []
     assert "did exactly this" in invoke(*seen, "--param", "lr=0.2", *work, code=17).stderr
     invoke(*seen, *work, "--more", code=17)
     invoke(*seen, "-i", "work.py", *work, code=17)
