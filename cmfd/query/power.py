@@ -9,6 +9,8 @@ from cmfd.store.connection import named
 if TYPE_CHECKING:
     import sqlite3
 
+    from cmfd.query.periods import Period
+
 _MINUTE_NS = 60_000_000_000
 
 
@@ -23,7 +25,7 @@ class Drawn(NamedTuple):
     uj: int
 
 
-def drawn(db: sqlite3.Connection, n_steps: int, node: str | None = None) -> list[Drawn]:
+def drawn(db: sqlite3.Connection, n_steps: int, node: str | None, period: Period) -> list[Drawn]:
     """
     Return the energy of chosen runs in steps of whole minutes.
 
@@ -37,11 +39,14 @@ def drawn(db: sqlite3.Connection, n_steps: int, node: str | None = None) -> list
         At most so many.
     node : str, optional
         Only of this one.
+    period : Period
+        Only of rows that began in it.
     """
     queries = named("query/power")
-    first_ns, end_ns = db.execute(queries["span"], {"node": node}).fetchone()
+    narrowed = {"node": node, **period._asdict()}
+    first_ns, end_ns = db.execute(queries["span"], narrowed).fetchone()
     if first_ns is None:
         return []
     n_minutes = -(-max(end_ns - first_ns, 1) // (n_steps * _MINUTE_NS))
-    asked = {"node": node, "first_ns": first_ns, "step_ns": n_minutes * _MINUTE_NS}
+    asked = narrowed | {"first_ns": first_ns, "step_ns": n_minutes * _MINUTE_NS}
     return list(map(Drawn._make, db.execute(queries["power"], asked)))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cmfd.query import parts
 from cmfd.query.selection import ANONYMOUS
 from cmfd.store.connection import named
 
@@ -12,8 +13,10 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
+    from cmfd.query.periods import Period
     from cmfd.query.selection import Selection
 
+_BY_RUN = {"by_run": 1}
 HOUR_NS = 3_600_000_000_000
 """Of so long times there are sums: see energy_hour in cmfd/store/sql/site."""
 
@@ -212,45 +215,69 @@ class Energies:
         self, db: sqlite3.Connection, *, are_parts: bool, by_node: bool, node_of_all: int | None
     ) -> None:
         self._db = db
+        self._is_cut = False
         self._kind = "apart" if by_node else "part" if are_parts else "whole"
         self._readings = "node" if by_node and not are_parts else self._kind
         self._hours_of_all = "hours"
-        self._asked: dict[str, object] = {"by_parts": are_parts, "by_run": 0, "run_ids": None}
+        self._asked: dict[str, object] = {"by_parts": are_parts, "by_run": 0}
         if self._kind == "whole" and node_of_all is not None:
             self._hours_of_all = "whole_hours"
             self._asked["node_of_all"] = node_of_all
 
+    def choose(self, run_ids: Iterable[int] | None, period: Period | None, step_ns: int) -> None:
+        """
+        Say whose energy the next questions are for.
+
+        Parameters
+        ----------
+        run_ids : iterable of int, optional
+            Runs by their numbers; None: all that were chosen.
+        period : Period, optional
+            Only what these took in it; they go over its border.
+        step_ns : int
+            Of the steps in which `hours` will be asked for; 0: it will not.
+        """
+        queries = named("query/reported")
+        chosen = None if run_ids is None else list(run_ids)
+        _put(self._db, "run", () if chosen is None else ((run_id,) for run_id in chosen))
+        if chosen is None:
+            self._db.execute(queries["put_all_runs"])
+        self._is_cut = period is not None
+        if period is not None:
+            parts.cut(self._db, chosen or (), period, is_fine=step_ns % HOUR_NS > 0)
+
     def sums(self) -> list[Given]:
         """Return what each pile was given."""
-        return list(map(Given._make, _rows(self._db, f"{self._kind}_sums", **self._asked)))
+        return list(map(Given._make, self._rows(f"{self._kind}_sums", self._asked)))
 
     def units(self) -> list[tuple[int, int, int, int]]:
         """Return microjoules by pile, unit and run."""
-        return _rows(self._db, f"{self._kind}_units", **self._asked).fetchall()
+        return self._rows(f"{self._kind}_units", self._asked).fetchall()
 
     def readings(self) -> list[tuple[int, str, float, float]]:
         """Return, by pile and component, for how many nanoseconds it was read, and was there."""
-        return _rows(self._db, f"{self._readings}_readings").fetchall()
+        return self._rows(f"{self._readings}_readings", {}).fetchall()
 
     def hours(self, step_ns: int) -> list[Hour]:
         """Return energy by pile and time, for factors that change at such steps, or more seldom."""
         return self._hours(self._hours_of_all, step_ns, self._asked)
 
-    def sums_of(self, run_ids: Iterable[int]) -> list[Given]:
-        """Return what some runs were given, by run."""
-        return list(map(Given._make, _rows(self._db, "apart_sums", **self._of(run_ids))))
+    def sums_by_run(self) -> list[Given]:
+        """Return what each run was given."""
+        return list(map(Given._make, self._rows("apart_sums", self._asked | _BY_RUN)))
 
-    def hours_of(self, run_ids: Iterable[int], step_ns: int) -> list[Hour]:
-        """Return the energy of some runs, by run and time."""
-        return self._hours("hours", step_ns, self._of(run_ids))
-
-    def _of(self, run_ids: Iterable[int]) -> dict[str, object]:
-        return self._asked | {"by_run": 1, "run_ids": json.dumps(list(run_ids))}
+    def hours_by_run(self, step_ns: int) -> list[Hour]:
+        """Return energy by run and time."""
+        return self._hours("hours", step_ns, self._asked | _BY_RUN)
 
     def _hours(self, query: str, step_ns: int, asked: dict[str, object]) -> list[Hour]:
         if step_ns % HOUR_NS:
-            return _rows(self._db, "steps", step_ns=step_ns, **asked).fetchall()
-        return _rows(self._db, query, **asked).fetchall()
+            return self._rows("steps", asked | {"step_ns": step_ns}).fetchall()
+        return self._rows(query, asked).fetchall()
+
+    def _rows(self, query: str, asked: dict[str, object]) -> sqlite3.Cursor:
+        statement = named("query/reported")[query]
+        return self._db.execute(parts.of_parts(statement) if self._is_cut else statement, asked)
 
 
 def _lists(rows: Iterable[tuple[int, str]]) -> dict[int, list[str]]:
@@ -262,8 +289,19 @@ def _lists(rows: Iterable[tuple[int, str]]) -> dict[int, list[str]]:
 
 def unattributed(db: sqlite3.Connection, selection: Selection) -> list[Left]:
     """Return what no run was given in a selection's time, on its node."""
-    bounds = {key: getattr(selection, key) for key in ("node", "since_ns", "until_ns")}
-    return [Left(*row) for row in _rows(db, "unattributed", **bounds)]
+    period = selection.period
+    asked = {"node": selection.node, **period._asdict()}
+    found = [Left(*row) for row in _rows(db, "unattributed", **asked)]
+    if selection.is_of_a_time:
+        found += [_left(period, row) for row in _rows(db, "unattributed_at", **asked)]
+    return found
+
+
+def _left(period: Period, row: tuple[Any, ...]) -> Left:
+    """Return what of a row is in a time."""
+    *whose, t0_ns, dur_ns, uj, static_uj = row
+    inside = (parts.within(one, t0_ns, dur_ns, period) for one in (uj, static_uj))
+    return Left(*whose, *inside)
 
 
 def _rows(db: sqlite3.Connection, query: str, **parameters: object) -> sqlite3.Cursor:

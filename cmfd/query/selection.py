@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cmfd.query.index import bindable
+from cmfd.query.parts import extents
+from cmfd.query.periods import EVER_NS, NEVER_NS, Period, month_name, months
 from cmfd.query.results import Result
 from cmfd.store.connection import named
 from cmfd.store.sums import bring_up_to_date
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
 
 
 ANONYMOUS = "(others)"
@@ -39,7 +42,9 @@ class Selection(Result, frozen=True, kw_only=True):
     """Of `cmfd.query.subject.artifact`: the executions that wrote it."""
     since_ns: int | None = None
     until_ns: int | None = None
-    """Runs that began in this half-open time; a run counts whole where it began."""
+    """Runs that were in this half-open time."""
+    when: Literal["began", "ended", "during"] = "began"
+    """Those that began in it; that ended in it, or were last heard of; that were there in it."""
     only_uid: int | None = None
     """Only runs of whom the kernel said that."""
     limit: int = -1
@@ -49,6 +54,19 @@ class Selection(Result, frozen=True, kw_only=True):
     def is_of_parts(self) -> bool:
         """Whether it is of some executions only, not of whole runs."""
         return any(part is not None for part in (self.pipeline, self.stage, self.artifact_id))
+
+    @property
+    def period(self) -> Period:
+        """The time that it is narrowed to."""
+        return Period(
+            NEVER_NS if self.since_ns is None else self.since_ns,
+            EVER_NS if self.until_ns is None else self.until_ns,
+        )
+
+    @property
+    def is_of_a_time(self) -> bool:
+        """Whether it is narrowed to a time."""
+        return self.since_ns is not None or self.until_ns is not None
 
     @property
     def is_all(self) -> bool:
@@ -86,7 +104,9 @@ def choose(db: sqlite3.Connection, selection: Selection) -> None:
             db.execute("COMMIT")
 
 
-def hide_others(db: sqlite3.Connection, uid: int, by: str, least_users: int | None) -> int:
+def hide_others(
+    db: sqlite3.Connection, uid: int, by: str, least_users: int | None, *, is_cut: bool = False
+) -> int:
     """
     Take other users' runs out of what was chosen, but for groups in which nobody stands out.
 
@@ -101,6 +121,8 @@ def hide_others(db: sqlite3.Connection, uid: int, by: str, least_users: int | No
     least_users : int, optional
         So many others must be in each of its groups for a run of another to stay, without its
         user's name; None: it never does.
+    is_cut : bool
+        By month, runs are in each in which they were; else, in that in which they ended.
 
     Returns
     -------
@@ -108,7 +130,10 @@ def hide_others(db: sqlite3.Connection, uid: int, by: str, least_users: int | No
         How many runs were taken out.
     """
     queries = named("query/chosen")
-    rows = [row for row in db.execute(queries["owners"], {"by": by}) if row[1] != uid]
+    found = (
+        _in_months(db) if is_cut and by == "month" else db.execute(queries["owners"], {"by": by})
+    )
+    rows = [row for row in found if row[1] != uid]
     users: dict[object, set[int]] = defaultdict(set)
     for _, owner, group in rows:
         users[group].add(owner)
@@ -119,3 +144,12 @@ def hide_others(db: sqlite3.Connection, uid: int, by: str, least_users: int | No
     db.execute(queries["hide"], ids)
     db.execute(queries["hide_users"], {"uid": uid, "anonymous": ANONYMOUS})
     return len(hidden)
+
+
+def _in_months(db: sqlite3.Connection) -> Iterator[tuple[int, int, str]]:
+    """Yield whose the runs are, and in which month each was, or took energy."""
+    energy = extents(db)
+    for run_id, uid, began_ns, ended_ns in db.execute(named("query/chosen")["spans"]).fetchall():
+        first_ns, end_ns = energy.get(run_id, (began_ns, ended_ns))
+        for month in months(min(began_ns, first_ns), max(ended_ns, end_ns)):
+            yield run_id, uid, month_name(month.since_ns)

@@ -11,6 +11,7 @@ from support.sites import ASite
 
 from cmfd.cli.main import cli
 from cmfd.query.index import open_index
+from cmfd.query.periods import EVER
 from cmfd.query.power import Drawn, drawn
 from cmfd.query.selection import Selection, choose
 from cmfd.report.costs.power import power_of
@@ -44,7 +45,7 @@ def test_power_is_that_of_all_chosen_runs(
     """Of no idle time, of the node that was asked for, in as many steps as can be told apart."""
     with open_index(site.path) as db:
         choose(db, Selection(node=node))
-        rows = drawn(db, n_steps, node)
+        rows = drawn(db, n_steps, node, EVER)
 
     assert {row.dur_ns for row in rows} == {minutes * MINUTE_NS}
     found = {
@@ -82,4 +83,4 @@ def test_nothing_is_drawn_of_no_energy(tmp_path: Path) -> None:
     some = ASite(tmp_path / "site").take(*metered.contents())
     with open_index(some.path) as db:
         choose(db, Selection())
-        assert drawn(db, 10) == []
+        assert drawn(db, 10, None, EVER) == []

@@ -36,6 +36,9 @@ def command(*, ancestry: bool, amortise: bool, **given: Any) -> None:
     guessed: what no source knows is missing, and the report says so. Any period can be reckoned
     again with any factor set.
 
+    Of a time (--since, --until, --days), and of each month with --by month, what was used in it: of
+    a run that goes over the border, each part, as in `cmfd report energy`.
+
     With --ancestry, what an artifact cost with everything that led to it: each execution counted
     once, however many paths lead there; trials that failed and variants that nothing used stand
     apart. Amortised, each execution is shared by the final artifacts of the same kind that it led

@@ -24,5 +24,10 @@ def command(**given: Any) -> None:
     Of a run or job: its card, with what it held and how well it used it. Else runs put together,
     with what came to nothing, and what nodes took that no run was given. Each figure has a grade,
     from A (the node's own meter) to E (a constant), and the uncertainty that follows from it.
+
+    Of a time (--since, --until, --days), and of each month with --by month, what was used in it: of
+    a run that goes over the border, each part. Rows of energy are of a minute, mostly; one over the
+    border is divided by time. So times that adjoin add up to the whole, to the microjoule. Nodes
+    are compared with their counters by whole days (UTC).
     """
     report("energy", **given)

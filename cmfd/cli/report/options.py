@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 import msgspec
@@ -66,13 +66,9 @@ _NARROWING = (
     click.option("--stage", metavar="S", help="Only executions of this stage."),
     click.option("--node", metavar="N", help="Only runs on this node, and its energy."),
     click.option("--artifact", metavar="A", help="Only executions that wrote this artifact."),
-    click.option(
-        "--since", type=options.Time(), metavar="TIME", help="Only runs that began then or later."
-    ),
-    click.option(
-        "--until", type=options.Time(), metavar="TIME", help="Only runs that began before."
-    ),
-    click.option("--days", type=options.DAYS, metavar="N", help="Only runs of the last N days."),
+    click.option("--since", type=options.Time(), metavar="TIME", help="From then on: see above."),
+    click.option("--until", type=options.Time(), metavar="TIME", help="Before then: see above."),
+    click.option("--days", type=options.DAYS, metavar="N", help="The last N days."),
 )
 
 
@@ -151,6 +147,7 @@ def asked(db: sqlite3.Connection, about: str, by: str, choice: Choice) -> Asked:
         artifact_id=subject.artifact(db, choice.artifact).start.id if choice.artifact else None,
         since_ns=options.since_ns(choice.days) if choice.since is None else choice.since,
         until_ns=choice.until,
+        when=_WHEN.get(about, "began"),
         limit=limit,
         **{key: getattr(choice, key) for key in _AS_THEY_ARE},
     )
@@ -165,6 +162,11 @@ def asked(db: sqlite3.Connection, about: str, by: str, choice: Choice) -> Asked:
         is_operator=is_operator(open_site(choice.site)),
     )
 
+
+_WHEN: dict[str, Literal["ended", "during"]] = {
+    "energy": "during", "carbon": "during", "runtime": "ended", "waste": "ended",
+}  # fmt: skip
+"""How runs are of a time; else, where they began."""
 
 _ONE_BY_ONE = ("energy", "carbon", "runtime")
 """Reports whose lines are very many, where runs are told one by one."""

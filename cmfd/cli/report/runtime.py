@@ -27,5 +27,8 @@ def command(**given: Any) -> None:
 
     Of jobs of SLURM, once `cmfd slurm enrich` has joined what accounting knows: how long they were
     queued, elapsed time against limit, and efficiency of cores and memory, as `seff` reckons it.
+
+    Of a time (--since, --until, --days), and of each month with --by month, runs that ended in it,
+    or were last heard of: CPU time is known of whole runs only, so each counts once, whole.
     """
     report("runtime", **given)

@@ -68,7 +68,8 @@ def command(
 
     The same energy and length, each run by itself, against the intensity and PUE of the other time.
     Only series tell times apart: of a start for which none covers the whole run, nothing is said.
-    Whether the nodes were free then, nobody asks.
+    Whether the nodes were free then, nobody asks. Of a time (--since, --until, --days), runs that
+    began in it.
     """
     choice = Choice(site=site, as_json=as_json, format="text", **given)
     window = Window(round(before * _HOUR_NS), round(after * _HOUR_NS), round(every * _HOUR_NS / 60))

@@ -25,5 +25,7 @@ def command(**given: Any) -> None:
     limit or out of memory, or began anew after it was preempted or requeued, came to nothing. Of
     jobs that completed, idle is core time that no process used, and memory is unused that was asked
     for. Known of SLURM's jobs to which `cmfd slurm enrich` has joined what accounting knows.
+
+    Of a time (--since, --until, --days), and of each month with --by month, jobs that ended in it.
     """
     report("waste", **given)

@@ -53,7 +53,9 @@ def choose_visible(db: sqlite3.Connection, asked: Asked, policy: Policy) -> Priv
     n_hidden = 0
     if not asked.is_operator and policy.others != "all":
         least = policy.least_users if policy.others == "aggregates" else None
-        n_hidden = hide_others(db, os.geteuid(), asked.by, least)
+        n_hidden = hide_others(
+            db, os.geteuid(), asked.by, least, is_cut=asked.selection.when == "during"
+        )
     if n_hidden and asked.selection.run_id is not None:
         raise NotFoundError(
             "This run is another user's, and this site's reports show other users' runs "

@@ -86,9 +86,10 @@ def _of_energy(
     db: sqlite3.Connection, site: Site, asked: Asked, policy: Policy, *, hides: bool
 ) -> dict[str, Any]:
     selection = asked.selection
-    is_of_one = (
-        selection.run_id is not None or selection.job is not None
-    ) and not selection.is_of_parts
+    # A card is of a whole run.
+    is_of_one = (selection.run_id is not None or selection.job is not None) and not (
+        selection.is_of_parts or selection.is_of_a_time
+    )
     book = CarbonBook.open(site.path)
     if asked.factors:
         book = book.with_factors(asked.factors)

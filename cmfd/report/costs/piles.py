@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd.carbon.model import Hold
 from cmfd.query import reported
 from cmfd.query.energy import hardware
 from cmfd.query.jobs import OUTCOMES
+from cmfd.query.parts import extents
 from cmfd.query.reported import part_lines, run_lines
 from cmfd.query.shares import Span, own_share_ns
+from cmfd.report.costs.slices import NO_TIME, Slice, Times
 from cmfd.report.costs.sums import Sum
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from cmfd.carbon.book import CarbonBook
+    from cmfd.query.periods import Period
     from cmfd.query.reported import PartLine, RunLine
     from cmfd.query.selection import Selection
 
@@ -51,6 +54,8 @@ class Piece(NamedTuple):
     wall_s: float
     cores: float | None
     gpus: float | None
+    number: int | None = None
+    """Of the time that it is in, of those that are told apart; None: of all of them."""
 
 
 class Stretch(NamedTuple):
@@ -104,10 +109,13 @@ class Heap:
         self.runs = {line.run_id: line for line in run_lines(db, by)}
         parts = part_lines(db, by) if self.has_parts else []
         self.parts = {part.execution_id: part for part in parts if part.run_id in self.runs}
+        self._parts_of: dict[int, list[PartLine]] = defaultdict(list)
+        for part in self.parts.values():
+            self._parts_of[part.run_id].append(part)
         self.all = Pile()
         self.piles: dict[Key, Pile] = defaultdict(Pile)
         self.uj_of_run: dict[int, int] = defaultdict(int)
-        self._step_ns = None if book is None else book.step_ns
+        self._step_ns = 0 if book is None else book.step_ns
         self._known = reported.known_nodes(db, self.node)
         self._alike = list(range(len(self._known))) if book is None else book.alike(self._known)
         self._energies = reported.Energies(
@@ -116,8 +124,26 @@ class Heap:
             by_node=self._is_of_nodes,
             node_of_all=self._alike[0] if len(set(self._alike)) == 1 else None,
         )
+        self._times: Times | None = None
+        self._own_s: dict[int | None, dict[int, float]] = {}
+        if by == "month" or selection.is_of_a_time:
+            self._tell_apart(selection)
         self._put_all()
         self._give_all()
+
+    def _tell_apart(self, selection: Selection) -> None:
+        """Find the times that are told apart, and forget runs that were in none of them."""
+        spans = {run.run_id: _span_of(run) for run in self.runs.values() if run.began_ns}
+        times = self._times = Times(
+            selection.period, extents(self._db), spans.values(), by_month=self.by == "month"
+        )
+        if not selection.is_of_a_time:
+            return
+        self.runs = {
+            run_id: run for run_id, run in self.runs.items()
+            if times.of_energy(run_id) or (run_id in spans and times.of(*spans[run_id]))
+        }  # fmt: skip
+        self.parts = {key: part for key, part in self.parts.items() if part.run_id in self.runs}
 
     @cached_property
     def nodes(self) -> dict[int, set[str]]:
@@ -130,13 +156,15 @@ class Heap:
                 found[run_id].update(names)
         return found
 
-    def key(self, run_id: int, execution_id: int, node: str) -> Key:
-        """Return the name of the pile that something belongs on."""
+    def key(self, run_id: int, execution_id: int, node: str, number: int = 0) -> Key:
+        """Return the name of the pile that something belongs on, of a time that is told apart."""
         run = self.runs[run_id]
         if self.by == "node":
             return (node,)
         if self.by == "run":
             return (run.run, run.job, run.user)
+        if self.by == "month":
+            return ("" if self._times is None else self._times.name(number),)
         if self.by not in OF_PARTS:
             return (run.name,)
         return self._key_of_part(self.parts.get(execution_id))
@@ -147,21 +175,47 @@ class Heap:
 
     def _put_all(self) -> None:
         """Put pieces onto piles; of nodes, each has an even share of what was held."""
-        put = self.all.pieces.append
         for piece in self._pieces():
-            run_id = piece.run.run_id
-            if not self._is_of_nodes:
-                put(piece)
-                self.piles[self.key(run_id, piece.unit, "")].pieces.append(piece)
+            nodes: Collection[str] = ()
+            part = piece
+            if self._is_of_nodes:
+                nodes = self.nodes[piece.run.run_id]
+                part = _shared(piece, max(len(nodes), 1))
+            shown = piece if self.node is None else part
+            if self._times is None:
+                self.all.pieces.append(shown)
+                self._put(part, nodes)
                 continue
-            nodes = self.nodes[run_id]
-            part = _shared(piece, max(len(nodes), 1))
-            put(piece if self.node is None else part)
-            if self.by == "node":
-                for node in nodes if self.node is None else nodes & {self.node}:
-                    self.piles[(node,)].pieces.append(part)
-            else:
-                self.piles[self.key(run_id, piece.unit, "")].pieces.append(part)
+            self.all.pieces.append(self._within(shown, None))
+            for number in self._numbers(piece):
+                self._put(self._within(part, number), nodes)
+
+    def _put(self, piece: Piece, nodes: Collection[str]) -> None:
+        if self.by != "node":
+            key = self.key(piece.run.run_id, piece.unit, "", piece.number or 0)
+            self.piles[key].pieces.append(piece)
+            return
+        for node in nodes if self.node is None else {self.node}.intersection(nodes):
+            self.piles[(node,)].pieces.append(piece)
+
+    def _numbers(self, piece: Piece) -> Iterable[int]:
+        """Return the times that something is in; of what nobody knows when it was, none."""
+        assert self._times is not None  # asked for only then
+        numbers = set(self._times.of(*self._span(piece)))
+        if not self.has_parts:
+            numbers.update(self._times.of_energy(piece.run.run_id))
+        return sorted(numbers) or (NO_TIME,) if self.by == "month" else sorted(numbers)
+
+    def _within(self, piece: Piece, number: int | None) -> Piece:
+        """Return what of a piece is in one of the times that are told apart; or in all of them."""
+        assert self._times is not None  # asked for only then
+        wall_ns = self._times.period(number).overlap_ns(*self._span(piece))
+        return piece._replace(wall_s=wall_ns / NANO, number=number)
+
+    def _span(self, piece: Piece) -> tuple[int, int]:
+        part = self.parts[piece.unit] if self.has_parts else None
+        began_ns = part.began_ns if part and part.began_ns else piece.run.began_ns
+        return began_ns, began_ns + round(piece.wall_s * NANO)
 
     def _pieces(self) -> Iterator[Piece]:
         """Yield runs, or executions that are in no other one of these."""
@@ -177,22 +231,32 @@ class Heap:
     def _give_all(self) -> None:
         """Give piles their energy, as sums that the index adds up."""
         numbers: dict[Key, int] = {}
-        reported.put_units(self._db, self._units(numbers))
-        reported.put_nodes(self._db, (
-            (node, numbers.setdefault((node,), len(numbers)) if self.by == "node" else None, alike)
-            for node, alike in zip(self._known, self._alike, strict=True)
-        ))  # fmt: skip
-        keys = list(numbers)
-        for row in self._energies.sums():
-            self.piles[keys[row.pile]].sum.add(row)
-        for number, unit, run_id, uj in self._energies.units():
-            self.piles[keys[number]].uj_of_unit[unit] += uj  # the rest is one of all runs
-            self.uj_of_run[run_id] += uj
-        for number, component, covered_ns, need_ns in self._energies.readings():
-            self.piles[keys[number]].sum.cover(component, covered_ns, need_ns)
-        for number, stretch in self._stretches(self._energies.hours):
-            self.piles[keys[number]].stretches.append(stretch)
+        for _ in self._slices(self.runs, numbers):
+            keys = list(numbers)
+            for row in self._energies.sums():
+                self.piles[keys[row.pile]].sum.add(row)
+            for at, unit, run_id, uj in self._energies.units():
+                self.piles[keys[at]].uj_of_unit[unit] += uj  # the rest is one of all runs
+                self.uj_of_run[run_id] += uj
+            for at, component, covered_ns, need_ns in self._energies.readings():
+                self.piles[keys[at]].sum.cover(component, covered_ns, need_ns)
+            for at, stretch in self._stretches(self._energies.hours):
+                self.piles[keys[at]].stretches.append(stretch)
         self._add_all()
+
+    def _slices(self, run_ids: Iterable[int], numbers: dict[Key, int]) -> Iterator[None]:
+        """Let the index know of runs, a part of them after the other, numbering their piles."""
+        every = [Slice(None)] if run_ids is self.runs else [Slice(list(run_ids))]
+        for run_ids_then, number in every if self._times is None else self._times.slices(run_ids):
+            asked = self.runs if run_ids_then is None else run_ids_then
+            period = None if number is None or self._times is None else self._times.period(number)
+            reported.put_units(self._db, self._units(asked, number, numbers))
+            reported.put_nodes(self._db, (
+                (node, numbers.setdefault((node,), len(numbers)) if self.by == "node" else None, to)
+                for node, to in zip(self._known, self._alike, strict=True)
+            ))  # fmt: skip
+            self._energies.choose(run_ids_then, period, self._step_ns)
+            yield
 
     def _add_all(self) -> None:
         units: dict[int, int] = defaultdict(int)
@@ -206,22 +270,37 @@ class Heap:
         self.all.stretches = [Stretch._make((*when, uj)) for when, uj in times.items()]
         self.all.uj_of_unit = units
 
-    def _units(self, numbers: dict[Key, int]) -> Iterator[tuple[int, int, int, int]]:
-        """Yield what is put together, numbering the piles."""
+    def _units(
+        self, run_ids: Iterable[int], number: int | None, numbers: dict[Key, int]
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """Yield what is put together of some runs in a time, numbering the piles."""
         if not self.has_parts:
-            for run in self.runs.values():
-                key = () if self.by == "node" else self.key(run.run_id, 0, "")
-                number = numbers.setdefault(key, len(numbers))
-                wall_ns = round(max(run.wall_s or 0.0, 0.0) * NANO)
-                yield run.run_id, number, _number_of(run.state), wall_ns
+            for run_id in run_ids:
+                run = self.runs[run_id]
+                time = self._time(run_id, number)
+                key = () if self.by == "node" else self.key(run_id, 0, "", time)
+                at = numbers.setdefault(key, len(numbers))
+                yield run_id, at, _number_of(run.state), self._wall_ns(run, number)
             return
-        for part in self.parts.values():
-            key = self.key(part.run_id, part.execution_id, "")
-            number = numbers.setdefault(key, len(numbers))
-            lost = 0 if part.is_nested else _number_of(part.status)
-            yield part.execution_id, number, lost, 0
+        for run_id in run_ids:
+            for part in self._parts_of.get(run_id, ()):
+                key = self.key(run_id, part.execution_id, "", self._time(run_id, number))
+                lost = 0 if part.is_nested else _number_of(part.status)
+                yield part.execution_id, numbers.setdefault(key, len(numbers)), lost, 0
         if not self.is_of_parts:
             yield _REST, numbers.setdefault(self._key_of_part(None), len(numbers)), 0, 0
+
+    def _time(self, run_id: int, number: int | None) -> int:
+        """Return the number of the time that energy of a run is in, all of it if none is given."""
+        if number is not None or self._times is None:
+            return number or 0
+        return next(iter(self._times.of_energy(run_id)), 0)
+
+    def _wall_ns(self, run: RunLine, number: int | None) -> int:
+        began_ns, ended_ns = _span_of(run)
+        if number is None or self._times is None:
+            return ended_ns - began_ns
+        return self._times.period(number).overlap_ns(began_ns, ended_ns)
 
     def _stretches(
         self, hours: Callable[[int], Iterable[reported.Hour]]
@@ -232,18 +311,20 @@ class Heap:
         ):
             yield pile, Stretch(outcomes[lost], known[node], chr(grade), t0_ns, dur_ns, uj)
 
-    def stretches_of(self, run_ids: Iterable[int]) -> dict[int, list[Stretch]]:
+    def stretches_of(self, run_ids: Collection[int]) -> dict[int, list[Stretch]]:
         """Return the energy of some runs by time, as far as it is in the report."""
         found: dict[int, list[Stretch]] = defaultdict(list)
-        for run_id, stretch in self._stretches(partial(self._energies.hours_of, run_ids)):
-            found[run_id].append(stretch)
+        for _ in self._slices(run_ids, {}):
+            for run_id, stretch in self._stretches(self._energies.hours_by_run):
+                found[run_id].append(stretch)
         return found
 
-    def energy_of_runs(self, run_ids: Iterable[int]) -> dict[int, Sum]:
+    def energy_of_runs(self, run_ids: Collection[int]) -> dict[int, Sum]:
         """Return what some runs were given, as far as it is in the report."""
         found: dict[int, Sum] = defaultdict(Sum)
-        for row in self._energies.sums_of(run_ids):
-            found[row.pile].add(row)
+        for _ in self._slices(run_ids, {}):
+            for row in self._energies.sums_by_run():
+                found[row.pile].add(row)
         return found
 
     def holds(self, pile: Pile, node: str | None = None) -> list[Hold] | None:
@@ -272,19 +353,21 @@ class Heap:
         """Return for how long a piece is charged: executions at the same time share it."""
         if not self.has_parts or piece.run.run_id not in self._several:
             return piece.wall_s
-        return self._own_s.get(piece.unit, 0.0)
+        if piece.number not in self._own_s:
+            self._own_s[piece.number] = self._own(piece.number)
+        return self._own_s[piece.number].get(piece.unit, 0.0)
 
     @cached_property
     def _several(self) -> dict[int, list[reported.Span]]:
         return reported.spans(self._db)
 
-    @cached_property
-    def _own_s(self) -> dict[int, float]:
-        """For how long each piece is charged, with what is nested in it and part of it."""
+    def _own(self, number: int | None) -> dict[int, float]:
+        """Return how long each piece is charged, with what is nested in it and part of it."""
         found: dict[int, float] = defaultdict(float)
+        period = None if self._times is None else self._times.period(number)
         for spans in self._several.values():
             outer = {one.execution_id: one.outer_id for one in spans}
-            own = own_share_ns({one.execution_id: _span(one) for one in spans}, outer)
+            own = own_share_ns({one.execution_id: _when(one, period) for one in spans}, outer)
             for execution_id, own_ns in own.items():
                 if (owner := self._owner(execution_id, outer)) is not None:
                     found[owner] += float(own_ns) / NANO
@@ -334,13 +417,22 @@ def _piece(run: RunLine, unit: int, state: str, wall_s: float | None) -> Piece:
 
 
 def _shared(piece: Piece, n_nodes: int) -> Piece:
-    run, unit, state, wall_s, cores, gpus = piece
+    run, unit, state, wall_s, cores, gpus, _ = piece
     return Piece(
         run, unit, state, wall_s, None if cores is None else cores / n_nodes,
         None if gpus is None else gpus / n_nodes,
     )  # fmt: skip
 
 
-def _span(one: reported.Span) -> Span:
+def _span_of(run: RunLine) -> tuple[int, int]:
+    return run.began_ns, run.began_ns + round(max(run.wall_s or 0.0, 0.0) * NANO)
+
+
+def _when(one: reported.Span, period: Period | None) -> Span:
+    """Return when an execution was, as far as that is in a period."""
     began_ns = one.began_ns or 0
-    return Span(began_ns, began_ns + round(max(one.wall_s or 0.0, 0.0) * NANO))
+    ended_ns = began_ns + round(max(one.wall_s or 0.0, 0.0) * NANO)
+    if period is None:
+        return Span(began_ns, ended_ns)
+    began_ns = min(max(began_ns, period.since_ns), period.until_ns)
+    return Span(began_ns, max(min(ended_ns, period.until_ns), began_ns))

@@ -39,5 +39,5 @@ def with_power(db: sqlite3.Connection, site: Site, asked: Asked, report: Report)
     book = CarbonBook.open(site.path)
     if asked.factors:
         book = book.with_factors(asked.factors)
-    rows = drawn(db, MOST_BUCKETS, asked.selection.node)
+    rows = drawn(db, MOST_BUCKETS, asked.selection.node, asked.selection.period)
     return msgspec.structs.replace(report, power=power_of(rows, book))

@@ -7,7 +7,8 @@ CREATE TEMP TABLE chosen_run (
     at_ns INTEGER,
     user TEXT NOT NULL,
     uid INTEGER,
-    job TEXT NOT NULL
+    job TEXT NOT NULL,
+    ended_ns INTEGER                 -- when it ended, or was heard of last
 );
 
 -- name: make_executions
@@ -27,8 +28,15 @@ DELETE FROM chosen_execution;
 -- name: choose_runs
 -- A filter whose parameter is null is off. What is recorded of a run's project is a tag.
 INSERT INTO chosen_run
-SELECT r.id, r.run, r.at_ns, coalesce(r.user, ''), r.uid, coalesce(r.job, '')
+SELECT
+    r.id, r.run, r.at_ns, coalesce(r.user, ''), r.uid, coalesce(r.job, ''),
+    max(
+        coalesce(z.at_ns, s.ended_ns, r.at_ns),
+        r.at_ns + min(coalesce(s.elapsed_s, 0), 1000000000) * 1000000000
+    )
 FROM run AS r
+LEFT JOIN run_end AS z ON z.run_id = r.id
+LEFT JOIN run_sum AS s ON s.run_id = r.id
 WHERE (:run_id IS NULL OR r.id = :run_id)
   AND (:user IS NULL OR r.user = :user)
   AND (:job IS NULL OR r.job = :job
@@ -39,8 +47,26 @@ WHERE (:run_id IS NULL OR r.id = :run_id)
             SELECT 1 FROM fact AS f
             WHERE f.subject = r.run AND f.key = 'slurm.job'
               AND (f.value = :job OR instr(f.value, :job || '_') = 1)))
-  AND (:since_ns IS NULL OR r.at_ns >= :since_ns)
-  AND (:until_ns IS NULL OR r.at_ns < :until_ns)
+  AND (:when <> 'began' OR (:since_ns IS NULL OR r.at_ns >= :since_ns)
+       AND (:until_ns IS NULL OR r.at_ns < :until_ns))
+  AND (:when <> 'ended' OR (:since_ns IS NULL OR max(
+        coalesce(z.at_ns, s.ended_ns, r.at_ns),
+        r.at_ns + min(coalesce(s.elapsed_s, 0), 1000000000) * 1000000000
+    ) >= :since_ns)
+       AND (:until_ns IS NULL OR max(
+        coalesce(z.at_ns, s.ended_ns, r.at_ns),
+        r.at_ns + min(coalesce(s.elapsed_s, 0), 1000000000) * 1000000000
+    ) < :until_ns))
+  -- Also what took energy only then: a minute that is counted may begin before its run.
+  AND (:when <> 'during' OR (:since_ns IS NULL OR r.at_ns >= :since_ns OR max(
+        coalesce(z.at_ns, s.ended_ns, r.at_ns),
+        r.at_ns + min(coalesce(s.elapsed_s, 0), 1000000000) * 1000000000
+    ) > :since_ns)
+       AND (:until_ns IS NULL OR r.at_ns < :until_ns)
+       OR EXISTS (
+            SELECT 1 FROM energy_span AS x
+            WHERE x.run_id = r.id AND (:since_ns IS NULL OR x.end_ns > :since_ns)
+              AND (:until_ns IS NULL OR x.first_ns < :until_ns)))
   AND (:only_uid IS NULL OR r.uid = :only_uid)
   AND (:account IS NULL OR EXISTS (
         SELECT 1 FROM fact AS f
@@ -96,7 +122,7 @@ SELECT DISTINCT c.id, c.uid, CASE :by
     WHEN 'pipeline' THEN e.pipeline
     WHEN 'stage' THEN json_array(e.pipeline, e.stage)
     WHEN 'node' THEN p.host
-    WHEN 'month' THEN strftime('%Y-%m', c.at_ns / 1000000000, 'unixepoch')
+    WHEN 'month' THEN strftime('%Y-%m', c.ended_ns / 1000000000, 'unixepoch')
     WHEN 'project' THEN (
         SELECT min(CAST(f.value AS TEXT)) FROM fact AS f
         WHERE f.subject IN (c.run, e.execution) AND f.key = 'project')
@@ -110,6 +136,9 @@ SELECT DISTINCT c.id, c.uid, CASE :by
 FROM chosen_run AS c
 LEFT JOIN execution AS e ON e.run_id = c.id
 LEFT JOIN process AS p ON :by = 'node' AND p.execution_id = e.id;
+
+-- name: spans
+SELECT c.id, c.uid, coalesce(c.at_ns, 0), coalesce(c.ended_ns, 0) FROM chosen_run AS c;
 
 -- name: hide_users
 -- What stays of others' runs goes by no name.

@@ -8,7 +8,7 @@ SELECT
     CASE WHEN :by = 'account' THEN s.account END AS account,
     CASE WHEN :by = 'partition' THEN s.partition END AS partition,
     CASE WHEN :by = 'project' THEN s.project END AS project,
-    CASE WHEN :by = 'month' THEN strftime('%Y-%m', c.at_ns / 1000000000, 'unixepoch') END
+    CASE WHEN :by = 'month' THEN strftime('%Y-%m', c.ended_ns / 1000000000, 'unixepoch') END
         AS month,
     s.state, s.queued_s, coalesce(s.elapsed_s, 0) AS elapsed_s, s.limit_s, s.cpus, s.cpu_s,
     s.memory_bytes, s.used_memory_bytes

@@ -4,7 +4,8 @@ SELECT min(e.t0_ns), max(e.t0_ns + e.dur_ns)
 FROM chosen_run AS c
 CROSS JOIN energy AS e ON e.run_id = c.id
 CROSS JOIN meter AS m ON m.id = e.meter_id AND m.role = 'count'
-WHERE e.owner = 'run' AND (:node IS NULL OR m.node = :node);
+WHERE e.owner = 'run' AND (:node IS NULL OR m.node = :node)
+    AND e.t0_ns >= :since_ns AND e.t0_ns < :until_ns;
 
 -- name: power
 -- Energy of the chosen runs by component, in steps of time from the first on.
@@ -15,4 +16,5 @@ FROM chosen_run AS c
 CROSS JOIN energy AS e ON e.run_id = c.id
 CROSS JOIN meter AS m ON m.id = e.meter_id AND m.role = 'count'
 WHERE e.owner = 'run' AND (:node IS NULL OR m.node = :node)
+    AND e.t0_ns >= :since_ns AND e.t0_ns < :until_ns
 GROUP BY m.component, (e.t0_ns - :first_ns) / :step_ns;

@@ -21,7 +21,6 @@ SELECT
     s.gpus AS gpus,
     CASE :by
         WHEN 'user' THEN c.user
-        WHEN 'month' THEN strftime('%Y-%m', c.at_ns / 1000000000, 'unixepoch')
         WHEN 'account' THEN coalesce(s.account, '')
         WHEN 'partition' THEN coalesce(s.partition, '')
         WHEN 'project' THEN coalesce(s.project, '')
@@ -93,6 +92,12 @@ CREATE TEMP TABLE IF NOT EXISTS report_unit (
     wall_ns INTEGER NOT NULL
 );
 
+-- name: make_runs
+-- Whose energy is asked for next.
+CREATE TEMP TABLE IF NOT EXISTS report_run (
+    id INTEGER PRIMARY KEY
+);
+
 -- name: make_nodes
 -- `alike`: one of the nodes that have the same factors of emissions.
 CREATE TEMP TABLE IF NOT EXISTS report_node (
@@ -104,11 +109,20 @@ CREATE TEMP TABLE IF NOT EXISTS report_node (
 -- name: clear_units
 DELETE FROM report_unit;
 
+-- name: clear_runs
+DELETE FROM report_run;
+
 -- name: clear_nodes
 DELETE FROM report_node;
 
 -- name: put_unit
 INSERT INTO report_unit VALUES (?, ?, ?, ?);
+
+-- name: put_run
+INSERT INTO report_run VALUES (?);
+
+-- name: put_all_runs
+INSERT INTO report_run SELECT id FROM chosen_run;
 
 -- name: put_node
 INSERT INTO report_node VALUES (?, ?, ?);
@@ -151,7 +165,7 @@ SELECT
     coalesce(u.pile, r.pile) AS pile, x.component, x.grade, x.method, x.source,
     sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575),
     sum(x.static_uj >> 20) * 1048576 + sum(x.static_uj & 1048575)
-FROM chosen_run AS c
+FROM report_run AS c
 CROSS JOIN run_energy AS x ON x.run_id = c.id
 LEFT JOIN report_unit AS u ON u.unit = x.execution_id
 LEFT JOIN report_unit AS r ON r.unit = 0
@@ -162,7 +176,7 @@ GROUP BY 1, x.component, x.grade, x.method, x.source;
 SELECT
     coalesce(u.pile, r.pile) AS pile, coalesce(u.unit, r.unit) AS unit, x.run_id,
     sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575)
-FROM chosen_run AS c
+FROM report_run AS c
 CROSS JOIN run_energy AS x ON x.run_id = c.id
 LEFT JOIN report_unit AS u ON u.unit = x.execution_id
 LEFT JOIN report_unit AS r ON r.unit = 0
@@ -171,7 +185,7 @@ GROUP BY x.run_id, 2, 1;
 
 -- name: part_readings
 SELECT coalesce(u.pile, r.pile) AS pile, x.component, total(x.covered_ns), total(x.dur_ns)
-FROM chosen_run AS c
+FROM report_run AS c
 CROSS JOIN run_energy AS x ON x.run_id = c.id
 LEFT JOIN report_unit AS u ON u.unit = x.execution_id
 LEFT JOIN report_unit AS r ON r.unit = 0
@@ -185,21 +199,20 @@ SELECT
     m.component, x.grade, x.method, m.source,
     sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575),
     sum(x.static_uj >> 20) * 1048576 + sum(x.static_uj & 1048575)
-FROM chosen_run AS c
+FROM report_run AS c
 CROSS JOIN energy_day AS x ON x.run_id = c.id
 CROSS JOIN meter AS m ON m.id = x.meter_id AND m.role = 'count'
 CROSS JOIN report_node AS n ON n.node = m.node
 LEFT JOIN report_unit AS u ON u.unit = CASE WHEN :by_parts = 1 THEN x.execution_id ELSE x.run_id END
 LEFT JOIN report_unit AS r ON r.unit = 0
 WHERE coalesce(u.unit, r.unit) IS NOT NULL
-    AND (:run_ids IS NULL OR c.id IN (SELECT value FROM json_each(:run_ids)))
 GROUP BY 1, m.component, x.grade, x.method, m.source;
 
 -- name: apart_units
 SELECT
     coalesce(n.pile, u.pile, r.pile) AS pile, coalesce(u.unit, r.unit) AS unit, x.run_id,
     sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575)
-FROM chosen_run AS c
+FROM report_run AS c
 CROSS JOIN energy_day AS x ON x.run_id = c.id
 CROSS JOIN meter AS m ON m.id = x.meter_id AND m.role = 'count'
 CROSS JOIN report_node AS n ON n.node = m.node
@@ -212,7 +225,7 @@ GROUP BY x.run_id, 1, 2;
 -- Of executions, by node.
 SELECT
     coalesce(n.pile, u.pile) AS pile, m.component, total(x.covered_ns), total(x.dur_ns)
-FROM chosen_run AS c
+FROM report_run AS c
 CROSS JOIN energy_day AS x ON x.run_id = c.id
 CROSS JOIN meter AS m ON m.id = x.meter_id AND m.role = 'count'
 CROSS JOIN report_node AS n ON n.node = m.node
@@ -232,13 +245,12 @@ SELECT
     CASE WHEN :by_run = 1 THEN c.id ELSE coalesce(n.pile, u.pile, r.pile) END AS pile,
     coalesce(u.lost, 0) AS lost, n.alike, unicode(x.grade), x.began_ns, x.dur_ns,
     sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575)
-FROM chosen_run AS c
+FROM report_run AS c
 CROSS JOIN energy_hour AS x ON x.run_id = c.id
 CROSS JOIN report_node AS n ON n.node = x.node
 LEFT JOIN report_unit AS u ON u.unit = CASE WHEN :by_parts = 1 THEN x.execution_id ELSE x.run_id END
 LEFT JOIN report_unit AS r ON r.unit = 0
 WHERE coalesce(u.unit, r.unit) IS NOT NULL
-    AND (:run_ids IS NULL OR c.id IN (SELECT value FROM json_each(:run_ids)))
 GROUP BY 1, 2, n.alike, x.grade, x.began_ns, x.dur_ns;
 
 -- name: steps
@@ -251,48 +263,38 @@ SELECT
     CASE WHEN x.t0_ns % :step_ns + x.dur_ns <= :step_ns
         THEN :step_ns ELSE x.dur_ns END AS length_ns,
     sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575)
-FROM chosen_run AS c
+FROM report_run AS c
 CROSS JOIN energy AS x ON x.run_id = c.id
 CROSS JOIN meter AS m ON m.id = x.meter_id AND m.role = 'count'
 CROSS JOIN report_node AS n ON n.node = m.node
 LEFT JOIN report_unit AS u ON u.unit = CASE WHEN :by_parts = 1 THEN x.execution_id ELSE x.run_id END
 LEFT JOIN report_unit AS r ON r.unit = 0
 WHERE coalesce(u.unit, r.unit) IS NOT NULL
-    AND (:run_ids IS NULL OR c.id IN (SELECT value FROM json_each(:run_ids)))
 GROUP BY 1, 2, n.alike, x.grade, 5, 6;
 
 -- name: unattributed
--- What no run was given on whole days, and, of days of which only a part is asked for, in that.
+-- What no run was given, of all time; and, with a time, on days that are whole days of it.
 SELECT m.component, m.source, x.owner, x.grade,
     sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575),
     sum(x.static_uj >> 20) * 1048576 + sum(x.static_uj & 1048575)
-FROM (
-    SELECT x.meter_id, x.owner, x.grade,
-        sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575) AS uj,
-        sum(x.static_uj >> 20) * 1048576 + sum(x.static_uj & 1048575) AS static_uj
-    FROM energy_day AS x
-    WHERE x.run_id = 0 AND x.owner IN ('idle', 'system')
-        AND (:since_ns IS NULL OR x.day >= (:since_ns + 86399999999999) / 86400000000000)
-        AND (:until_ns IS NULL OR x.day < :until_ns / 86400000000000)
-    GROUP BY x.meter_id, x.owner, x.grade
-    UNION ALL
-    SELECT m.id, e.owner, e.grade, e.uj, e.static_uj
-    FROM (
-        SELECT :since_ns AS first_ns,
-            min((:since_ns + 86399999999999) / 86400000000000 * 86400000000000,
-                coalesce(:until_ns, 9223372036854775807)) AS end_ns
-        WHERE :since_ns IS NOT NULL
-        UNION ALL
-        SELECT max(:until_ns / 86400000000000 * 86400000000000,
-                coalesce((:since_ns + 86399999999999) / 86400000000000 * 86400000000000, 0)),
-            :until_ns
-        WHERE :until_ns IS NOT NULL
-    ) AS edge
-    CROSS JOIN meter AS m
-    CROSS JOIN (SELECT 'idle' AS owner UNION ALL SELECT 'system') AS o
-    CROSS JOIN energy AS e ON e.run_id = 0 AND e.meter_id = m.id AND e.owner = o.owner
-        AND e.execution_id = 0 AND e.t0_ns >= edge.first_ns AND e.t0_ns < edge.end_ns
-) AS x
+FROM energy_day AS x
 CROSS JOIN meter AS m ON m.id = x.meter_id
-WHERE m.role = 'count' AND (:node IS NULL OR m.node = :node)
+WHERE x.run_id = 0 AND x.owner IN ('idle', 'system') AND m.role = 'count'
+    AND (:node IS NULL OR m.node = :node)
+    AND x.first_ns >= :since_ns AND x.first_ns < :until_ns AND x.end_ns <= :until_ns
 GROUP BY m.component, m.source, x.owner, x.grade;
+
+-- name: unattributed_at
+-- Rows of the days that are at the border of a time, as far as they are in it.
+SELECT m.component, m.source, e.owner, e.grade, e.t0_ns, e.dur_ns, e.uj, e.static_uj
+FROM energy_day AS x
+CROSS JOIN meter AS m ON m.id = x.meter_id
+CROSS JOIN energy AS e ON e.run_id = 0 AND e.meter_id = x.meter_id AND e.owner = x.owner
+    AND e.execution_id = x.execution_id
+    AND e.t0_ns >= x.day * 86400000000000 AND e.t0_ns < (x.day + 1) * 86400000000000
+    AND e.grade = x.grade AND e.method = x.method
+WHERE x.run_id = 0 AND x.owner IN ('idle', 'system') AND m.role = 'count'
+    AND (:node IS NULL OR m.node = :node)
+    AND (x.first_ns < :since_ns AND x.end_ns > :since_ns
+         OR x.first_ns < :until_ns AND x.end_ns > :until_ns)
+    AND e.t0_ns < :until_ns AND (e.t0_ns >= :since_ns OR e.t0_ns + e.dur_ns > :since_ns);

@@ -11,7 +11,7 @@ SELECT
     CASE WHEN :by = 'account' THEN coalesce(s.account, '') END AS account,
     CASE WHEN :by = 'partition' THEN coalesce(s.partition, '') END AS partition,
     CASE WHEN :by = 'project' THEN coalesce(s.project, '') END AS project,
-    CASE WHEN :by = 'month' THEN strftime('%Y-%m', c.at_ns / 1000000000, 'unixepoch') END AS month,
+    CASE WHEN :by = 'month' THEN strftime('%Y-%m', c.ended_ns / 1000000000, 'unixepoch') END AS month,
     CASE WHEN :by IN ('pipeline', 'stage') THEN coalesce(e.pipeline, '') END AS pipeline,
     CASE WHEN :by = 'stage' THEN coalesce(e.stage, '') END AS stage,
     s.cpus AS cores,

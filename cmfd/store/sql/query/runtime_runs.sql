@@ -3,7 +3,7 @@
 SELECT
     CASE :by
         WHEN 'user' THEN c.user
-        WHEN 'month' THEN strftime('%Y-%m', c.at_ns / 1000000000, 'unixepoch')
+        WHEN 'month' THEN strftime('%Y-%m', c.ended_ns / 1000000000, 'unixepoch')
         WHEN 'account' THEN s.account
         WHEN 'partition' THEN s.partition
         WHEN 'project' THEN s.project
