@@ -8,7 +8,7 @@ import click
 
 from cmfd.cli import options
 from cmfd.cli.help import example
-from cmfd.cli.output import print_json, print_tables
+from cmfd.cli.output import print_json, print_restriction, print_tables
 from cmfd.merge.notes import say
 from cmfd.model import NoteKind
 from cmfd.query.impact import impact
@@ -74,6 +74,7 @@ def command(  # noqa: PLR0913 - options
         _mark(site, what, NoteKind.TAINTED if mark else NoteKind.CLEARED, reason, until)
     with open_index(site) as db:
         found = impact(db, subject(db, what), limit=limit, until_ns=until)
+        print_restriction(db)
     if as_json:
         print_json(found)
         return

@@ -8,7 +8,7 @@ import click
 
 from cmfd.cli import options
 from cmfd.cli.help import example
-from cmfd.cli.output import print_json, print_tables
+from cmfd.cli.output import print_json, print_restriction, print_tables
 from cmfd.query.index import open_index
 from cmfd.query.lineage import lineage
 from cmfd.query.subject import subject
@@ -102,6 +102,7 @@ def _show(  # noqa: PLR0913 - options
 ) -> None:
     with open_index(site) as db:
         found = lineage(db, subject(db, what), way, depth=depth, stage=stage, until_ns=until)
+        print_restriction(db)
     if as_json:
         print_json(found)
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable
 
     from cmfd.report.text import Table
@@ -25,3 +26,12 @@ def print_tables(tables: Iterable[Table]) -> None:
 
     for table in tables:
         draw(table)
+
+
+def print_restriction(db: sqlite3.Connection) -> None:
+    """Say where a walk ends that only sees a part of an index, if it does."""
+    from cmfd.query.index import restriction  # noqa: PLC0415 - as above
+    from cmfd.report.text import printable  # noqa: PLC0415 - as above
+
+    if said := restriction(db):
+        click.echo(printable(said), err=True)

@@ -9,6 +9,7 @@ import click
 
 from cmfd.cli import options
 from cmfd.cli.export.written import output, write
+from cmfd.cli.grants import COMMANDS as GRANTS
 from cmfd.cli.help import example
 from cmfd.cli.output import print_json
 from cmfd.cli.progress import progress_bar
@@ -182,3 +183,7 @@ def gc(site: Path, *, remove: bool, packs: bool, keep_days: float, as_json: bool
     done = "removed" if remove else "can be removed: cmfd site gc --remove"
     n_files = units.count(len(found.leftovers), "file")
     click.echo(f"{n_files} {done}" if found.leftovers else "Nothing to remove.")
+
+
+for one in GRANTS:
+    command.add_command(one)

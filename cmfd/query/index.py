@@ -17,6 +17,7 @@ from cmfd.merge.index import connect_index
 from cmfd.merge.layout import open_site
 from cmfd.model import ValueType
 from cmfd.store.connection import sql, statements
+from cmfd.store.postgres.grants import Grant, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -80,6 +81,22 @@ def _prepare_postgres(db: sqlite3.Connection) -> None:
         schema.make_views(index, temporary=True)
 
 
+def restriction(db: sqlite3.Connection) -> str:
+    """
+    Return in words what of an index its user may see; nothing where that is all of it.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        From `open_index`.
+    """
+    if isinstance(db, sqlite3.Connection) or not cast("PostgresIndex", db).is_restricted:
+        return ""
+    found = db.execute("SELECT kind, value FROM granted ORDER BY kind, value")
+    seen = [Grant("", *row) for row in found]
+    return f"You may see {told(seen)}; what others made or used is not shown, nor counted."
+
+
 def _id_of(text: str) -> bytes | None:
     """Return the id that is written in hexadecimal, as in notes; None for a digest."""
     try:
@@ -93,7 +110,9 @@ def _legible(text: bytes) -> str:
     return text.decode(errors="replace")
 
 
-def all_rows(db: sqlite3.Connection, statement: str) -> list[tuple[Any, ...]]:
+def all_rows(
+    db: sqlite3.Connection, statement: str, parameters: Mapping[str, object] | tuple[()] = ()
+) -> list[tuple[Any, ...]]:
     """
     Return the rows of a query of very many texts: in a third of the time, if all are texts.
 
@@ -102,17 +121,19 @@ def all_rows(db: sqlite3.Connection, statement: str) -> list[tuple[Any, ...]]:
     db : sqlite3.Connection
         From `open_index`.
     statement : str
-        Without parameters.
+        In SQL.
+    parameters : mapping of str to object, optional
+        Its named parameters.
     """
     if not isinstance(db, sqlite3.Connection):  # of another engine, which has only texts
-        return db.execute(statement).fetchall()
+        return db.execute(statement, parameters).fetchall()
     legible = db.text_factory
     db.text_factory = str
     try:
-        return db.execute(statement).fetchall()
+        return db.execute(statement, parameters).fetchall()
     except sqlite3.OperationalError:  # not UTF-8, if it is not something that will be told again
         db.text_factory = legible
-        return db.execute(statement).fetchall()
+        return db.execute(statement, parameters).fetchall()
     finally:
         db.text_factory = legible
 

@@ -191,7 +191,8 @@ def test_nothing_is_found_by_a_text_that_may_be_too_long(tmp_path: Path, server:
     index.open_store(site).close()
     with closing(index.open_database(site)) as db:
         found = db.execute(query, (site.schema,)).fetchall()
-    assert {column for _, column in found} <= WORDS
+    # Grants are the owner's own words, of a command line.
+    assert {column for tree, column in found if tree != "cmfd_reader_pkey"} <= WORDS
     assert found
 
 

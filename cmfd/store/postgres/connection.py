@@ -8,6 +8,7 @@ nulls. Like every connection of cmfd it is in autocommit mode.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cmfd.errors import ConfigError, SiteBusyError, StoreError
@@ -134,6 +135,12 @@ class PostgresIndex:
     def raw(self) -> psycopg.Connection[Any]:
         """The connection itself, for what only PostgreSQL has."""
         return self._db
+
+    @cached_property
+    def is_restricted(self) -> bool:
+        """Whether it shows only what was granted to its user."""
+        query = "SELECT row_security_active(to_regclass(?))"
+        return bool(self.one(query, (f'"{self.schema}".cmfd_index',))[0])
 
     @property
     def in_transaction(self) -> bool:

@@ -8,6 +8,7 @@ database may hold the indices of many sites, and none needs more than the right 
 from __future__ import annotations
 
 import hashlib
+import re
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,16 @@ import psycopg
 from cmfd.errors import SchemaTooNewError, StoreError
 from cmfd.store.connection import sql, statements
 from cmfd.store.migrations import SCHEMAS
+from cmfd.store.postgres import readers
 from cmfd.store.postgres.dialect import functions, operators, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cmfd.store.postgres.connection import PostgresIndex
+
+OLDEST_SERVER = 15
+"""The first release whose views may have the rights of who asks."""
 
 _STATE = """\
 CREATE TABLE cmfd_index (
@@ -41,14 +46,28 @@ def atomic(db: PostgresIndex) -> Iterator[None]:
 
 
 def exists(db: PostgresIndex) -> bool:
-    """Say whether there is an index."""
+    """
+    Say whether there is an index.
+
+    Raises
+    ------
+    StoreError
+        There is, and nothing of it was granted to who asks.
+    """
     # Asked of the tables: names are kept by a connection, which learns of one that another has made
     # when its next transaction begins, and not when it gets the lock that it waited for.
     query = """
-        SELECT count(*) FROM pg_catalog.pg_namespace AS n
+        SELECT has_schema_privilege(n.oid, 'USAGE') FROM pg_catalog.pg_namespace AS n
         JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid
         WHERE n.nspname = ? AND c.relname = 'cmfd_index'"""
-    return bool(db.one(query, (db.schema,))[0])
+    found = db.execute(query, (db.schema,)).fetchone()
+    if found is not None and not found[0]:
+        user = db.raw.info.user
+        raise StoreError(
+            f"Nothing of the index {db.url} was granted to {user}; nothing was changed. Whose it is"
+            f" can do that: cmfd site grant {user} --own"
+        )
+    return found is not None
 
 
 def check(db: PostgresIndex) -> int:
@@ -106,6 +125,11 @@ def lock(db: PostgresIndex) -> None:
 
 def _make(db: PostgresIndex) -> None:
     encoding = db.one("SHOW server_encoding")[0]
+    if db.raw.info.server_version < OLDEST_SERVER * 10_000:
+        raise StoreError(
+            f"the server of {db.url} is of PostgreSQL {db.raw.info.server_version // 10_000};"
+            f" nothing was changed. An index needs {OLDEST_SERVER} or newer"
+        )
     if encoding != "UTF8":
         raise StoreError(
             f"the database of {db.url} has the encoding {encoding}; nothing was changed. An index"
@@ -141,7 +165,7 @@ def is_current(db: PostgresIndex) -> bool:
 
 
 def _derived() -> str:
-    parts = (functions(), *operators(), *views())
+    parts = (functions(), *operators(), *views(), *readers.policies())
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
@@ -152,6 +176,7 @@ def views() -> list[str]:
 
 def _undo_derived(db: PostgresIndex) -> None:
     """Remove what stands on tables and functions and can be made anew."""
+    readers.drop_policies(db)
     query = "SELECT table_name FROM information_schema.views WHERE table_schema = ?"
     for (view,) in db.execute(query, (db.schema,)).fetchall():
         db.raw.execute(f'DROP VIEW IF EXISTS "{view}" CASCADE'.encode())
@@ -160,15 +185,19 @@ def _undo_derived(db: PostgresIndex) -> None:
 def _derive(db: PostgresIndex) -> None:
     """Make that anew."""
     make_views(db)
+    readers.make_policies(db)
     db.execute("UPDATE cmfd_index SET derived = ?", (_derived(),))
 
 
 def make_views(db: PostgresIndex, *, temporary: bool = False) -> None:
     """Make the views of this release; temporary ones are of this connection only."""
+    kind = "CREATE TEMP VIEW" if temporary else "CREATE VIEW"
     for statement in statements(sql("site/views")):
-        db.execute(
-            statement.replace("CREATE VIEW", "CREATE TEMP VIEW", 1) if temporary else statement
+        # With the rights of who asks, not of who made it.
+        made = re.sub(
+            r"\bCREATE VIEW (\w+) AS\b", rf"{kind} \1 WITH (security_invoker = true) AS", statement
         )
+        db.execute(made)
 
 
 def drop(db: PostgresIndex) -> None:

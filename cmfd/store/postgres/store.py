@@ -189,7 +189,19 @@ class PostgresStore:
 
 
 def content_digest(db: PostgresIndex) -> str:
-    """Return the digest of the content of an index: see `cmfd.store.digest`."""
+    """
+    Return the digest of the content of an index: see `cmfd.store.digest`.
+
+    Raises
+    ------
+    StoreError
+        Who asks may not see all of it.
+    """
+    if db.is_restricted:
+        raise StoreError(
+            f"You see only a part of the index {db.url}, and the digest is of all of it; nothing"
+            " was changed. Ask whose it is"
+        )
     with schema.atomic(db):
         db.raw.execute(b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         return digest_of(map(db.stream, statements(sql("site/digest"))))
