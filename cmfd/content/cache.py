@@ -10,6 +10,9 @@ remembered alike (`cmfd.content.inside`).
 What DVC tracks is not read at all where DVC's own rule says that it holds what DVC's files say
 (`cmfd.content.tracking`); its state includes theirs, and that of the git repository.
 
+A copy that shares all its blocks with a file that was read is not read, either: see
+`cmfd.content.blocks`.
+
 A state is not trusted as long as the content might be changed again within the same tick of the
 file system's clock (git calls such files racy): then only those who waited meanwhile believe it.
 """
@@ -26,6 +29,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
+from cmfd.content.blocks import blocks_of, can_share
 from cmfd.content.files import Hash, hash_path, states_below
 from cmfd.content.tracking import Tracking, ask, tracking_of
 
@@ -81,10 +85,13 @@ def identify(path: str | os.PathLike[str], directory: str | os.PathLike[str] | N
     """
     named = os.fspath(path)
     tracking = tracking_of(named)
-    return remembered(
-        directory, lambda: _state(named, tracking),
-        lambda before: before or _found(named, tracking), Hash,
-    )  # fmt: skip
+
+    def find(before: Hash | None) -> Hash:
+        if before or tracking is not None or directory is None or not _may_share(named):
+            return before or _found(named, tracking)
+        return _found_by_blocks(named, directory)
+
+    return remembered(directory, lambda: _state(named, tracking), find, Hash)
 
 
 def remembered(
@@ -144,6 +151,61 @@ def _found(path: str, tracking: Tracking | None) -> Hash:
     found = hash_path(path)
     same = found.digest and found.digest == known.digest
     return found._replace(properties=known.properties) if same else found
+
+
+class _Read(msgspec.Struct, frozen=True):
+    """A file that was read: where it is, what told it from what it was before, what it holds."""
+
+    path: str
+    marks: str
+    found: Hash
+
+
+def _may_share(path: str) -> bool:
+    """Tell whether another file may share its blocks with this one, and it has been let alone."""
+    with suppress(OSError):
+        at = os.stat(path)  # noqa: PTH116 - as above
+        is_old = time.time_ns() - max(at.st_mtime_ns, at.st_ctime_ns) > RACY_NS
+        return is_old and stat.S_ISREG(at.st_mode) and at.st_size >= WORTH_BYTES and can_share(path)
+    return False
+
+
+def _found_by_blocks(path: str, directory: str | os.PathLike[str]) -> Hash:
+    """Read a file, unless one that was read shares all its blocks with it: it holds the same."""
+    before, blocks = _marks_of(path), blocks_of(path)
+    try:
+        descriptor = _open(os.fspath(directory), blocks) if before and blocks else -1
+    except OSError:
+        descriptor = -1
+    if descriptor < 0:
+        return hash_path(path)
+    try:
+        known = _known_of(_read(descriptor), blocks)
+        if known is not None and _marks_of(path) == before:
+            return known
+        found = hash_path(path)
+        if not found.problem and blocks_of(path) == blocks:
+            read = _Read(os.path.realpath(path), before, found)
+            _write(descriptor, _Entry(msgspec.Raw(msgspec.json.encode(read))))
+        return found
+    finally:
+        os.close(descriptor)
+
+
+def _known_of(entry: _Entry | None, blocks: str) -> Hash | None:
+    """Return what a file holds that was read, if it is there as it was, in those blocks."""
+    with suppress(msgspec.MsgspecError):
+        known = entry and msgspec.json.decode(entry.found, type=_Read)
+        if known and _marks_of(known.path) == known.marks and blocks_of(known.path) == blocks:
+            return known.found
+    return None
+
+
+def _marks_of(path: str) -> str:
+    """Return what tells a file from what it was before; nothing where it is not there."""
+    with suppress(OSError):
+        return _marks(os.stat(path)).decode()  # noqa: PTH116 - as above
+    return ""
 
 
 def _lock(descriptor: int) -> bool:
