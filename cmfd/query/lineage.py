@@ -8,8 +8,9 @@ as well. That is what one asks of tainted data.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cmfd.query.index import all_rows
 from cmfd.query.reach import reach
 from cmfd.query.results import Result
 from cmfd.query.walk import UNLIMITED, Bounds, Reach, Step, Way
@@ -269,8 +270,8 @@ def _execution(  # noqa: PLR0913, PLR0917 - columns
     )  # fmt: skip
 
 
-def _asked(db: sqlite3.Connection, query: str, found: list[Step]) -> sqlite3.Cursor:
-    return db.execute(_sql(query), {"ids": json.dumps([step.id for step in found])})
+def _asked(db: sqlite3.Connection, query: str, found: list[Step]) -> list[tuple[Any, ...]]:
+    return all_rows(db, _sql(query), {"ids": json.dumps([step.id for step in found])})
 
 
 def _edges(
