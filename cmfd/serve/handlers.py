@@ -167,6 +167,7 @@ async def incoming(call: Call) -> Response:
     digest = call.request.path_params["digest"]
     if not is_pack_name(f"{digest}.db"):
         raise NotFoundError(f"{digest[:80]!r} is no pack's name")
+    await call.service.has_come(digest)
     peer = call.peer
     return answer(Incoming(await call.service.ask(lambda: peer.n_come(digest))))
 
@@ -191,7 +192,10 @@ async def write(call: Call) -> Response:
         return body.blocks(offset - first)
 
     try:
-        await call.service.take(lambda: peer.write(digest, size_bytes, blocks, signature=signature))
+        with call.service.coming(digest):
+            await call.service.take(
+                lambda: peer.write(digest, size_bytes, blocks, signature=signature)
+            )
     except PackError:
         call.service.figures.count_refused(1)
         raise

@@ -46,6 +46,9 @@ ANYONE = Bearer("", frozenset(SCOPES))
 MERGE_ANSWERS_S = 20.0
 """A merge that takes longer goes on, and its end is not waited for: proxies would not."""
 
+CUT_ENDS_S = 5.0
+"""So long at most it takes until what is left of a connection that was cut has been written."""
+
 _SCHEME = "bearer "
 _HOST = re.compile(r"(?:\[(?P<six>[^\]]*)\]|(?P<name>[^:]*))(?::[0-9]+)?")
 _log = logging.getLogger("cmfd.serve")
@@ -137,6 +140,7 @@ class Service:
         self._questions = anyio.CapacityLimiter(8)
         self._uploads = anyio.CapacityLimiter(64)
         self._merging: set[asyncio.Task[Taken]] = set()
+        self._coming: dict[str, set[asyncio.Event]] = {}
 
     @property
     def whole(self) -> SitePeer:
@@ -198,6 +202,30 @@ class Service:
     async def take(self, upload: Callable[[], T]) -> T:
         """Run what takes a pack in a thread."""
         return await anyio.to_thread.run_sync(upload, limiter=self._uploads)
+
+    @contextmanager
+    def coming(self, digest: str) -> Iterator[None]:
+        """Know that a pack is being written while the block runs."""
+        over = asyncio.Event()
+        events = self._coming.setdefault(digest, set())
+        events.add(over)
+        try:
+            yield
+        finally:
+            over.set()
+            events.discard(over)
+            if not events:
+                self._coming.pop(digest, None)
+
+    async def has_come(self, digest: str) -> None:
+        """
+        Wait until nobody writes a pack any more, or for as long as that may take.
+
+        Whose connection was cut is back before all that came through it is written.
+        """
+        with anyio.move_on_after(CUT_ENDS_S):
+            for over in list(self._coming.get(digest, ())):
+                await over.wait()
 
     async def merge(self) -> Taken:
         """Merge what waits, and tell what came of it unless that takes long."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -20,6 +21,8 @@ from cmfd.merge import signatures
 from cmfd.merge.batch import merge_site
 from cmfd.merge.lock import merge_lock
 from cmfd.serve.answers import Refusal
+from cmfd.serve.body import Body
+from cmfd.serve.service import Service
 from cmfd.sync import remotes
 from cmfd.sync.exchange import pull, push, standing
 from cmfd.sync.http import Answer, Wire
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cmfd.merge.layout import Site
+    from cmfd.sync.peer import Blocks
 
 
 def asked(hub: Served) -> int:
@@ -145,6 +149,40 @@ def test_a_large_pack_goes_on_where_it_was_cut(
     assert digest(a) == digest(b)
     # Of what was on its way when the connection was cut, some is sent twice.
     assert received(server) - before < 1.5 * size_bytes
+
+
+def test_who_comes_back_at_once_is_told_of_all_that_came(
+    make_site: MakeSite, hub: tuple[Site, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came through a connection before it was cut may still be on its way to the disk."""
+    server, a = hub[1], make_site("a")
+    large(a, 1)
+    (pack,) = a.merged_packs()
+    part = pack.read_bytes()[:300_000]
+    begun, may_go_on = threading.Event(), threading.Event()
+    blocks, has_come = Body.blocks, Service.has_come
+
+    def held(body: Body, n_skipped: int) -> Blocks:
+        for block in blocks(body, n_skipped):
+            begun.set()
+            may_go_on.wait()
+            yield block
+
+    async def asks(service: Service, digest: str) -> None:
+        may_go_on.set()
+        await has_come(service, digest)
+
+    monkeypatch.setattr(Body, "blocks", held)
+    monkeypatch.setattr(Service, "has_come", asks)
+    head = (
+        f"PUT /v1/packs/{pack.stem} HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {server.token}"
+        f"\r\nContent-Length: {pack.stat().st_size}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", server.port)) as cut:
+        cut.sendall(head.encode() + part)
+    begun.wait()
+    _, answer = server("GET", f"/v1/incoming/{pack.stem}")
+    assert json.loads(answer)["offset"] == len(part)
 
 
 def test_a_download_goes_on_where_it_was_cut(make_site: MakeSite, hub: tuple[Site, Served]) -> None:
