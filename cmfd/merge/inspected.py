@@ -72,8 +72,11 @@ class Said(msgspec.Struct, frozen=True):
     users, pipelines : list of str
         Whose runs are in it and whose notes; which pipelines. Only if that was asked for.
     own, subjects : list of str
-        The runs, executions and series that it has, in hexadecimal; those that it speaks of, and
-        artifacts that its notes are on. Only if that was asked for.
+        The runs, executions and series that it has, in hexadecimal; those that it speaks of,
+        artifacts that its notes are on, and content that none of its executions read or made, each
+        or each two that it links after a ``=``. Only if that was asked for.
+    nodes : list of str
+        Of which it says what is no run's. Only if that was asked for.
     """
 
     site: str = ""
@@ -81,6 +84,7 @@ class Said(msgspec.Struct, frozen=True):
     pipelines: list[str] = []
     own: list[str] = []
     subjects: list[str] = []
+    nodes: list[str] = []
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -222,14 +226,18 @@ def _said(db: sqlite3.Connection, *, about: bool) -> Said:
     site = db.execute(queries["site"]).fetchone()[0] if version >= _SITE_SINCE else ""
     if not about:
         return Said(site)
-    lists: dict[str, set[str]] = {name: set() for name in ("users", "pipelines", "own", "subjects")}
+    lists: dict[str, set[str]] = {name: set() for name in _LISTS}
     for name, query in queries.items():
         kind, _, since = name.partition("_")
         if kind in lists and version >= int(since or 1):
             lists[kind].update(_few(db.execute(query)))
+    content = queries["content" if version < _LINKS_SINCE else "content_3"]
+    lists["subjects"].update(_few(db.execute(content)))
     return Said(site, *(sorted(found) for found in lists.values()))
 
 
+_LISTS = ("users", "pipelines", "own", "subjects", "nodes")
+_LINKS_SINCE = 3
 _SITE_SINCE = 5
 
 

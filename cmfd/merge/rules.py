@@ -3,7 +3,7 @@ Who may push what: `rules.toml` in a site's directory, which its operator keeps.
 
 Without the file, whoever can reach a site may push. With it, a pack from somebody else comes in
 only if one of its entries allows it: of this pusher, with runs and notes of these users, of these
-pipelines, made for these sites, signed by these people.
+pipelines, what is said of these nodes, made for these sites, signed by these people.
 """
 
 from __future__ import annotations
@@ -83,12 +83,15 @@ class PackAbout:
         The id of the site that it was made for; empty if that is not known.
     signer : str
         Who signed it, as the site's `allowed_signers` has it; empty for nobody whom it knows.
+    nodes : collection of str
+        Of which it says what is no run's: idle energy, sources of readings, hardware.
     """
 
     users: Collection[str]
     pipelines: Collection[str]
     site: str = ""
     signer: str = ""
+    nodes: Collection[str] = ()
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -99,6 +102,7 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     pipelines: list[str] | None = None
     sites: list[str] | None = None
     signers: list[str] | None = None
+    nodes: list[str] | None = None
 
 
 class _Document(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -175,6 +179,8 @@ class Rules:
         if self._pipelines is not None:
             for one in sorted(set(pack.pipelines) - set(self._pipelines)):
                 return f"{who} may not push what is of pipeline {repr(one) if one else 'unknown'}"
+            for one in sorted(pack.nodes):
+                return f"{who} may not push what is of node {one!r}, and so of no pipeline"
         if self._entries is None:
             return None
         of_them = [entry for entry in self._entries if _matches(str(who), entry.who)]
@@ -200,7 +206,7 @@ def about(site: Site, said: Said, signer: str) -> PackAbout:
     users, pipelines = set(said.users), set(said.pipelines)
     if not has_index(site):
         unknown = {""} if set(said.subjects) - set(said.own) else set()
-        return PackAbout(users | unknown, pipelines | unknown, said.site, signer)
+        return PackAbout(users | unknown, pipelines | unknown, said.site, signer, said.nodes)
     own = set(said.own)
     with closing(connect_index(site)) as db:
         for subject in said.subjects:
@@ -210,12 +216,16 @@ def about(site: Site, said: Said, signer: str) -> PackAbout:
                 found = (set(), set()) if subject in own else ({""}, {""})
             users |= found[0]
             pipelines |= found[1]
-    return PackAbout(users, pipelines, said.site, signer)
+    return PackAbout(users, pipelines, said.site, signer, said.nodes)
 
 
 def _whose(db: sqlite3.Connection, subject: str) -> tuple[set[str], set[str]] | None:
     """Return the users and pipelines of what is spoken of; None if the site does not know it."""
     queries = named("site/whose")
+    if subject.startswith("="):  # of content that is linked, that on one side may be new
+        asked = [{"digest": digest} for digest in subject[1:].split("=")]
+        rows = [row for one in asked for row in db.execute(queries["content"], one)]
+        return _those(rows) or ({""}, {""})
     if ":" in subject:  # an artifact is nobody's; what is said of it is somebody's
         rows = db.execute(queries["artifact"], {"digest": subject}).fetchall()
         return (set(), {pipeline for (pipeline,) in rows}) if rows else (set(), {""})
@@ -224,17 +234,21 @@ def _whose(db: sqlite3.Connection, subject: str) -> tuple[set[str], set[str]] | 
         if found is None:
             return ({""}, {""})
         first, last = int(found[2]), int(found[3])
-        asked = {"id": bytes.fromhex(found[1]), "first": first, "last": last}
-        rows = db.execute(queries["series"], asked).fetchall()
+        of_process = {"id": bytes.fromhex(found[1]), "first": first, "last": last}
+        rows = db.execute(queries["series"], of_process).fetchall()
     else:
         try:
-            asked = {"id": bytes.fromhex(subject)}
+            of_id = {"id": bytes.fromhex(subject)}
         except ValueError:
             return None
-        rows = [row for kind in ("run", "execution") for row in db.execute(queries[kind], asked)]
-    return (
-        ({row[0] for row in rows}, {row[1] for row in rows if row[1] is not None}) if rows else None
-    )
+        rows = [row for kind in ("run", "execution") for row in db.execute(queries[kind], of_id)]
+    return _those(rows)
+
+
+def _those(rows: Sequence[tuple[str, str | None]]) -> tuple[set[str], set[str]] | None:
+    if not rows:
+        return None
+    return {user for user, _ in rows}, {pipeline for _, pipeline in rows if pipeline is not None}
 
 
 def _why_not(entry: _Entry, who: Pusher, pack: PackAbout) -> str | None:
@@ -245,6 +259,7 @@ def _why_not(entry: _Entry, who: Pusher, pack: PackAbout) -> str | None:
         ("of pipeline", pack.pipelines, entry.pipelines),
         ("made for site", [pack.site], entry.sites),
         ("signed by", [pack.signer], entry.signers),
+        ("of node", pack.nodes, entry.nodes),
     ):
         for one in sorted(said):
             if allowed is not None and not _matches(one, allowed):

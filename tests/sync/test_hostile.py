@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from support.exchange import MakeSite, digest, to
 from support.hostile import endless, offered
-from support.packs import Content, an_id, small_run, write_pack
+from support.packs import Content, Value, an_id, small_run, write_pack
 
 from cmfd.cli.main import cli
 from cmfd.errors import PackError
@@ -265,6 +265,13 @@ def test_a_pusher_brings_what_rules_allow(make_site: MakeSite) -> None:
 SAID = (1 << 60, an_id("proc", 9))
 
 
+def energy_of(run: bytes, execution: bytes) -> tuple[Value, ...]:
+    """Return a row of the energy of a run, or of nobody, on node n1."""
+    owner = "run" if any(run) else "idle"
+    what = ("cpu", "", "rapl", "count", 10**9, 10**9, 5, 0, 0, 10**9, "A", "exclusive", 0)
+    return (1, "n1", an_id("boot", 1), owner, run, execution, *what, SAID[1])
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -276,6 +283,12 @@ SAID = (1 << 60, an_id("proc", 9))
         {"note": [(an_id("note", 1), an_id("run", 7).hex(), "tag", "x", 1, 0, "ann")]},
         {"note": [(an_id("note", 1), an_id("run", 8).hex(), "tag", "x", 1, 0, "bob")]},
         {"delivery": [(an_id("run", 7), "n1", *SAID, 1, 0, 1)]},
+        {"energy": [energy_of(an_id("run", 7), bytes(16))]},
+        {"energy": [energy_of(an_id("run", 8), an_id("exec", 7))]},
+        {"link": [(f"md5:{7:032x}", "same", f"md5:{9:032x}", "", *SAID)]},
+        {"link": [(f"md5:{9:032x}", "contains", f"md5:{7:032x}", "x", *SAID)]},
+        {"link": [(f"md5:{9:032x}", "same", f"md5:{10:032x}", "", *SAID)]},
+        {"artifact": [(f"md5:{7:032x}", "", 11, 1)]},
         {"chunk": small_run(7)["chunk"]},
         {"chunk": small_run(6)["chunk"]},
         {
@@ -299,6 +312,29 @@ def test_nobody_speaks_of_anothers_run(
     with pytest.raises(PackError, match="as:ann may not push what is of user"):
         offered(site, pack, ANN)
     assert digest(site) == before
+
+
+def test_what_is_of_content_that_one_read_and_of_ones_own_nodes_comes_in(
+    make_site: MakeSite, tmp_path: Path
+) -> None:
+    """Parts of it, that it is the same as something new; of other nodes, nothing."""
+    allowed = '[[allow]]\nwho = ["as:ann"]\nusers = ["ann"]\nnodes = ["n1"]\n'
+    site = with_rules(make_site("site", 8), allowed)
+    read, new = f"md5:{8:032x}", f"md5:{80:032x}"
+    run = small_run(20)
+    run["link"] = [(f"md5:{20:032x}", "contains", new, "x", *SAID)]
+    ledger: Content = {"energy": [energy_of(*NOBODY)]}
+    later: Content = {"link": [(read, "same", new, "", *SAID)]}
+    for number, content in enumerate((run, later, ledger)):
+        offered(site, write_pack(tmp_path / "packs", content, sealed_ns=number), ANN)
+    assert merge_site(site.path).absorbed == 3
+    with_rules(site, '[[allow]]\nwho = ["as:ann"]\nnodes = ["n2"]\n')
+    pack = write_pack(tmp_path / "packs", ledger, sealed_ns=9)
+    with pytest.raises(PackError, match="as:ann may not push what is of node 'n1'"):
+        offered(site, pack, ANN)
+
+
+NOBODY = (bytes(16), bytes(16))
 
 
 @ONLY_ROOT

@@ -54,4 +54,38 @@ SELECT lower(hex(run)) FROM delivery;
 SELECT DISTINCT subject FROM note;
 
 -- name: subjects_4
-SELECT DISTINCT lower(hex(run)) FROM energy WHERE owner = 'run';
+SELECT lower(hex(run)) FROM energy WHERE run <> zeroblob(16)
+UNION
+SELECT lower(hex(execution)) FROM energy WHERE execution <> zeroblob(16);
+
+-- name: nodes_4
+-- What is said of nodes is no run's.
+SELECT node FROM energy WHERE run = zeroblob(16)
+UNION SELECT node FROM energy_probe
+UNION SELECT node FROM node_hardware;
+
+-- name: content
+-- Content of which it says something, and that nothing in it read or made; before there were links.
+SELECT '=' || digest FROM (SELECT digest FROM artifact EXCEPT SELECT digest FROM event) AS x;
+
+-- name: content_3
+-- Likewise, and pairs of it that it links; what is read or made has, up to two links away, what it is
+-- a part of.
+WITH near (digest) AS MATERIALIZED (
+    SELECT digest FROM event
+    UNION
+    SELECT subject FROM link WHERE object IN (SELECT digest FROM event)
+), known (digest) AS MATERIALIZED (
+    SELECT digest FROM near
+    UNION SELECT subject FROM link WHERE object IN (SELECT digest FROM near)
+    UNION SELECT object FROM link WHERE subject IN (SELECT digest FROM event)
+)
+SELECT '=' || subject || '=' || object FROM link
+WHERE subject NOT IN (SELECT digest FROM known) AND object NOT IN (SELECT digest FROM known)
+UNION
+SELECT '=' || digest FROM (
+    SELECT digest FROM artifact
+    EXCEPT SELECT digest FROM known
+    EXCEPT SELECT subject FROM link
+    EXCEPT SELECT object FROM link
+) AS x;

@@ -16,6 +16,14 @@ CROSS JOIN event AS v ON v.artifact_id = a.id
 CROSS JOIN execution AS e ON e.id = v.execution_id
 WHERE a.digest = :digest AND e.pipeline IS NOT NULL;
 
+-- name: content
+SELECT DISTINCT ifnull(r.user, ''), e.pipeline
+FROM artifact AS a
+CROSS JOIN event AS v ON v.artifact_id = a.id
+CROSS JOIN execution AS e ON e.id = v.execution_id
+LEFT JOIN run AS r ON r.id = e.run_id
+WHERE a.digest = :digest;
+
 -- name: series
 SELECT ifnull(r.user, ''), e.pipeline
 FROM series AS s
