@@ -75,13 +75,21 @@ class Presence:
         self._sql, self._lives_sql = queries["present"], queries["lives"]
         self._cgroups, self._tree = Cgroups(roots, node), Processes(roots)
         self._roots = roots
-        self._allocations = Allocations(node, n_cpus, devices, self._cgroups, changed)
+        self._changed = changed
+        self._allocations = Allocations(node, n_cpus, devices, self._cgroups, self._know_more)
         self._members: list[Members] = []
         self._before_now: list[Members] = []
         self._process_ns: dict[int, int] = {}
         self._run_ns: dict[bytes, int] = {}  # by their processes
         self._instance_ns: dict[bytes, int] = {}
         self._jobs: dict[int, str] = {}
+        self._order: ReadEnergy | None = None  # what `_works` is an answer to
+        self._works: tuple[Work, ...] = ()
+
+    def _know_more(self) -> None:
+        """Look again at what jobs were given."""
+        self._order = None
+        self._changed()
 
     @property
     def cpus(self) -> int:
@@ -89,7 +97,16 @@ class Presence:
         return self._allocations.cpus
 
     def works(self, order: ReadEnergy) -> tuple[Work, ...]:
-        """Return who is here now."""
+        """
+        Return who is here now.
+
+        With the same order as before nobody has come or gone: an order follows whatever is stored
+        of that.
+        """
+        if order is self._order:
+            self._before_now = self._members
+            return self._works
+        self._order = order
         jobs: dict[bytes, tuple[str, ...]] = {}
         for job in order.jobs:
             jobs[job.run] = (*jobs.get(job.run, ()), job.number)
@@ -105,13 +122,14 @@ class Presence:
             one if one.jobs else one._replace(jobs=self._jobs_of(one)) for one in members.values()
         ]  # fmt: skip
         self._forget()
-        return tuple(
+        self._works = tuple(
             Work(
                 one.run, self._allocations.of(one.jobs),
                 tuple(sorted(executions.get(one.run, ()))),
             )
             for one in sorted(self._members, key=lambda one: one.run)
         )  # fmt: skip
+        return self._works
 
     def _jobs_of(self, one: Members) -> tuple[str, ...]:
         return tuple(sorted({job for pid in one.processes if (job := self._job_of(pid))}))
@@ -156,37 +174,43 @@ class Presence:
 
         Of processes, what they used since they were first read counts.
         """
-        members = {one.run: one for one in (*self._before_now, *self._members)}
-        for one in self._before_now:
-            processes = {**one.processes, **members[one.run].processes}
-            members[one.run] = members[one.run]._replace(processes=processes)
-        pids = {pid for one in members.values() for pid in one.processes}
-        found = self._tree.read(pids)
-        self._add_up(members.values(), found)
+        members = self._members if self._before_now is self._members else self._with_those_before()
+        found = self._tree.read({pid for one in members for pid in one.processes})
+        self._add_up(members, found)
         runs: dict[bytes, Usage] = {}
-        for one in members.values():
+        for one in members:
             groups = [usage for job in one.jobs if (usage := self._cgroups.usage(job)) is not None]
             if groups:
                 runs[one.run] = _sum(groups)
             elif one.processes:
                 memory = sum(found[pid].memory_bytes or 0 for pid in one.processes if pid in found)
                 runs[one.run] = Usage(self._run_ns[one.run], memory)
-        self._cgroups.keep({job for one in self._members for job in one.jobs})
-        return runs, dict(self._instance_ns)
+        if members is not self._members:
+            self._cgroups.keep({job for one in self._members for job in one.jobs})
+        return runs, self._instance_ns
+
+    def _with_those_before(self) -> list[Members]:
+        """Return who is here, and who was until now."""
+        members = {one.run: one for one in (*self._before_now, *self._members)}
+        for one in self._before_now:
+            processes = {**one.processes, **members[one.run].processes}
+            members[one.run] = members[one.run]._replace(processes=processes)
+        return list(members.values())
 
     def _add_up(self, members: Collection[Members], found: Mapping[int, Usage]) -> None:
         """Add what processes used since the last time to them and their runs."""
-        before, self._process_ns = self._process_ns, {p: u.cpu_ns for p, u in found.items()}
-        runs, instances = self._run_ns, self._instance_ns
-        self._run_ns = {one.run: runs.get(one.run, 0) for one in members}
-        self._instance_ns = {}
+        before, runs, instances = self._process_ns, self._run_ns, self._instance_ns
+        self._process_ns = {pid: usage.cpu_ns for pid, usage in found.items()}
+        self._run_ns, self._instance_ns = {}, {}
         for one in members:
+            run_ns = runs.get(one.run, 0)
             for pid, several in one.processes.items():
                 now_ns = self._process_ns.get(pid, 0)
                 moved_ns = max(0, now_ns - before.get(pid, now_ns))
-                self._run_ns[one.run] += moved_ns
+                run_ns += moved_ns
                 for instance in several:
                     self._instance_ns[instance] = instances.get(instance, 0) + moved_ns
+            self._run_ns[one.run] = run_ns
 
     def lives(self, since_ns: int) -> list[Life]:
         """Return when executions ran, of those that did since a time (UTC)."""

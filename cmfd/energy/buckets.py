@@ -80,17 +80,20 @@ class Entry:
     def put(self, whose: Whose, share: Share, method: str, flags: int, cpu_ns: int = 0) -> None:
         """Add what somebody was given."""
         row = self._buckets.row((self._number, whose, self._slot), self._t0_ns)
+        static_uj, dynamic_uj = share
+        uj = static_uj + dynamic_uj
         if whose[0] == "counter":
             moved = self._buckets.moved
-            moved[self._slot] = moved.get(self._slot, 0) + share.uj
+            moved[self._slot] = moved.get(self._slot, 0) + uj
         # The clock may have been set back: a row never shrinks.
-        end_ns = self._t0_ns + self.dur_ns
-        row.dur_ns = max(row.dur_ns + self.dur_ns, end_ns - row.t0_ns)
+        dur_ns, until_ns = row.dur_ns + self.dur_ns, self._t0_ns + self.dur_ns - row.t0_ns
+        row.dur_ns = max(until_ns, dur_ns)
         row.covered_ns += self.covered_ns
-        row.uj += share.uj
-        row.static_uj += share.static_uj
+        row.uj += uj
+        row.static_uj += static_uj
         row.cpu_ns += cpu_ns
-        row.method = max(row.method, _NUMBERS[method])
+        number = _NUMBERS[method]
+        row.method = max(row.method, number)
         row.flags |= flags
 
     def change(self, whose: Whose, share: Share, cpu_ns: int) -> None:

@@ -39,8 +39,9 @@ class Part(NamedTuple):
 
     def less(self, other: Part) -> Part:
         """Return what it has more than another."""
-        uj = (mine - theirs for mine, theirs in zip(self.share, other.share, strict=True))
-        return Part(Share(*uj), self.cpu_ns - other.cpu_ns)
+        static_uj, dynamic_uj = other.share
+        share = Share(self.share.static_uj - static_uj, self.share.dynamic_uj - dynamic_uj)
+        return Part(share, self.cpu_ns - other.cpu_ns)
 
 
 _NOTHING = Part(Share(), 0)
@@ -73,6 +74,8 @@ class Division:
         self.runs = shares.keys()
         self.joined: set[bytes] = set()
         """Runs for which this is a part of a longer one, and done with."""
+        self.n_steady: dict[bytes, int | None] = {}
+        """Into how many lives a run's was divided that all went on: as many again are the same."""
         self.shares = shares
         self.flags = flags
         self._counts_cpu = counts_cpu
@@ -179,8 +182,12 @@ class Divisions:
                     whole = steady[0].with_all(steady[1:], run)
                     whole.divide(run, found.parts((found.joined(whole.pieces),), run, own))
                 for division in group:
-                    if run in division.runs and run not in division.joined:
+                    if run not in division.runs or run in division.joined:
+                        continue
+                    n_steady = len(own) if _goes_on(own, [division]) else None
+                    if n_steady is None or division.n_steady.get(run) != n_steady:
                         division.divide(run, found.parts(division.pieces, run, own))
+                        division.n_steady[run] = n_steady
         late_ns = now_boot_ns - SETTLED_NS
         while self._recent and (
             self._recent[0].pieces[-1].end_boot_ns < late_ns or self._n_shares > _MOST // 2

@@ -64,6 +64,12 @@ class Window(NamedTuple):
         ended_ns = self.ended_ns if life.ended_ns is None else min(life.ended_ns, self.ended_ns)
         return max(0, ended_ns - max(life.began_ns, self.began_ns))
 
+    def is_within(self, life: Life) -> bool:
+        """Tell whether a life began before it and goes on after it."""
+        return life.began_ns < self.began_ns and (
+            life.ended_ns is None or life.ended_ns > self.ended_ns
+        )
+
 
 class Parts(NamedTuple):
     """
@@ -103,7 +109,10 @@ def parts_of(windows: Iterable[Window], lives: Collection[Life], run_ns: int | N
     whole = Parts({}, {})
     for window in windows:
         there = [life for life in lives if window.shared_ns(life)]
-        whole.add(Parts(_times(window, there), _uses(window, there)))
+        if len(there) == 1 and window.is_within(there[0]):
+            whole.add(_of_only(window, there[0]))
+        else:
+            whole.add(Parts(_times(window, there), _uses(window, there)))
     times, uses = whole
     if run_ns is None:
         run_ns = min(sum(uses.values()), _MOST_CPUS * sum(times.values()))
@@ -113,6 +122,13 @@ def parts_of(windows: Iterable[Window], lives: Collection[Life], run_ns: int | N
     if not any(times.values()):
         times[NOBODY] = 1
     return Parts(times, uses)
+
+
+def _of_only(window: Window, life: Life) -> Parts:
+    """Return what `_times` and `_uses` do of one that was there all the time: most are, mostly."""
+    dur_ns = max(0, window.ended_ns - window.began_ns)
+    used_ns = max(0, window.process_ns.get(life.instance, 0))
+    return Parts({life.execution: dur_ns, NOBODY: 0}, {life.execution: used_ns})
 
 
 def _times(window: Window, lives: Collection[Life]) -> dict[bytes, int]:

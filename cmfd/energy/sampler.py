@@ -312,8 +312,13 @@ class Sampler:
             if share.uj or (owner == "system" and rest_ns):
                 cpu_ns = rest_ns if owner == "system" else 0
                 entry.put((owner, NOBODY, NOBODY), share, method, flags, cpu_ns)
+        only = stretches[0] if len(stretches) == 1 else None
         for run, share in whose.shares.items():
-            used_ns = sum(stretch.used_ns(run) or 0 for stretch in stretches) if counts_cpu else 0
+            used_ns = 0
+            if counts_cpu and only is not None:
+                used_ns = only.used_ns(run) or 0
+            elif counts_cpu:
+                used_ns = sum(stretch.used_ns(run) or 0 for stretch in stretches)
             entry.put(("run", run, NOBODY), share, method, flags, used_ns)
         if whose.shares:
             pieces = tuple(stretch.piece for stretch in stretches)

@@ -74,11 +74,12 @@ def apportion(total: int, weights: Sequence[int]) -> list[int]:
         first, rest = divmod(total * weights[0], whole)
         first += 2 * rest >= whole
         return [first, total - first]
-    parts, rests = zip(*(divmod(total * weight, whole) for weight in weights), strict=True)
-    given = list(parts)
+    given = [total * weight // whole for weight in weights]
     left = total - sum(given)
-    for index in sorted(range(len(given)), key=lambda i: -rests[i])[:left]:
-        given[index] += 1
+    if left:
+        rests = [total * weight % whole for weight in weights]
+        for index in sorted(range(len(given)), key=rests.__getitem__, reverse=True)[:left]:
+            given[index] += 1
     return given
 
 
@@ -205,8 +206,8 @@ def split(energy_uj: int, static_uj: int, weights: Weights[Key]) -> Split[Key]:
         allocs[-2] = 1
     statics = apportion(static, allocs)
     dynamics = apportion(energy_uj - static, uses if any(uses) else allocs)
-    shares = [Share(*parts) for parts in zip(statics, dynamics, strict=True)]
-    assert sum(share.uj for share in shares) == energy_uj, "energy is conserved"
+    assert sum(statics) + sum(dynamics) == energy_uj, "energy is conserved"
+    shares = list(map(Share, statics, dynamics))
     return Split(dict(zip(keys, shares, strict=False)), shares[-2], shares[-1])
 
 
@@ -234,4 +235,4 @@ def divide(share: Share, times: Mapping[Key, int], uses: Mapping[Key, int]) -> d
     by_use = [uses.get(key, 0) for key in keys]
     statics = apportion(share.static_uj, by_time if any(by_time) else by_use)
     dynamics = apportion(share.dynamic_uj, by_use if any(by_use) else by_time)
-    return {key: Share(*parts) for key, *parts in zip(keys, statics, dynamics, strict=True)}
+    return dict(zip(keys, map(Share, statics, dynamics), strict=True))

@@ -16,7 +16,7 @@ from cmfd.energy.sources.files import File
 from cmfd.slurm import figures
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from cmfd.energy.readings import Roots
@@ -25,6 +25,10 @@ TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 """What `/proc` counts processor time in."""
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _DEEPEST = 64
+_MOST_BELOW = 1000
+"""Processes that known ones started, of which files are kept open."""
+_FIRST_LINE_BYTES, _STAT_BYTES, _CHILDREN_BYTES = 64, 1024, 1 << 16
+_READ = os.O_RDONLY | os.O_CLOEXEC
 _NO_LIMIT_BYTES = 1 << 60
 """Version 1 writes a number near the greatest there is where there is no limit."""
 
@@ -199,34 +203,64 @@ class _Group:
     """The files of one control group."""
 
     def __init__(self, cpu: Path, memory: Path) -> None:
-        self._cpu = File(cpu)
+        self._cpu = os.open(cpu, _READ)
         self._in_ns = cpu.name == "cpuacct.usage"
-        self._memory: File | None = None
+        self._memory = -1
         with suppress(OSError):  # memory is not accounted everywhere
-            self._memory = File(memory)
+            self._memory = os.open(memory, _READ)
 
     def usage(self) -> Usage:
-        text = self._cpu.read()
+        text = os.pread(self._cpu, _FIRST_LINE_BYTES, 0)
         cpu_ns = int(text) if self._in_ns else int(text.split(None, 2)[1]) * 1000
-        return Usage(cpu_ns, None if self._memory is None else int(self._memory.read()))
+        if self._memory < 0:
+            return Usage(cpu_ns, None)
+        return Usage(cpu_ns, int(os.pread(self._memory, _FIRST_LINE_BYTES, 0)))
 
     def close(self) -> None:
-        self._cpu.close()
-        if self._memory is not None:
-            self._memory.close()
+        os.close(self._cpu)
+        if self._memory >= 0:
+            os.close(self._memory)
 
 
-class _Stat(NamedTuple):
-    """What `/proc/PID/stat` says."""
+class _Process:
+    """What the kernel says of a process, from files that stay open."""
 
-    own_ns: int
-    waited_ns: int
-    """Of children that ended and were waited for."""
-    memory_bytes: int
+    def __init__(self, proc: Path, pid: int) -> None:
+        name = f"{proc}/{pid}"
+        self._stat = os.open(f"{name}/stat", _READ)
+        try:
+            # Of what its main thread started: what other threads start is rare.
+            self._children = os.open(f"{name}/task/{pid}/children", _READ)
+        except OSError:
+            self._children = -1
 
-    @property
-    def all_ns(self) -> int:
-        return self.own_ns + self.waited_ns
+    def usage(self) -> tuple[int, int]:
+        """
+        Return the clock ticks of it and of those that it waited for, and its pages of memory.
+
+        Raises
+        ------
+        OSError
+            It has ended.
+        """
+        text = os.pread(self._stat, _STAT_BYTES, 0)
+        # The name is in parentheses and may hold anything; fields after it are from the third on.
+        fields = text[text.rindex(b")") + 1 :].split(None, 22)
+        ticks = int(fields[11]) + int(fields[12]) + int(fields[13]) + int(fields[14])
+        return ticks, int(fields[21])
+
+    def children(self) -> list[int]:
+        """Return what it started and has not ended."""
+        try:
+            text = os.pread(self._children, _CHILDREN_BYTES, 0)
+        except OSError:
+            return []
+        return [int(word) for word in text.split()] if text else []
+
+    def close(self) -> None:
+        os.close(self._stat)
+        if self._children >= 0:
+            os.close(self._children)
 
 
 class Processes:
@@ -241,27 +275,31 @@ class Processes:
 
     def __init__(self, roots: Roots) -> None:
         self._proc = roots.proc
-        self._files: dict[int, File] = {}
+        self._open: dict[int, _Process] = {}
+        self._below: dict[int, _Process] = {}  # what these started
         self._above: dict[int, int] = {}  # whose child a known process is, of the known ones
         self._sums: dict[int, Usage] = {}
         self._told_apart: dict[int, int] = {}  # of a process, what known ones below it were told
 
-    def read(self, pids: Iterable[int]) -> dict[int, Usage]:
+    def read(self, pids: Collection[int]) -> dict[int, Usage]:
         """
         Return what each process has used, with what it started.
 
         A process that ended keeps its last figures as long as it is asked for. What a known
         process used until it ended is its own, not also that of the process that waited for it.
         """
-        known = set(pids)
+        known = pids if isinstance(pids, (set, frozenset)) else set(pids)
         above: dict[int, int] = {}
-        found = {pid: self._tree(pid, known, above) for pid in known}
+        before, self._below = self._below, {}
+        found = {pid: self._tree(pid, known, above, before) for pid in known}
+        for process in before.values():
+            process.close()
         for pid in [pid for pid, usage in found.items() if usage is None]:
             self._ended(pid)
             if pid in self._sums:
                 found[pid] = self._sums[pid]
         # Before the others are told: who waited for these has their time in his own already.
-        for pid in set(self._sums) - known:
+        for pid in self._sums.keys() - known:
             self._ended(pid)
         self._above |= above
         self._sums = {
@@ -270,49 +308,56 @@ class Processes:
         return dict(self._sums)
 
     def _own(self, pid: int, usage: Usage) -> Usage:
-        if pid not in self._files:
+        apart_ns = self._told_apart.get(pid)
+        if apart_ns is None or pid not in self._open:
             return usage
-        return usage._replace(cpu_ns=max(0, usage.cpu_ns - self._told_apart.get(pid, 0)))
+        return usage._replace(cpu_ns=max(0, usage.cpu_ns - apart_ns))
 
-    def _tree(self, pid: int, known: set[int], above: dict[int, int]) -> Usage | None:
+    def _tree(
+        self, pid: int, known: Collection[int], above: dict[int, int], before: dict[int, _Process]
+    ) -> Usage | None:
         """Add up a process and what is below it, down to others that are known."""
-        first = self._stat_of(pid)
-        if first is None:
+        try:
+            process = self._open.get(pid)
+            if process is None:
+                process = self._open[pid] = _Process(self._proc, pid)
+            ticks, pages = process.usage()
+        except OSError:
             return None
-        cpu_ns, memory_bytes = first.all_ns, first.memory_bytes
-        waiting = [(child, 1) for child in self._children(pid)]
+        waiting = [(child, 1) for child in process.children()]
         while waiting:
             child, depth = waiting.pop()
             if child in known:
                 above[child] = pid
-            elif (stat := _stat(self._proc / str(child))) is not None and depth < _DEEPEST:
-                cpu_ns += stat.all_ns
-                memory_bytes += stat.memory_bytes
-                waiting += [(below, depth + 1) for below in self._children(child)]
-        return Usage(cpu_ns, memory_bytes)
+            elif depth < _DEEPEST and (said := self._started(child, before)) is not None:
+                more_ticks, more_pages, below = said
+                ticks, pages = ticks + more_ticks, pages + more_pages
+                waiting += [(each, depth + 1) for each in below]
+        return Usage(ticks * TICK_NS, pages * PAGE_BYTES)
 
-    def _stat_of(self, pid: int) -> _Stat | None:
+    def _started(self, pid: int, before: dict[int, _Process]) -> tuple[int, int, list[int]] | None:
+        """Return ticks, pages and children of a process that a known one started."""
+        process = before.pop(pid, None)
         try:
-            if pid not in self._files:
-                self._files[pid] = File(self._proc / str(pid) / "stat")
-            return _parsed(self._files[pid].read())
-        except OSError:
+            if process is None:
+                process = _Process(self._proc, pid)
+            said = (*process.usage(), process.children())
+        except OSError:  # it has ended; another may have its number at the next time
+            if process is not None:
+                process.close()
             return None
-
-    def _children(self, pid: int) -> list[int]:
-        """Return what a process's main thread started: what other threads start is rare."""
-        try:
-            text = (self._proc / str(pid) / "task" / str(pid) / "children").read_bytes()
-        except OSError:
-            return []
-        return [int(word) for word in text.split()]
+        if len(self._below) < _MOST_BELOW:
+            self._below[pid] = process
+        else:
+            process.close()
+        return said
 
     def _ended(self, pid: int) -> None:
         """Note that a process is gone: who waited for it has its time in his own now."""
-        file = self._files.pop(pid, None)
-        if file is None:
+        process = self._open.pop(pid, None)
+        if process is None:
             return
-        file.close()
+        process.close()
         above = self._above.pop(pid, None)
         if above is not None and pid in self._sums:
             apart = self._told_apart.pop(pid, 0) + self._sums[pid].cpu_ns
@@ -320,20 +365,7 @@ class Processes:
 
     def close(self) -> None:
         """Close all files."""
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
-
-
-def _stat(directory: Path) -> _Stat | None:
-    try:
-        return _parsed((directory / "stat").read_bytes())
-    except OSError:
-        return None
-
-
-def _parsed(text: bytes) -> _Stat:
-    # The name stands in parentheses and may hold anything; fields after it are from the third on.
-    fields = text.rpartition(b")")[2].split()
-    own, waited = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
-    return _Stat(own * TICK_NS, waited * TICK_NS, int(fields[21]) * PAGE_BYTES)
+        for process in (*self._open.values(), *self._below.values()):
+            process.close()
+        self._open.clear()
+        self._below.clear()

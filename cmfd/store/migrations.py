@@ -21,6 +21,7 @@ SCHEMAS: dict[str, Steps] = {
         ("content/0001", "node/0001"),
         ("content/0002",),
         ("content/0003", "node/0002"),
+        ("node/0003",),
     ),
     "pack": (
         ("content/0001", "content/0001_pack"),

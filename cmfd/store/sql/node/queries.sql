@@ -237,33 +237,36 @@ SELECT data FROM energy_memory;
 
 -- name: present
 -- Processes that have not ended, with the runs and executions that they take part in.
--- In this order: most have ended, and are looked up nowhere else.
-SELECT p.instance, e.run, p.execution
-FROM process AS p
-LEFT JOIN process_state AS s USING (execution, instance)
-CROSS JOIN instance AS i ON i.instance = p.instance
+-- In this order: most processes have ended, and are not looked at.
+SELECT m.instance, e.run, p.execution
+FROM instance AS i
+CROSS JOIN mention AS m ON m.instance = i.instance
+CROSS JOIN process AS p ON p.execution = m.subject AND p.instance = m.instance
 CROSS JOIN execution AS e ON e.execution = p.execution
-WHERE ifnull(s.status, 'running') = 'running' AND i.ended_ns IS NULL
+LEFT JOIN process_state AS s ON s.execution = p.execution AND s.instance = p.instance
+WHERE i.ended_ns IS NULL AND ifnull(s.status, 'running') = 'running'
 UNION ALL
 SELECT m.instance, s.run, NULL
-FROM standing AS s
-CROSS JOIN mention AS m ON m.subject = s.run
-CROSS JOIN instance AS i ON i.instance = m.instance
+FROM instance AS i
+CROSS JOIN mention AS m ON m.instance = i.instance
+CROSS JOIN standing AS s ON s.run = m.subject
 WHERE i.ended_ns IS NULL;
 
 -- name: lives
 -- When processes took part in executions, and what they used in those that ended.
+-- In this order, for the same reason.
 SELECT
     p.instance, e.run, p.execution, ifnull(e.parent, zeroblob(16)), p.at_ns,
     CASE WHEN s.status <> 'running' THEN s.at_ns ELSE i.ended_ns END,
     CASE WHEN s.status NOT IN ('running', 'lost') THEN s.cpu_user_ns + s.cpu_system_ns END,
     p.role = 'wrapper'
-FROM process AS p
-LEFT JOIN process_state AS s USING (execution, instance)
-CROSS JOIN instance AS i ON i.instance = p.instance
+FROM instance AS i
+CROSS JOIN mention AS m ON m.instance = i.instance
+CROSS JOIN process AS p ON p.execution = m.subject AND p.instance = m.instance
 CROSS JOIN execution AS e ON e.execution = p.execution
-WHERE (ifnull(s.status, 'running') = 'running' OR s.at_ns >= :since_ns)
-    AND ifnull(i.ended_ns, :since_ns) >= :since_ns;
+LEFT JOIN process_state AS s ON s.execution = p.execution AND s.instance = p.instance
+WHERE (i.ended_ns IS NULL OR i.ended_ns >= :since_ns)
+    AND (ifnull(s.status, 'running') = 'running' OR s.at_ns >= :since_ns);
 
 -- name: unsealed_ledger
 -- Whether a site that still gets the ledger does not have all of it.
