@@ -36,10 +36,9 @@ def make_policies(db: PostgresIndex) -> None:
         name = Identifier(db.schema, table)
         db.raw.execute(SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(name))
         db.raw.execute(
-            SQL(
-                "CREATE POLICY readers_of_all ON {} FOR SELECT"
-                " USING (EXISTS (SELECT 1 FROM granted AS g WHERE g.kind = 'all'))"
-            ).format(name)
+            SQL("CREATE POLICY readers_of_all ON {} FOR SELECT USING ((SELECT sees_all()))").format(
+                name
+            )
         )
     for role in _known(db, {grant.role for grant in grants(db)}):
         _let(db, role)

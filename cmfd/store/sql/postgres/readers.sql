@@ -9,42 +9,47 @@ CREATE TABLE IF NOT EXISTS cmfd_reader (
     PRIMARY KEY (role, kind, value)
 );
 
--- These views have the rights of whose the index is, and tell who asks only what he may see. The first is a
--- barrier: no function of his own is called for what others were granted. The others tell numbers only.
+-- What follows has the rights of whose the index is, and tells who asks only what he may see. The view is a
+-- barrier: no function of his own is called for what others were granted. The functions tell numbers only.
 CREATE VIEW granted WITH (security_barrier = true) AS
 SELECT g.kind, g.value
 FROM cmfd_reader AS g
 JOIN pg_catalog.pg_roles AS p ON p.rolname = g.role
 WHERE pg_has_role(session_user, p.oid, 'USAGE');
 
-CREATE VIEW readable_run AS
-SELECT r.id
-FROM run AS r
-WHERE r."user" = ANY (ARRAY(SELECT g.value FROM granted AS g WHERE g.kind = 'user'))
-    OR EXISTS (SELECT 1 FROM granted AS g WHERE g.kind = 'all')
-    OR EXISTS (SELECT 1 FROM granted AS g WHERE g.kind = 'pipeline') AND EXISTS (
-        SELECT 1 FROM execution AS e
-        WHERE e.run_id = r.id
-            AND e.pipeline = ANY (ARRAY(SELECT g.value FROM granted AS g WHERE g.kind = 'pipeline')))
-    OR EXISTS (SELECT 1 FROM granted AS g WHERE g.kind = 'project') AND (
-        EXISTS (
-            SELECT 1 FROM fact AS f
-            WHERE f.subject = r.run AND f.key = 'project'
-                AND as_text(f.value) = ANY (ARRAY(SELECT g.value FROM granted AS g WHERE g.kind = 'project')))
-        OR EXISTS (
-            SELECT 1 FROM execution AS e JOIN fact AS f ON f.subject = e.execution
-            WHERE e.run_id = r.id AND f.key = 'project'
-                AND as_text(f.value) = ANY (ARRAY(SELECT g.value FROM granted AS g WHERE g.kind = 'project'))));
+-- These are functions, and not views: what is asked of a site names its tables many times, and the plan of
+-- that would have all of them as often. Each is asked once for a table, whatever the number of its rows; if
+-- they were called stable, also to plan that.
+CREATE INDEX IF NOT EXISTS run_by_user ON run USING hash ("user");
 
-CREATE VIEW readable_execution AS
-SELECT e.id FROM execution AS e JOIN readable_run AS r ON r.id = e.run_id;
+CREATE OR REPLACE FUNCTION readable_runs() RETURNS bigint[] LANGUAGE sql VOLATILE SECURITY DEFINER
+RETURN ARRAY(
+    SELECT r.id FROM run AS r
+    WHERE r."user" = ANY (ARRAY(SELECT g.value FROM granted AS g WHERE g.kind = 'user'))
+    UNION
+    SELECT e.run_id FROM execution AS e
+    WHERE EXISTS (SELECT 1 FROM granted AS g WHERE g.kind = 'pipeline') AND e.run_id IS NOT NULL
+        AND e.pipeline = ANY (ARRAY(SELECT g.value FROM granted AS g WHERE g.kind = 'pipeline'))
+    UNION
+    SELECT coalesce(r.id, e.run_id) FROM fact AS f
+    LEFT JOIN run AS r ON r.run = f.subject
+    LEFT JOIN execution AS e ON e.execution = f.subject
+    WHERE EXISTS (SELECT 1 FROM granted AS g WHERE g.kind = 'project') AND f.key = 'project'
+        AND as_text(f.value) = ANY (ARRAY(SELECT g.value FROM granted AS g WHERE g.kind = 'project'))
+        AND coalesce(r.id, e.run_id) IS NOT NULL
+);
 
-CREATE VIEW readable_artifact AS
-SELECT v.artifact_id AS id
-FROM event AS v JOIN readable_execution AS x ON x.id = v.execution_id;
+CREATE OR REPLACE FUNCTION readable_executions() RETURNS bigint[] LANGUAGE sql VOLATILE SECURITY DEFINER
+RETURN ARRAY(SELECT e.id FROM unnest(readable_runs()) AS r (id) JOIN execution AS e ON e.run_id = r.id);
+
+CREATE OR REPLACE FUNCTION sees_all() RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
+RETURN EXISTS (SELECT 1 FROM granted AS g WHERE g.kind = 'all');
+
+CREATE OR REPLACE FUNCTION has_links() RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
+RETURN EXISTS (SELECT 1 FROM link);
 
 -- Whether a run that may be seen used or made something that is in an artifact, or is the same.
-CREATE FUNCTION has_readable_part(artifact_id bigint) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
+CREATE OR REPLACE FUNCTION has_readable_part(artifact_id bigint) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
 RETURN EXISTS (
     WITH RECURSIVE part (id) AS (
         SELECT artifact_id
@@ -56,74 +61,76 @@ RETURN EXISTS (
             SELECT l.subject_id FROM link AS l WHERE l.object_id = p.id AND l.relation = 'same'
         ) AS n
     )
-    SELECT 1 FROM part AS p WHERE EXISTS (SELECT 1 FROM readable_artifact AS a WHERE a.id = p.id)
+    SELECT 1
+    FROM part AS p JOIN event AS v ON v.artifact_id = p.id JOIN execution AS e ON e.id = v.execution_id
+    WHERE e.run_id IN (SELECT unnest(readable_runs()))
 );
 
 CREATE POLICY readers ON cmfd_index FOR SELECT USING (true);
 
 CREATE POLICY readers ON run FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_run AS x WHERE x.id = run.id));
+USING (run.id IN (SELECT unnest(readable_runs())));
 CREATE POLICY readers ON run_end FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_run AS x WHERE x.id = run_end.run_id));
+USING (run_end.run_id IN (SELECT unnest(readable_runs())));
 CREATE POLICY readers ON delivery FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_run AS x WHERE x.id = delivery.run_id));
+USING (delivery.run_id IN (SELECT unnest(readable_runs())));
 CREATE POLICY readers ON pack_run FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_run AS x WHERE x.id = pack_run.run_id));
+USING (pack_run.run_id IN (SELECT unnest(readable_runs())));
 CREATE POLICY readers ON run_sum FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_run AS x WHERE x.id = run_sum.run_id));
+USING (run_sum.run_id IN (SELECT unnest(readable_runs())));
 CREATE POLICY readers ON energy FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_run AS x WHERE x.id = energy.run_id));
+USING (energy.run_id IN (SELECT unnest(readable_runs())));
 CREATE POLICY readers ON energy_span FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_run AS x WHERE x.id = energy_span.run_id));
+USING (energy_span.run_id IN (SELECT unnest(readable_runs())));
 CREATE POLICY readers ON energy_day FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_run AS x WHERE x.id = energy_day.run_id));
+USING (energy_day.run_id IN (SELECT unnest(readable_runs())));
 CREATE POLICY readers ON energy_hour FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_run AS x WHERE x.id = energy_hour.run_id));
+USING (energy_hour.run_id IN (SELECT unnest(readable_runs())));
 CREATE POLICY readers ON run_energy FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_run AS x WHERE x.id = run_energy.run_id));
+USING (run_energy.run_id IN (SELECT unnest(readable_runs())));
 CREATE POLICY readers ON run_reading FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_run AS x WHERE x.id = run_reading.run_id));
+USING (run_reading.run_id IN (SELECT unnest(readable_runs())));
 CREATE POLICY readers ON stale_run FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_run AS x WHERE x.id = stale_run.run_id));
+USING (stale_run.run_id IN (SELECT unnest(readable_runs())));
 CREATE POLICY readers ON stale_energy FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_run AS x WHERE x.id = stale_energy.run_id));
+USING (stale_energy.run_id IN (SELECT unnest(readable_runs())));
 
 CREATE POLICY readers ON execution FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_run AS x WHERE x.id = execution.run_id));
+USING (execution.run_id IN (SELECT unnest(readable_runs())));
 CREATE POLICY readers ON execution_end FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_execution AS x WHERE x.id = execution_end.execution_id));
+USING (execution_end.execution_id IN (SELECT unnest(readable_executions())));
 CREATE POLICY readers ON process FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_execution AS x WHERE x.id = process.execution_id));
+USING (process.execution_id IN (SELECT unnest(readable_executions())));
 CREATE POLICY readers ON process_state FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_execution AS x WHERE x.id = process_state.execution_id));
+USING (process_state.execution_id IN (SELECT unnest(readable_executions())));
 CREATE POLICY readers ON param FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_execution AS x WHERE x.id = param.execution_id));
+USING (param.execution_id IN (SELECT unnest(readable_executions())));
 CREATE POLICY readers ON event FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_execution AS x WHERE x.id = event.execution_id));
+USING (event.execution_id IN (SELECT unnest(readable_executions())));
 CREATE POLICY readers ON execution_environment FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_execution AS x WHERE x.id = execution_environment.execution_id));
+USING (execution_environment.execution_id IN (SELECT unnest(readable_executions())));
 CREATE POLICY readers ON execution_sum FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_execution AS x WHERE x.id = execution_sum.execution_id));
+USING (execution_sum.execution_id IN (SELECT unnest(readable_executions())));
 CREATE POLICY readers ON execution_host FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_execution AS x WHERE x.id = execution_host.execution_id));
+USING (execution_host.execution_id IN (SELECT unnest(readable_executions())));
 CREATE POLICY readers ON stale_execution FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_execution AS x WHERE x.id = stale_execution.execution_id));
+USING (stale_execution.execution_id IN (SELECT unnest(readable_executions())));
 CREATE POLICY readers ON series FOR SELECT
-USING (EXISTS (SELECT 1 FROM readable_execution AS x WHERE x.id = series.execution_id));
+USING (series.execution_id IN (SELECT unnest(readable_executions())));
 CREATE POLICY readers ON chunk FOR SELECT
 USING (EXISTS (SELECT 1 FROM series AS s WHERE s.id = chunk.series_id));
 CREATE POLICY readers ON nesting FOR SELECT
 USING (
-    EXISTS (SELECT 1 FROM readable_execution AS x WHERE x.id = nesting.execution_id)
-    AND EXISTS (SELECT 1 FROM readable_execution AS x WHERE x.id = nesting.outer_id));
+    nesting.execution_id IN (SELECT unnest(readable_executions()))
+    AND nesting.outer_id IN (SELECT unnest(readable_executions())));
 CREATE POLICY readers ON environment FOR SELECT
 USING (EXISTS (SELECT 1 FROM execution_environment AS x WHERE x.environment_id = environment.id));
 
 -- Content that several runs had is seen by who sees one of them; and so is what that is a part of.
 CREATE POLICY readers ON artifact FOR SELECT
 USING (
-    EXISTS (SELECT 1 FROM readable_artifact AS x WHERE x.id = artifact.id)
-    OR has_readable_part(artifact.id));
+    EXISTS (SELECT 1 FROM event AS v WHERE v.artifact_id = artifact.id)
+    OR (SELECT has_links()) AND has_readable_part(artifact.id));
 CREATE POLICY readers ON link FOR SELECT
 USING (
     EXISTS (SELECT 1 FROM artifact AS a WHERE a.id = link.subject_id)
