@@ -112,6 +112,7 @@ def _unneeded(site: Site, keep_days: float) -> Iterator[tuple[Path, str]]:
     for directory, pattern in (
         (site.inbox, f"{PARTIAL_PREFIX}*"),
         (site.quarantine, f"{PARTIAL_PREFIX}*"),
+        (site.quarantine, ".*-*"),
         (site.path, f"{PREFIX}*"),
         (site.path, ".site.toml-*"),
         (site.path, ".remotes.toml-*"),
@@ -127,7 +128,7 @@ def _unneeded(site: Site, keep_days: float) -> Iterator[tuple[Path, str]]:
         if _age_s(path) > keep_days * DAY_S:
             yield path, f"the rest of it has not come for more than {keep_days:g} days"
     for path in sorted(site.quarantine.glob("*")):
-        if path.name.startswith(PARTIAL_PREFIX):
+        if path.name.startswith((PARTIAL_PREFIX, ".")):
             continue
         pack = path.with_name(path.name.removesuffix(REASON_SUFFIX))
         if site.merged(pack.stem).exists():

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cmfd.store.pack import PARTIAL_PREFIX
-from cmfd.store.shared import follow, make_directory
+from cmfd.store.shared import follow, make_directory, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,11 +42,9 @@ def quarantine(site: Site, pack: Path, reason: str, *, keep: bool = False) -> Pa
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     # The reason first: a pack without one would be a riddle.
     why = target.with_name(f"{pack.name}{REASON_SUFFIX}")
-    why.write_text(
-        f"{reason}\nfound in {pack.parent} at {at}\nto try again: cmfd merge {target}\n",
-        "utf-8",
-        errors="backslashreplace",  # paths may have any bytes
-    )
+    said = f"{reason}\nfound in {pack.parent} at {at}\nto try again: cmfd merge {target}\n"
+    # A link that others put there is replaced, and what it leads to stays as it is.
+    write_whole(why, said.encode(errors="backslashreplace"))  # paths may have any bytes
     if keep:
         import shutil  # noqa: PLC0415 - most merges put nothing here
 
@@ -55,6 +53,5 @@ def quarantine(site: Site, pack: Path, reason: str, *, keep: bool = False) -> Pa
         partial.rename(target)
     else:
         pack.rename(target)
-    for path in (why, target):
-        follow(path)
+    follow(target)
     return target

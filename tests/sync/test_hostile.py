@@ -109,6 +109,22 @@ def test_a_hostile_pack_is_kept_apart_and_does_nothing(make_site: MakeSite, tmp_
     assert merge_site(site.path).absorbed == 1
 
 
+def test_a_reason_is_written_through_no_link(make_site: MakeSite, tmp_path: Path) -> None:
+    """Whoever may write to the quarantine could have a file of its operator's overwritten."""
+    site = make_site("site")
+    pack = changed(tmp_path / "packs", CHANGES["a trigger"])
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    site.quarantine.mkdir()
+    why = site.quarantine / f"{pack.name}.reason.txt"
+    why.symlink_to(precious)
+    with pytest.raises(PackError, match="kept apart"):
+        offered(site, pack)
+    assert precious.read_text() == "mine"
+    assert not why.is_symlink()
+    assert why.read_text().startswith("foreign: not the schema of a pack: t")
+
+
 def a_circle() -> Content:
     """Return runs that came from each other, executions in each other, artifacts in each other."""
     content: Content = {}
