@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cmfd.sync.exchange import Exchanged
     from cmfd.sync.peer import Blocks, FromOffset, Taken
 
-N_SITES = 3
+N_SITES = 4
 SITES = st.integers(0, N_SITES - 1)
 STEPS = st.lists(
     st.one_of(
