@@ -93,6 +93,7 @@ def test_all_can_be_compared_again(make_site: MakeSite) -> None:
     assert digest(a) == digest(hub)
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("lose", ["remote", "own"])
 def test_what_a_site_that_was_put_back_from_a_copy_lacks_comes_again(
     make_site: MakeSite, tmp_path: Path, lose: str
