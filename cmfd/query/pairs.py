@@ -51,7 +51,7 @@ def walk_pairs(
         nodes = [row[0] for row in rows] if depth <= most_executions else []
         far.update(dict.fromkeys(nodes, start.id))
         far_rounds.append((depth, nodes))
-    known = None
+    known: dict[int, list[Any]] | None = None
     if nodes and most_executions == UNLIMITED and is_far(db):
         known = _all(db, way, nodes, n_pairs // ROWS)
         if known is None:
@@ -87,10 +87,10 @@ def is_far(db: object) -> bool:
 
 def _all(
     db: sqlite3.Connection, way: Way, nodes: list[int], most: int
-) -> dict[int, list[tuple[int, int | None]]] | None:
+) -> dict[int, list[Any]] | None:
     """Return the pairs of all that is reached, by their first node; None if it is too much."""
     asked = {"ids": json.dumps(nodes), "limit": most + 1}
-    pairs: dict[int, list[tuple[int, int | None]]] = defaultdict(list)
+    pairs: dict[int, list[Any]] = defaultdict(list)
     for node, one, other, n_nodes in db.execute(_sql("all", way), asked):
         if n_nodes > most:
             return None
