@@ -74,6 +74,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "database, postgresql://... Default: a file of the site."
         ),
     ] = ""
+    site_incoming_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="What a site keeps of packs that were handed over and did not come whole "
+            "yet; 0: no limit.",
+        ),
+    ] = 32 << 30
+    site_quarantine_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="What it keeps of packs that were handed over and are none; 0: no limit.",
+        ),
+    ] = 4 << 30
     system: Annotated[
         bool,
         Meta(description="Each node has one daemon for all users, as a service: start no other."),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from cmfd.errors import NotFoundError, PackError, SchemaTooNewError, StoreError
-from cmfd.merge import inbox, signatures
+from cmfd.merge import inbox, quota, signatures
 from cmfd.merge.batch import merge_site
 from cmfd.merge.index import connect_index, has_index
 from cmfd.merge.inspect import shared as inspector
@@ -286,6 +286,7 @@ class SitePeer:
         make_directory(self.site.path / INCOMING)
         with self._partial(digest) as (path, file):
             come = min(file.seek(0, os.SEEK_END), size_bytes)
+            quota.check_incoming(self.site, size_bytes - come)
             file.seek(come)
             with closing(blocks(come)) as incoming:
                 for block in incoming:
@@ -439,12 +440,16 @@ def _is_at(path: Path, file: BinaryIO) -> bool:
 
 def _put_apart(site: Site, path: Path, digest: str, reason: str) -> str:
     """Put what is no sound pack into quarantine, unless it was damaged on its way."""
+    done = "it was thrown away"
     if not reason.startswith(("corrupt", "truncated")):
-        with suppress(OSError):  # one may put packs there, and no more
-            quarantine(site, path.rename(path.with_name(f"{digest}.db")), reason)
-            return "it was kept apart"
+        if quota.has_room(site, path):
+            with suppress(OSError):  # one may put packs there, and no more
+                quarantine(site, path.rename(path.with_name(f"{digest}.db")), reason)
+                return "it was kept apart"
+        else:
+            done += ", since the quarantine there is full (cmfd site gc --remove)"
     path.unlink(missing_ok=True)
-    return "it was thrown away"
+    return done
 
 
 def _is_place(db: sqlite3.Connection, place: Place) -> bool:

@@ -19,7 +19,7 @@ from support.hostile import endless, offered
 from support.packs import Content, Value, an_id, small_run, write_pack
 
 from cmfd.cli.main import cli
-from cmfd.errors import PackError
+from cmfd.errors import PackError, StoreError
 from cmfd.merge.batch import merge_site
 from cmfd.merge.rules import Pusher
 from cmfd.merge.strangers import is_strangers
@@ -123,6 +123,25 @@ def test_a_reason_is_written_through_no_link(make_site: MakeSite, tmp_path: Path
     assert precious.read_text() == "mine"
     assert not why.is_symlink()
     assert why.read_text().startswith("foreign: not the schema of a pack: t")
+
+
+def test_what_is_no_part_of_a_site_does_not_fill_its_disk(
+    make_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of cut packs no more comes than may, and what is none is thrown away where that is full."""
+    site = make_site("site")
+    good = write_pack(tmp_path / "good", small_run(1))
+    bad = changed(tmp_path / "packs", CHANGES["a trigger"])
+    monkeypatch.setenv("CMFD_SITE_INCOMING_BYTES", "1000")
+    with pytest.raises(StoreError, match=r"nothing was taken.*cmfd site gc"):
+        offered(site, good)
+    monkeypatch.setenv("CMFD_SITE_INCOMING_BYTES", "0")
+    monkeypatch.setenv("CMFD_SITE_QUARANTINE_BYTES", "1000")
+    with pytest.raises(PackError, match=r"thrown away.*cmfd site gc"):
+        offered(site, bad)
+    assert not site.quarantine.exists()
+    offered(site, good)
+    assert merge_site(site.path).absorbed == 1
 
 
 def a_circle() -> Content:
