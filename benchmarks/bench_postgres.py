@@ -1,13 +1,14 @@
 """
-Merging into an index in PostgreSQL: beside a bare COPY and INSERT ON CONFLICT of the same rows.
+An index in PostgreSQL: merging beside a bare COPY and INSERT ON CONFLICT, questions beside SQLite.
 
-    python benchmarks/bench_postgres.py postgresql:///cmfd
+    python benchmarks/bench_postgres.py postgresql:///cmfd [--executions 100000]
 
 Makes schemas of its own in the database, and removes them.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 import tempfile
@@ -15,13 +16,28 @@ import time
 import uuid
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import figures
+import indexes
+from bench_lineage import SEARCHES
 from bench_merge import NODE, SMALL, new_packs
+from synthetic import Project, make_site
 
+from cmfd.merge.layout import init_site
+from cmfd.query import runs
+from cmfd.query.graph import keep
+from cmfd.query.index import open_index
+from cmfd.query.reach import reach
+from cmfd.query.search import best, search
+from cmfd.query.walk import Start, Way
 from cmfd.store.content import tables
 from cmfd.store.postgres import schema, staging
 from cmfd.store.postgres.store import PostgresStore
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
 
 GROUP = 8
 RUNS = 7
@@ -67,12 +83,71 @@ def bare_s(index: PostgresStore, packs: list[Path]) -> float:
     return time.perf_counter() - begin
 
 
+def bench_questions(url: str, n_executions: int) -> bool:
+    """Ask the same of the same rows in both."""
+    kept = True
+    with tempfile.TemporaryDirectory() as directory:
+        there = [Path(directory, name) for name in ("file", "server")]
+        projects = make_site(there[0], n_executions, [50, 5000])
+        site = init_site(there[1], url)
+        with closing(PostgresStore(url, site.schema)) as index:
+            try:
+                indexes.copy(there[0] / "index.db", index)
+                with open_index(there[0]) as file, open_index(there[1]) as server:
+                    for db in (file, server):
+                        keep(db)
+                    theirs = questions(file, projects)
+                    for name, ask in questions(server, projects).items():
+                        ours, bare, _ = figures.in_turn(timed(ask), timed(theirs[name]), RUNS)
+                        kept &= figures.line(name, ours, "ms", bare, "SQLite, ms", 3)
+            finally:
+                schema.drop(index.db)
+    return kept
+
+
+def timed(ask: Callable[[], object]) -> Callable[[], float]:
+    """Return what asks, and tells how long that took: most of it passes in the server."""
+
+    def once() -> float:
+        begin = time.perf_counter()
+        ask()
+        return (time.perf_counter() - begin) * 1e3
+
+    return once
+
+
+def questions(db: sqlite3.Connection, projects: list[Project]) -> dict[str, Callable[[], object]]:
+    """Return what is asked of an index."""
+    asked: dict[str, Callable[[], object]] = {"runs": lambda: runs.recent(db, limit=20)}
+    for project in projects:
+        for way, number in ((Way.DOWN, project.first), (Way.UP, project.last)):
+            start = Start(is_execution=False, id=number)
+            name = f"lineage {way.name.lower()}, {2 * project.n_executions} nodes"
+            asked[name] = lambda start=start, way=way: reach(db, start, way)  # type: ignore[misc]
+    query = "SELECT pipeline FROM execution GROUP BY pipeline ORDER BY count(*) DESC LIMIT 1"
+    (largest,) = db.execute(query).fetchone()
+    asked["best, largest pipeline"] = lambda: best(db, largest, "accuracy")
+    for text in SEARCHES:
+        asked[f"search {text[:36]}"] = lambda text=text: search(db, text, limit=20)  # type: ignore[misc]
+    return asked
+
+
 def main() -> None:
     """Measure, turn and turn about."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url")
+    parser.add_argument("--executions", type=int, default=100_000)
+    options = parser.parse_args()
+    kept = bench_merging(options.url)
+    sys.exit(not (bench_questions(options.url, options.executions) and kept))
+
+
+def bench_merging(url: str) -> bool:
+    """Compare the rates."""
     kept = True
     with tempfile.TemporaryDirectory() as directory:
         for name, shape in (("nodes of 16 ranks", NODE), ("small packs", SMALL)):
-            with closing(PostgresStore(sys.argv[1], f"bench_{uuid.uuid4().hex}")) as index:
+            with closing(PostgresStore(url, f"bench_{uuid.uuid4().hex}")) as index:
                 try:
                     make_bare(index)
                     times = []
@@ -87,7 +162,7 @@ def main() -> None:
                 f"merge, {name}", N_PACKS / merged, "packs/s", N_PACKS / bare, what, 0.7,
                 at_least=True,
             )  # fmt: skip
-    sys.exit(not kept)
+    return kept
 
 
 if __name__ == "__main__":
