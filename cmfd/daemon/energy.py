@@ -203,11 +203,17 @@ class Energy:
         self._wake()
 
     def _end(self) -> None:
+        goes_on = self._parts is not None and self._parts.counts and self._is_gone_on_from
         if self._parts is not None:
             self._parts.close()
-        self._marks.close()
+        self._marks.close(boottime_ns(), goes_on=goes_on)
         self._election.close()
         self._exposer.close()
+
+    @property
+    def _is_gone_on_from(self) -> bool:
+        """Whether what moves until a daemon starts again here is anybody's whom it tells of."""
+        return self._settings.system or bool(self._works)
 
     def _turn(self, order: ReadEnergy) -> None:
         """Look who is here; read if that has changed, if it is time, or if somebody waits."""
@@ -303,6 +309,9 @@ class Energy:
             return None
         if memory is None or memory.boot != self._place.boot.hex():
             return memory
+        if not self._marks.has(memory.chain):
+            log.info("nothing says who has counted the node's energy meanwhile")
+            return None
         if self._marks.has_counted(memory.boot_ns, memory.chain, boottime_ns()):
             log.info("another daemon has counted the node's energy meanwhile")
             return None

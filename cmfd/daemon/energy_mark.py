@@ -8,6 +8,9 @@ must not go on: he counts from now on. So a false mark costs what a true one doe
 true one any user may count while no other does. Nobody can write, replace or hide the mark of
 another: directories for temporary files are sticky, and names are random.
 
+Who goes on needs his own mark, too. So a daemon that ends where nobody goes on from it says that,
+and removes its mark, unless another may go on whose mark is there still: no job leaves one behind.
+
 Behind the mark is what the counters have moved, for daemons that stand by: they tell their users
 what runs took by it, which is added to nothing. They believe that of nobody but who counts, as the
 kernel says.
@@ -38,9 +41,12 @@ PLACES = (Path("/dev/shm"), Path("/var/tmp"))  # noqa: S108 - that all users may
 _PREFIX = "cmfd-energy."
 _FORM = struct.Struct("<8s16s16s16sq")
 _MAGIC = b"cmfdmark"
+_CHAIN_OFFSET = 24
 _HEAD = struct.Struct("<II")
 """Before figures: how many bytes, and their CRC-32."""
 _MOST_BYTES = 1 << 16
+_NOBODY = bytes(16)
+"""The chain of a mark from whose end nobody goes on."""
 
 
 class Mark(NamedTuple):
@@ -88,7 +94,14 @@ class Marks:
         self._prefix = _PREFIX + hashlib.sha256(os.fsencode(counters)).hexdigest()[:8] + "."
         self._store = hashlib.sha256(os.fsencode(store)).digest()[:16]
         self._places = places
-        self._files: list[int] | None = None
+        self._files: dict[int, Path] | None = None
+
+    def has(self, chain: bytes) -> bool:
+        """Tell whether a mark is there with a chain."""
+        return any(
+            (mark.boot, mark.chain) == (self._boot, chain)
+            for _, _, mark, _ in self._found(self._prefix)
+        )
 
     def has_counted(self, since_ns: int, chain: bytes, now_ns: int) -> bool:
         """
@@ -112,7 +125,8 @@ class Marks:
         """Say that counters were read, and what they moved, where that can be said."""
         if self._files is None:
             self._forget(boot_ns)
-            self._files = [file for place in self._places if (file := self._made(place)) >= 0]
+            made = [self._made(place) for place in self._places]
+            self._files = dict(one for one in made if one is not None)
         figures = msgspec.msgpack.encode(list(moved))
         said = _FORM.pack(_MAGIC, self._boot, chain, self._store, boot_ns)
         said += _HEAD.pack(len(figures), zlib.crc32(figures)) + figures
@@ -145,21 +159,47 @@ class Marks:
         figures = _figures(said)
         return None if figures is None else (mark, figures)
 
-    def close(self) -> None:
-        """Close the files; what they say stays."""
-        for file in self._files or ():
-            os.close(file)
-        self._files = None
+    def close(self, now_ns: int, *, goes_on: bool) -> None:
+        """
+        End.
 
-    def _made(self, place: Path) -> int:
+        Parameters
+        ----------
+        now_ns : int
+            The time now, by the clock that begins with the boot.
+        goes_on : bool
+            A daemon may go on from here: what is said stays.
+        """
+        files, self._files = self._files or {}, None
+        if not goes_on:
+            for file in files:  # before looking at others, which may end just now, too
+                with suppress(OSError):
+                    os.pwrite(file, _NOBODY, _CHAIN_OFFSET)
+            if not self._is_needed(now_ns):
+                for path in files.values():
+                    with suppress(OSError):
+                        path.unlink()
+        for file in files:
+            os.close(file)
+
+    def _is_needed(self, now_ns: int) -> bool:
+        """Tell whether another daemon may go on from before this one counted."""
+        return any(
+            mark.boot == self._boot
+            and mark.chain != _NOBODY
+            and mark.boot_ns >= now_ns - LONGEST_GAP_NS
+            for _, _, mark, _ in self._found(self._prefix)
+        )
+
+    def _made(self, place: Path) -> tuple[int, Path] | None:
         path = place / f"{self._prefix}{secrets.token_hex(8)}"
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
             file = os.open(path, flags, 0o644)
         except OSError:
-            return -1
+            return None
         os.fchmod(file, 0o644)  # whatever the mask: others are to read it
-        return file
+        return file, path
 
     def _forget(self, now_ns: int) -> None:
         """Remove of this user what daemons left whom nobody goes on from, or this one does."""

@@ -22,6 +22,7 @@ from cmfd.daemon.energy_mark import Marks
 from cmfd.energy.counters import Meters
 from cmfd.energy.presence import Counted
 from cmfd.energy.readings import boottime_ns
+from cmfd.energy.sampler import LONGEST_GAP_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,8 +55,24 @@ def test_a_daemon_leaves_one_mark(tmp_path: Path) -> None:
         one = marks(tmp_path)
         one.tell(MINE, at_ns)
         one.tell(MINE, at_ns)
-        one.close()
+        one.close(at_ns, goes_on=True)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_of_who_ends_for_good_nothing_is_left(tmp_path: Path) -> None:
+    """Also of two who end at once: neither stays for the other's sake."""
+    one, other = marks(tmp_path), marks(tmp_path, "b")
+    one.tell(MINE, 5)
+    other.tell(OTHERS, 6)
+    one.close(7, goes_on=False)
+    assert not marks(tmp_path).has(MINE)
+    assert marks(tmp_path).has_counted(4, OTHERS, 7), "the other may go on from before"
+    other.close(7, goes_on=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    late = marks(tmp_path, "c")
+    late.tell(b"l" * 16, 6 + LONGEST_GAP_NS)
+    late.close(8 + LONGEST_GAP_NS, goes_on=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_no_mark_is_passed_over(tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from support.cluster.services import Services
 
 NEIGHBOURS = Path("/proc/sys/net/ipv4/neigh/default")
 MANY_NODES = 64
-MARK = "/cmfd-energy."
 
 
 class Cluster:
@@ -215,17 +214,12 @@ class Cluster:
         return [seen for seen in found if seen.namespace in spaces]
 
     def leftovers(self, user: str) -> list[str]:
-        """
-        Return what there is of a user on the nodes: ``NODE: process`` and ``NODE: path``.
-
-        But for the mark of up to when a daemon has read the node's energy: it stays for others'.
-        """
+        """Return what there is of a user on the nodes: ``NODE: process`` and ``NODE: path``."""
         on = {name: place for name, place in self.machines.items() if place.init}
         names = {place.namespace: name for name, place in on.items()}
         found = [f"{names[seen.namespace]}: {seen.command}" for seen in self.processes_of(user)]
         for name, place in on.items():
-            files = place.files_of(self.options.users[user])
-            found += [f"{name}: {path}" for path in files if MARK not in path]
+            found += [f"{name}: {path}" for path in place.files_of(self.options.users[user])]
         return found
 
     def _write_files(self) -> None:
