@@ -37,6 +37,7 @@ def artifacts(node: Node) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_python_programs_files_are_seen(lone_node: Node) -> None:
     """Read, written, both, renamed; in child processes; not what it removed again."""
     (lone_node.cwd / "data").mkdir()
@@ -72,6 +73,7 @@ os.wait()
     assert "observed (audit)" in lone_node.cmfd("show", "last").stdout.decode()
 
 
+@pytest.mark.slow
 def test_programs_do_not_notice(lone_node: Node) -> None:
     """Paths of all sorts, no working directory, all files closed, no variable; path and modules."""
     seen(
@@ -111,6 +113,7 @@ except FileNotFoundError:
     assert {"bytes", "path", "number", "first", "many49"} <= artifacts(lone_node).keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", [True, False], ids=["a sitecustomize of the user's", "none"])
 def test_the_users_own_customization_runs(lone_node: Node, *, own: bool) -> None:
     """As it would without: found by PYTHONPATH, under its own name."""
@@ -139,6 +142,7 @@ def test_a_broken_customization_is_told_as_ever(lone_node: Node) -> None:
     assert b"no_such_module" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_isolated_python_is_not_watched(lone_node: Node) -> None:
     """It reads no variable: it runs, and what it does is not seen by way of Python."""
     script = "open('here', 'w').close()"

@@ -90,6 +90,7 @@ def complete(node: Node, line: str) -> list[str]:
     return [line.partition(",")[2] for line in done.stdout.decode().splitlines() if line]
 
 
+@pytest.mark.slow
 def test_completion_offers_commands_and_runs(lone_node: Node) -> None:
     """Names of commands, options, and the ids of runs, none where there is no site."""
     assert complete(lone_node, "cmfd me") == ["merge", "metrics"]

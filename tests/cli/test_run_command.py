@@ -45,6 +45,7 @@ def test_nobody_need_read_what_it_says(node: Node) -> None:
             assert node.start("run", "--", words, stderr=gone).wait(PATIENCE_S) == code
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_program_ends_with_126(node: Node) -> None:
     """A file without permission to execute, a directory, and a script without its interpreter."""
     script = node.cwd / "script"
@@ -71,6 +72,7 @@ def test_the_streams_are_the_commands(node: Node) -> None:
     assert b"completed" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_commands_options_are_its_own(node: Node) -> None:
     """What follows the command is not read by cmfd, with or without the two dashes."""
     for dashes in ((), ("--",)):
@@ -133,6 +135,7 @@ def test_what_is_said_is_recorded(node: Node) -> None:
     assert found["run"]["max_rss_bytes"] > 0
 
 
+@pytest.mark.slow
 def test_cpu_time_is_that_of_the_command(node: Node) -> None:
     """Half a second of work shows, that of a grandchild included."""
     work = "import time\nwhile time.process_time() < 0.5: pass"
@@ -140,6 +143,7 @@ def test_cpu_time_is_that_of_the_command(node: Node) -> None:
     assert node.last()["cpu_ns"] >= 5e8
 
 
+@pytest.mark.slow
 def test_what_the_command_logs_is_in_the_same_execution(node: Node) -> None:
     """The program's parameters and metrics join the wrapper's execution, and the summary."""
     program = node.cwd / "train.py"
@@ -215,6 +219,7 @@ def test_a_useless_run_id_does_not_stop_the_command(node: Node) -> None:
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.slow
 def test_a_site_that_cannot_be_made_costs_nothing(node: Node, tmp_path: Path) -> None:
     """The exit code stays, the message says how to merge the run later, and that works."""
     obstacle = tmp_path / "file"
@@ -229,6 +234,7 @@ def test_a_site_that_cannot_be_made_costs_nothing(node: Node, tmp_path: Path) ->
     assert node.json("show", "last", "--site", str(site))["run"]["exit_code"] == 4
 
 
+@pytest.mark.slow
 def test_without_a_daemon_the_journals_are_merged(lone_node: Node) -> None:
     """Where no daemon may be started, the run is in the site all the same, and only this run."""
     lone_node.cmfd("run", "--param", "n=1", "--", "true")
@@ -267,6 +273,7 @@ def test_without_a_node_directory_the_command_runs(lone_node: Node) -> None:
     assert b"kept in" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_daemon_is_started_and_goes_when_idle(tmp_path: Path) -> None:
     """The first run starts one; it serves the second, and ends by itself."""
     node = Node(tmp_path, {"CMFD_IDLE_S": "1", "CMFD_SEAL_GRACE_S": "0.1"})
@@ -371,6 +378,7 @@ def test_a_daemon_that_does_not_answer_is_not_waited_for_long(tmp_path: Path) ->
     assert len(node.json("runs")) >= 1
 
 
+@pytest.mark.slow
 def test_a_name_given_by_the_program_is_the_runs(node: Node) -> None:
     """The wrapper began the run without one; commands then know the run by it."""
     code = "import cmfd; cmfd.start(name='second try').end()"
@@ -380,6 +388,7 @@ def test_a_name_given_by_the_program_is_the_runs(node: Node) -> None:
     assert node.json("show", "second try")["run"]["name"] == "second try"
 
 
+@pytest.mark.slow
 def test_code_and_python_are_shown(node: Node) -> None:
     """Which commit, and whether something was changed."""
     for words in (["init", "-q", "-b", "trunk"], ["add", "file"], ["commit", "-q", "-m", "first"]):

@@ -119,6 +119,7 @@ def test_a_signal_to_the_whole_group_does_not_come_back(node: Node) -> None:
     assert rest(wrapper) == ["SIGUSR1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", ENDING)
 @pytest.mark.parametrize("send", [os.kill, os.killpg])
 def test_in_a_job_a_signal_reaches_the_command_once(

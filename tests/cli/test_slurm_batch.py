@@ -6,15 +6,16 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from cmfd.cli.slurm import batch
 from cmfd.cli.wrapped import Order
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
 
-
+@pytest.mark.slow
 def test_a_merge_that_hangs_does_not_keep_the_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

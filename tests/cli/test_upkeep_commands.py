@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import pytest
 from support.packs import small_run, write_pack
 from support.sites import from_json
 from support.wrapper import eventually
@@ -147,6 +148,7 @@ def test_status_without_a_daemon_says_so(site: ASite, invoke: Invoke, tmp_path: 
     assert "1 pack waiting" in invoke("status", code=7).stdout
 
 
+@pytest.mark.slow
 def test_status_is_what_the_daemon_says(node: Node) -> None:
     """The daemon's figures, as JSON and in words, after a run went through it."""
     node.cmfd("run", "-q", "--", "true")
@@ -193,6 +195,7 @@ def test_doctor_fails_where_something_does_not_work(lone_node: Node) -> None:
     assert "CMFD_NODE_DIR" in found["node directory"]["advice"]
 
 
+@pytest.mark.slow
 def test_doctor_sees_journals_that_nobody_takes(lone_node: Node) -> None:
     """What a process without a daemon left is counted, with the command that merges it."""
     lone_node.cmfd("run", "-q", "--", "true")
@@ -211,6 +214,7 @@ def test_doctor_sees_a_setting_that_cannot_be_used(lone_node: Node) -> None:
     assert b"versions" not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_daemon_detaches_and_is_the_only_one(tmp_path: Path) -> None:
     """`cmfd daemon --detach` returns at once; a second daemon is refused."""
     from support.wrapper import Node

@@ -85,6 +85,7 @@ def test_a_data_set_that_is_not_there_is_said(
     assert "no data set or group '/train/z'" in problem
 
 
+@pytest.mark.slow
 def test_slices_and_the_metrics_for_them(site: Query) -> None:
     """Rows of a file, rows of a data set inside one, whole files: each contained in its whole."""
     write()

@@ -599,6 +599,7 @@ def _in_spawned(i: int) -> int:
     return i
 
 
+@pytest.mark.slow
 def test_spawned_workers_log_to_the_execution_of_their_parent(ex: Execution, node: Path) -> None:
     """Whatever the start method is."""
     with multiprocessing.get_context("spawn").Pool(2) as pool:
@@ -717,6 +718,7 @@ def test_values_that_are_good_are_kept_beside_ones_that_are_not(
     assert len(caplog.records) == 1
 
 
+@pytest.mark.slow
 def test_a_row_too_long_for_a_block_is_logged_singly(ex: Execution, node: Path) -> None:
     """At one step, which is counted as for other sets of names."""
     many = {f"m{i}": float(i) for i in range(40_000)}

@@ -385,6 +385,7 @@ def test_a_kill_loses_nothing_whose_call_had_returned(tmp_path: Path, after: int
     assert len(steps) in (returned, returned + 1)
 
 
+@pytest.mark.slow
 def test_a_journal_cut_at_any_byte_gives_a_prefix(tmp_path: Path) -> None:
     """A copy broken off: what precedes the cut is read, or the error is clear."""
     block_bytes = 4096

@@ -136,6 +136,7 @@ def dvc_digests(repository: Path) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_identities_are_those_of_the_real_dvc(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,7 @@ def test_what_cannot_be_read_is_said_and_not_remembered(path: Path, reads: list[
     assert isinstance(datasets_in("/nowhere.h5", ["/x"], path.parent / "hashes"), str)
 
 
+@pytest.mark.slow
 def test_files_are_read_by_one_process_that_may_die(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

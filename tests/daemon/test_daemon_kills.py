@@ -117,6 +117,7 @@ def kill_again_and_again(daemons: Callable[..., Daemon], n_rounds: int, seed: in
         assert steps == list(range(sender.n_logged))
 
 
+@pytest.mark.slow
 def test_a_daemon_that_is_killed_a_few_times_loses_and_doubles_nothing(
     daemons: Callable[..., Daemon],
 ) -> None:

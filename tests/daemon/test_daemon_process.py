@@ -148,6 +148,7 @@ def test_bytes_that_are_not_even_zeromq_change_nothing(daemon: Daemon) -> None:
         assert daemon.status()["malformed"] == 0
 
 
+@pytest.mark.slow
 def test_a_client_that_reads_nothing_is_let_go(daemon: Daemon) -> None:
     """Answers to it must not pile up in the daemon."""
     with Dealer(daemon.node_dir) as deaf:
@@ -194,6 +195,7 @@ def test_the_status_says_what_goes_on(daemon: Daemon) -> None:
 # -- one daemon a node directory ---------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_second_daemon_leaves_the_first_alone(daemon: Daemon) -> None:
     """It says who is there, with an exit code of its own."""
     second = subprocess.run(
@@ -240,6 +242,7 @@ def test_a_place_where_nothing_can_listen_is_a_clear_error(daemons: MakeDaemon) 
     assert "cannot listen" in daemon.text()
 
 
+@pytest.mark.slow
 def test_a_detached_daemon_holds_its_lock_when_the_command_returns(daemons: MakeDaemon) -> None:
     """Whoever started it can rely on its coming up; it logs to its directory and ends by itself."""
     daemon = daemons(idle_s="0.5")
@@ -251,6 +254,7 @@ def test_a_detached_daemon_holds_its_lock_when_the_command_returns(daemons: Make
     wait_until(lambda: "ended: idle" in log.read_text(), "it ends when idle")
 
 
+@pytest.mark.slow
 def test_a_detached_daemon_is_not_started_twice(daemon: Daemon) -> None:
     """The command says so at once."""
     second = subprocess.run(daemon.command("--detach"), env=daemon.environ(), check=False)
@@ -282,6 +286,7 @@ def test_a_daemon_told_to_end_publishes_what_it_has(
     assert not socket_path(daemon.node_dir).exists()
 
 
+@pytest.mark.slow
 def test_an_idle_daemon_ends(daemons: MakeDaemon) -> None:
     """Nothing is left running on a user's node."""
     daemon = daemons(idle_s="0.3").start()
@@ -303,6 +308,7 @@ def test_a_daemon_whose_directory_was_removed_ends(daemon: Daemon) -> None:
     assert "was removed" in daemon.text()
 
 
+@pytest.mark.slow
 def test_settings_are_read_again_on_a_hangup(daemons: MakeDaemon, short_dir: Path) -> None:
     """And a file that cannot be used changes nothing."""
     config = short_dir / "cmfd.toml"
@@ -320,6 +326,7 @@ def test_settings_are_read_again_on_a_hangup(daemons: MakeDaemon, short_dir: Pat
     assert daemon.stop() == 0
 
 
+@pytest.mark.slow
 def test_the_service_manager_hears_of_start_and_end(
     daemons: MakeDaemon, short_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -444,6 +451,7 @@ def test_processes_that_die_while_no_daemon_runs_are_taken_in_by_the_next(
     assert steps(again, 2) == list(range(100))
 
 
+@pytest.mark.slow
 def test_a_run_is_published_after_its_last_process(
     daemons: MakeDaemon,
     ranks: Callable[..., subprocess.Popen[str]],
@@ -463,6 +471,7 @@ def test_a_run_is_published_after_its_last_process(
     assert eager.status()["runs"] == []
 
 
+@pytest.mark.slow
 def test_a_site_that_cannot_be_written_gets_its_pack_later(
     daemons: MakeDaemon, daemon: Daemon, short_dir: Path
 ) -> None:
@@ -487,6 +496,7 @@ def test_a_site_that_cannot_be_written_gets_its_pack_later(
     wait_until(lambda: not list(left.iterdir()), "its copy here goes after that")
 
 
+@pytest.mark.slow
 def test_a_journal_that_is_none_stays_where_it_is(daemon: Daemon, daemons: MakeDaemon) -> None:
     """The daemon says so, and goes on."""
     daemon.stop()
@@ -501,6 +511,7 @@ def test_a_journal_that_is_none_stays_where_it_is(daemon: Daemon, daemons: MakeD
     assert str(foreign) in again.status()["problems"][0]
 
 
+@pytest.mark.slow
 def test_a_journal_that_was_never_begun_is_removed(daemon: Daemon, daemons: MakeDaemon) -> None:
     """Its process was killed before it could write even a header."""
     daemon.stop()
@@ -513,6 +524,7 @@ def test_a_journal_that_was_never_begun_is_removed(daemon: Daemon, daemons: Make
     wait_until(lambda: not empty.exists(), "it is gone")
 
 
+@pytest.mark.slow
 def test_a_journal_that_is_being_made_is_left_alone(daemon: Daemon, daemons: MakeDaemon) -> None:
     """Between its creation and its lock, nobody may touch it."""
     daemon.stop()
@@ -596,6 +608,7 @@ def as_nobody(node_dir: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 @as_root
 def test_another_user_is_refused_by_a_user_s_daemon(daemon: Daemon, short_dir: Path) -> None:
     """The kernel says who it is, whatever it says of itself."""
@@ -626,6 +639,7 @@ def small_disk(short_dir: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
+@pytest.mark.slow
 @as_root
 def test_a_full_disk_delays_acknowledgements_and_loses_nothing(
     daemons: MakeDaemon, small_disk: Path

@@ -76,6 +76,7 @@ def counts(status: dict[str, Any]) -> bool:
     return bool(status["energy"]["counts"] and status["energy"].get("tick_s"))
 
 
+@pytest.mark.slow
 def test_what_the_counters_move_is_stored_to_the_microjoule(
     make: Callable[..., Daemon], counters: CrayCounters
 ) -> None:
@@ -126,6 +127,7 @@ def test_a_daemon_that_is_killed_loses_no_energy(
     assert dict(memory(second).readings)["pm_counters"].at_boot_ns
 
 
+@pytest.mark.slow
 def test_of_two_daemons_one_counts(
     make: Callable[..., Daemon], counters: CrayCounters, short_dir: Path
 ) -> None:

@@ -36,6 +36,7 @@ def a_controller(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
 
 
+@pytest.mark.slow
 def test_the_controller_is_asked_once_for_a_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

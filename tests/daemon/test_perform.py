@@ -519,6 +519,7 @@ def test_who_is_not_watched_any_longer_is_not_heard_of(world: World) -> None:
     assert world.performer.ended() == []
 
 
+@pytest.mark.slow
 def test_a_merge_is_a_process_whose_end_is_heard_of(world: World, short_dir: Path) -> None:
     """A real one, of a site that has nothing to merge."""
     assert world.do(e.StartMerge(short_dir / "site")) == []

@@ -111,6 +111,7 @@ def wait_delivered(service: Service) -> None:
 # -- what users get ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_users_jobs_logged_is_delivered_to_a_site_for_each(service: Service) -> None:
     """One daemon, two users on the node at the same time, and nobody started anything."""
     jobs = {"alice": note(), "bob": note("101", BOB, "bob")}
@@ -156,6 +157,7 @@ def test_jobs_that_log_nothing_need_not_be_recorded(make: MakeService) -> None:
     assert list((service.base / "sites").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_logged_is_taken_from_its_journal(service: Service) -> None:
     """Whatever its umask is: its journal is for the service to read."""
     told = note()
@@ -185,6 +187,7 @@ run = cmfd.start("p", "s")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [False, True], ids=["ended", "killed"])
 def test_files_that_only_their_user_may_read_are_read_by_his_own_process(
     service: Service, *, killed: bool
@@ -216,6 +219,7 @@ def test_files_that_only_their_user_may_read_are_read_by_his_own_process(
         assert (digest, problem) == ("md5:0cc175b9c0f1b6a831c399e269772661", "")
 
 
+@pytest.mark.slow
 def test_a_killed_service_loses_nothing_of_a_job_that_ended_meanwhile(make: MakeService) -> None:
     """Nobody who logs waits for it; the next one takes the journals, and what root told."""
     service = make()
@@ -240,6 +244,7 @@ def test_a_killed_service_loses_nothing_of_a_job_that_ended_meanwhile(make: Make
     assert n_values(service.packs("sites/alice")) == 2030
 
 
+@pytest.mark.slow
 def test_a_service_that_restarts_under_a_job_goes_on_with_it(make: MakeService) -> None:
     """The job's processes find the next one by themselves, and its run is not taken to be over."""
     service = make()
@@ -260,6 +265,7 @@ def test_a_service_that_restarts_under_a_job_goes_on_with_it(make: MakeService) 
     assert n_values(service.packs("sites/alice")) == 200
 
 
+@pytest.mark.slow
 def test_without_a_directory_for_journals_a_job_goes_on(service: Service) -> None:
     """The Prolog failed: one warning, and what was sent is there."""
     told = note(uid=20003)
@@ -279,6 +285,7 @@ def test_without_a_directory_for_journals_a_job_goes_on(service: Service) -> Non
 # -- who may what -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_nobody_reads_removes_or_forges_what_another_logs(service: Service) -> None:
     """The kernel refuses all of it."""
     told = note()
@@ -326,6 +333,7 @@ def test_a_user_s_site_is_for_him_alone(service: Service) -> None:
     assert not may_read(BOB)
 
 
+@pytest.mark.slow
 def test_where_a_run_wants_to_be_published_is_not_obeyed(service: Service) -> None:
     """A service could be made to write anywhere."""
     told = note()
@@ -340,6 +348,7 @@ def test_where_a_run_wants_to_be_published_is_not_obeyed(service: Service) -> No
     assert n_values(service.packs("sites/alice")) == 3
 
 
+@pytest.mark.slow
 def test_an_account_that_is_no_name_does_not_lead_elsewhere(make: MakeService) -> None:
     """Where SLURM does not check accounts, users choose what theirs is called."""
     service = make(site="sites/{account}/{user}")
@@ -352,6 +361,7 @@ def test_an_account_that_is_no_name_does_not_lead_elsewhere(make: MakeService) -
     assert len(list(service.packs("sites/none/bob"))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("early", [True, False], ids=["before root told", "afterwards"])
 def test_a_job_s_run_is_its_user_s_whoever_speaks_of_it(service: Service, *, early: bool) -> None:
     """Anybody can work out which id the next job's run will have."""
@@ -402,6 +412,7 @@ def test_who_speaks_of_a_job_to_come_is_kept_apart_from_it(make: MakeService) ->
     assert n_values(service.packs("sites")) == 127
 
 
+@pytest.mark.slow
 def test_the_service_tells_a_user_only_what_is_his(service: Service) -> None:
     """Also which jobs are on the node."""
     service.prolog(note())
@@ -447,6 +458,7 @@ def test_the_service_is_not_root(make: MakeService) -> None:
     assert "must not be root" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_service_whose_directories_are_not_safe_does_not_start(make: MakeService) -> None:
     """It says what root has to do."""
     service = make()
@@ -461,6 +473,7 @@ def test_a_service_whose_directories_are_not_safe_does_not_start(make: MakeServi
     assert f"User {SERVICE} cannot write to {service.node_dir}" in failure(service)
 
 
+@pytest.mark.slow
 def test_a_daemon_that_anybody_could_have_put_there_is_not_believed(make: MakeService) -> None:
     """Only who root lets make a socket in the directory is the service."""
     service = make()
@@ -524,6 +537,7 @@ def test_who_has_stored_too_much_is_told_and_gets_all_of_it_published(make: Make
     assert "quota_stored_bytes" in done.stderr + again.stderr
 
 
+@pytest.mark.slow
 def test_a_user_asks_how_the_service_is(service: Service) -> None:
     """And what of his own waits here."""
     service.make_journals(ALICE)

@@ -13,6 +13,7 @@ HOWTOS = Path(__file__).parents[2] / "docs" / "howto"
 TIMEOUT_S = 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["openlineage", "prov", "ro-crate"])
 def test_all_that_is_shown_is_so(tmp_path: Path, name: str) -> None:
     """From the site that is there, in a directory that is empty."""

@@ -5,22 +5,21 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pytest
 from support.console import Shown, commands_of, run_in_one_shell, what_is_wrong
 from support.energy import a_row
 from support.sites import ASite, a_run, set_param
 
 from cmfd.query.tables import TABLES
 
-if TYPE_CHECKING:
-    import pytest
-
 HOWTO = Path(__file__).parents[2] / "docs" / "howto" / "tables.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```(?:\n\n```text\n(.*?)^```)?", re.MULTILINE | re.DOTALL)
 TIMEOUT_S = 100
 
 
+@pytest.mark.slow
 def test_all_that_is_shown_is_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -51,6 +51,7 @@ def cmfd(*words: str, code: int = 0) -> Any:
     return json.loads(done.stdout) if not code else done.stderr
 
 
+@pytest.mark.slow
 def test_a_pipeline_becomes_executions(repo: Repo, tmp_path: Path) -> None:
     """Stages, commands, parameters with their types, metrics, inputs, outputs, code, lineage."""
     pipeline(repo)

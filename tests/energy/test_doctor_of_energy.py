@@ -108,6 +108,7 @@ def test_in_short_only_what_counts_is_said(roots: Roots) -> None:
     assert checks.check_energy(off).level == "warn"
 
 
+@pytest.mark.slow
 def test_the_command_prints_one_finding_for_each_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

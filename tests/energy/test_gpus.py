@@ -88,6 +88,7 @@ def test_a_divided_gpu_counts_as_a_whole_and_says_its_parts_shares(fake: FakeNvm
     assert found["gpus"][0]["slices"] == {"MIG-GPU-mig-1": 42 / 98, "MIG-GPU-mig-2": 14 / 98}
 
 
+@pytest.mark.slow
 def test_a_gpu_that_falls_off_the_bus_is_gone(fake: FakeNvml) -> None:
     fake.say("GPU-aaaa 0 123456 250000 -")
     file = fake.environment({})["FAKE_NVML"]
@@ -102,6 +103,7 @@ def test_no_driver_is_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (found["status"], found["grade"], found["advice"]) == ("absent", "M", "")
 
 
+@pytest.mark.slow
 def test_a_driver_that_is_not_loaded_is_absent_too(tmp_path: Path) -> None:
     fake = FakeNvml(tmp_path)
     assert said(fake)["probe"]["status"] == "absent"

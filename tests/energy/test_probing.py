@@ -167,6 +167,7 @@ def test_the_documented_plug_in_is_a_source_that_counts(
     assert source.read()[0].value == 9_000_000_000
 
 
+@pytest.mark.slow
 def test_nothing_slow_is_imported_to_read_counters() -> None:
     """Neither NumPy nor what codecarbon or a GPU's bindings bring along."""
     program = """

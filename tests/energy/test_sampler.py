@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.laws import examples
@@ -295,6 +296,7 @@ def test_what_waits_beside_a_program_takes_nothing_of_it() -> None:
     assert joules_of(node) == {TRAIN: 125, TEST: 375}
 
 
+@pytest.mark.slow
 def test_dividing_among_many_programs_takes_no_more_for_each() -> None:
     """Thousands of short programs between two readings cost the node little."""
     keys = [n.to_bytes(16, "big") for n in range(1, 10_001)]
@@ -510,6 +512,7 @@ def test_checks_are_added_to_nothing() -> None:
     assert {row.component for row in node.rows if row.role == "count"} == {"cpu"}
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(300), deadline=None)
 @given(st.lists(EVENTS, max_size=60), st.none() | st.just({"cpu": 20_000_000}))
 def test_whatever_happens_energy_is_given_away_exactly_once(

@@ -112,6 +112,7 @@ def test_a_group_that_vanished_keeps_its_last_figures(
 SPINS = "t = __import__('time'); e = t.process_time() + {}\nwhile t.process_time() < e: pass\n"
 
 
+@pytest.mark.slow
 def test_a_process_counts_with_what_it_started() -> None:
     """While its children run, and after it has waited for them."""
     text = (
@@ -133,6 +134,7 @@ def test_a_process_counts_with_what_it_started() -> None:
         assert processes.read([]) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_asked_for", [True, False])
 def test_a_known_child_is_not_counted_twice(*, is_asked_for: bool) -> None:
     """What it used is its own, also when its parent has waited for it, asked for or not."""

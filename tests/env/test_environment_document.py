@@ -125,6 +125,7 @@ def test_the_branchs_remote_is_recorded_without_credentials(repository: Path, gi
     assert describe_code(str(repository), soon())["remote"] == "https://m/p.git"
 
 
+@pytest.mark.slow
 def test_submodules_are_recorded_with_their_commits(
     repository: Path, tmp_path: Path, git: Git
 ) -> None:
@@ -184,6 +185,7 @@ def test_a_damaged_repository_is_a_problem(repository: Path) -> None:
         describe_code(str(repository), soon())
 
 
+@pytest.mark.slow
 def test_git_is_ended_when_it_takes_too_long(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -345,6 +347,7 @@ def test_names_that_are_no_utf_8_do_not_spoil_the_document(tmp_path: Path) -> No
     json.dumps(document, ensure_ascii=False).encode()
 
 
+@pytest.mark.slow
 def test_the_document_is_bounded_in_size(tmp_path: Path) -> None:
     """Long values are cut; a section that is still too long is left out and says so."""
     environ = {"PATH": "x" * 100_000}

@@ -272,6 +272,7 @@ wait
 """
 
 
+@pytest.mark.slow
 def test_a_launch_that_nothing_names_is_known_by_its_launcher(tmp_path: Path) -> None:
     """MPICH sets no id; with all ranks on this node, the process that started them is one."""
     launcher = tmp_path / "mpiexec"

@@ -55,6 +55,7 @@ def test_executions_can_be_asked_for_as_any(cmfd: Cmfd, tmp_path: Path) -> None:
     assert best["value"] == 0.87425192807
 
 
+@pytest.mark.slow
 def test_the_same_again_is_nothing_new_and_later_states_win(cmfd: Cmfd, tmp_path: Path) -> None:
     """In whatever order they come; an event that was added after the first export is there."""
     document = cmf.document()

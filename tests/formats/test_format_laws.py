@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -66,6 +67,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)  # a file each
 @given(documents())
 def test_an_export_is_read_and_written_as_it_is(said: dict[str, Any]) -> None:
@@ -109,6 +111,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     return graph
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)  # a file each
 @given(graphs())
 def test_a_store_is_written_and_read_as_it_is(graph: Graph) -> None:

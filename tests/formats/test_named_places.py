@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Cmfd = Callable[..., Any]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [("openlineage", "-o"), ("prov", "-o"), ("cmf", "-o"), ("ro-crate",)]
 )

@@ -124,6 +124,7 @@ SHOWN = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("events", [EVENTS, [*EVENTS[:5], ALONE]], ids=["run only", "root reads"])
 @pytest.mark.parametrize("order", [1, -1], ids=["in order", "reversed"])
 def test_parts_add_up(tmp_path: Path, events: list[dict[str, Any]], order: int) -> None:

@@ -115,6 +115,7 @@ def kill_mergers(
         run_and_kill(MERGE, site, *sources, after_s=rng.uniform(0, whole[1] / (2 - given)))
 
 
+@pytest.mark.slow
 def test_a_merger_killed_again_and_again_loses_nothing(
     tmp_path: Path, packs: Path, whole: tuple[Path, float], contents: list[Content]
 ) -> None:

@@ -82,6 +82,7 @@ def kept(site: Path) -> set[str]:
     return {path.stem for path in open_site(site).merged_packs()}
 
 
+@pytest.mark.slow
 def test_checkpoints_go_that_say_nothing_that_later_ones_do_not(
     site: Path, checkpoints: list[Path]
 ) -> None:

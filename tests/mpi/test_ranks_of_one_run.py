@@ -78,6 +78,7 @@ with cmfd.start(pipeline="p", stage="s") as ex:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [WITH_COMM, WITHOUT_COMM], ids=["comm", "environment"])
 def test_all_ranks_log_to_one_execution_of_one_run(tmp_path: Path, code: str) -> None:
     """Agreed over the communicator, or found in the launcher's variables."""
@@ -90,6 +91,7 @@ def test_all_ranks_log_to_one_execution_of_one_run(tmp_path: Path, code: str) ->
     assert ranks == [(i, 4) for i in range(4)]
 
 
+@pytest.mark.slow
 def test_two_launches_are_two_runs(tmp_path: Path) -> None:
     """One after the other, in the same shell."""
     mpirun(WITHOUT_COMM, 2, tmp_path)
@@ -98,6 +100,7 @@ def test_two_launches_are_two_runs(tmp_path: Path) -> None:
     assert len({r.run for r in said(tmp_path) if isinstance(r, RunBegin)}) == 2
 
 
+@pytest.mark.slow
 def test_two_launches_under_one_run_are_two_executions(tmp_path: Path) -> None:
     """As in a job script that calls mpirun twice."""
     for _ in range(2):
@@ -108,6 +111,7 @@ def test_two_launches_under_one_run_are_two_executions(tmp_path: Path) -> None:
     assert len({r.execution for r in records if isinstance(r, ExecutionBegin)}) == 2
 
 
+@pytest.mark.slow
 def test_a_reduced_metric_is_logged_once_with_its_extremes(tmp_path: Path) -> None:
     """By rank 0, as a row of its own."""
     mpirun(WITH_COMM, 4, tmp_path)

@@ -132,6 +132,7 @@ def test_without_factors_nothing_is_guessed(site: ASite, invoke: Invoke) -> None
     assert "cmfd carbon factors add" in invoke("report", "carbon").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("a_site")
 def test_every_format_can_be_had(invoke: Invoke) -> None:
     """For a table, a browser, and Prometheus."""

@@ -90,6 +90,7 @@ def test_drawings_take_the_colours_of_the_page(page: Page) -> None:
         assert not re.findall(r"(?:fill|stroke): (#\w+)", style), style
 
 
+@pytest.mark.slow
 def test_what_users_name_is_text_and_never_markup() -> None:
     """A job's name with a script, a quote, an escape sequence, dollars, other alphabets."""
     found = Page(html.render(a_report(cards=1, name=HOSTILE)))
@@ -113,6 +114,7 @@ def test_commands_in_advice_are_code_and_columns_without_a_word_are_left_out() -
     assert len(found.all("b")) == 1  # the kind of the note
 
 
+@pytest.mark.slow
 def test_metrics_and_nodes_of_any_name_are_drawn() -> None:
     """Names go into the drawings, too; dollars are no formula there."""
     report = a_report(cards=1)
@@ -156,6 +158,7 @@ def test_a_report_of_nothing_is_a_page_without_empty_parts() -> None:
     assert "All runs" in found.text
 
 
+@pytest.mark.slow
 def test_one_report_gives_one_page() -> None:
     """Byte by byte: a report that is made again can be compared."""
     report = a_report()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
+import pytest
 from support.daemons import Daemon, wait_until
 from support.sysfs import Powercap
 
@@ -30,6 +31,7 @@ def _asked(path: Path) -> str:
     return answer.decode().partition("\r\n\r\n")[2]
 
 
+@pytest.mark.slow
 def test_what_the_counters_moved_is_told_in_a_file_and_at_a_socket(tmp_path: Path) -> None:
     """Five joules of a package and two of its memory; who they are of adds up to them."""
     sys = tmp_path / "sys"

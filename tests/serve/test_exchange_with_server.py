@@ -88,6 +88,7 @@ def test_both_ways(make_site: MakeSite, hub: tuple[Site, Served]) -> None:
         assert push(a, to(b), peer).n_packs == 0
 
 
+@pytest.mark.slow
 def test_a_push_of_something_new_is_two_requests(
     make_site: MakeSite, hub: tuple[Site, Served]
 ) -> None:
@@ -336,6 +337,7 @@ def test_a_merge_that_takes_long_goes_on_behind_the_answer(
     wait_until(lambda: digest(a) == digest(b), "all of it")
 
 
+@pytest.mark.slow
 def test_who_sees_one_pipeline_sees_nothing_else(make_site: MakeSite, tmp_path: Path) -> None:
     """Neither by lists, nor by filters, nor by the name of a pack; not even how many there are."""
     hub = make_site("hub", 1)

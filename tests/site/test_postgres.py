@@ -52,6 +52,7 @@ def packs_of(directory: Path, *numbers: int) -> list[Path]:
     return [write_pack(directory, small_run(number), sealed_ns=number + 1) for number in numbers]
 
 
+@pytest.mark.slow
 def test_an_index_moves_to_postgresql_and_back(tmp_path: Path, server: Server) -> None:
     """The same content and answers wherever it is; the old index is gone, the packs stay."""
     site = tmp_path / "site"
@@ -113,6 +114,7 @@ def test_a_server_that_fails_loses_nothing(tmp_path: Path) -> None:
     server.remove()
 
 
+@pytest.mark.slow
 def test_texts_that_postgresql_cannot_hold_are_the_same(tmp_path: Path, server: Server) -> None:
     """No null characters, nothing but UTF-8: what a pack says is kept all the same."""
     content = small_run(1)
@@ -215,6 +217,7 @@ def test_numbers_among_texts_are_in_order() -> None:
     assert sorted(texts) == texts
 
 
+@pytest.mark.slow
 def test_reports_are_the_same_while_a_merge_is_on_its_way(tmp_path: Path, server: Server) -> None:
     """A merger that was killed has made no sums of reports: who reads makes them."""
     packs = [(pack, pack.stem) for pack in packs_of(tmp_path / "packs", 1, 2)]
@@ -242,6 +245,7 @@ def test_what_no_run_was_given_on_parts_of_days_is_the_same(tmp_path: Path, serv
     assert found[0] == found[1] != []
 
 
+@pytest.mark.slow
 def test_several_mergers_that_begin_at_once_make_one_index(tmp_path: Path, server: Server) -> None:
     """On several machines the first merges of a new site may begin together."""
     site = init_site(tmp_path / "site", server.url)

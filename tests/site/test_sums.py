@@ -32,6 +32,7 @@ def sums_of(index: Path) -> dict[str, set[Any]]:
         return found
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(40), deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 5), st.integers(1, 60))
 def test_sums_are_those_of_the_rows_in_any_order(seed: int, n_packs: int, n_rows: int) -> None:

@@ -398,6 +398,7 @@ def test_a_run_of_no_job_is_passed_over(site: ASite, invoke: Invoke, slurm: Fake
     assert "No run goes by" in invoke("slurm", "enrich", "4711", code=4).output
 
 
+@pytest.mark.slow
 def test_one_question_is_asked_about_many_jobs(
     site: ASite, invoke: Invoke, slurm: FakeSlurm
 ) -> None:

@@ -45,6 +45,7 @@ def check(fate: Fate, job: str, state: str, status: str) -> dict[str, Any]:
     return shown
 
 
+@pytest.mark.slow
 @both
 def test_completed(fate: Fate, *, logs: bool) -> None:
     """All is well."""

@@ -60,6 +60,7 @@ def ranks(run: dict[str, Any]) -> list[tuple[int, int]]:
     return sorted((process["rank"], process["size"]) for process in run["processes"])
 
 
+@pytest.mark.slow
 def test_all_ranks_of_a_job_are_one_run(
     cluster: Cluster, alice: Account, site: Path, env: dict[str, str], program: str
 ) -> None:

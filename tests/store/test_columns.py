@@ -60,6 +60,7 @@ def test_any_integers_come_back(found: tuple[np.ndarray, np.ndarray, np.ndarray]
     assert again.values.tolist() == bits.tolist()
 
 
+@pytest.mark.slow
 @given(columns(), st.data())
 def test_points_come_back_in_order(
     found: tuple[np.ndarray, np.ndarray, np.ndarray], data: st.DataObject

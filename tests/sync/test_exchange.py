@@ -71,6 +71,7 @@ def test_what_is_fetched_waits_for_a_merge(make_site: MakeSite) -> None:
     assert digest(a) != before
 
 
+@pytest.mark.slow
 def test_only_what_is_new_is_asked_about(make_site: MakeSite) -> None:
     """A push to a site that has all but one pack asks about that one."""
     a, hub = make_site("a", *range(20)), make_site("hub")
@@ -93,6 +94,7 @@ def test_all_can_be_compared_again(make_site: MakeSite) -> None:
     assert digest(a) == digest(hub)
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite
 @pytest.mark.parametrize("lose", ["remote", "own"])
 def test_what_a_site_that_was_put_back_from_a_copy_lacks_comes_again(
@@ -210,6 +212,7 @@ def test_where_nothing_can_be_remembered_all_is_exchanged(make_site: MakeSite) -
     assert digest(a) == digest(hub)
 
 
+@pytest.mark.slow
 def test_an_index_that_was_made_anew_hides_nothing(make_site: MakeSite) -> None:
     """Its packs have other numbers then."""
     a, hub = make_site("a", *range(6)), make_site("hub")
@@ -252,6 +255,7 @@ class Cut(SitePeer):
         raise CutError("cut")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after_bytes", [0, 1, 100, 4096, 40000])
 def test_an_exchange_that_is_cut_goes_on_where_it_ended(
     make_site: MakeSite, after_bytes: int

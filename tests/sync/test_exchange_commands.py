@@ -37,6 +37,7 @@ def cmfd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cmfd:
     return run
 
 
+@pytest.mark.slow
 def test_a_clone_works_on_and_pushes(make_site: MakeSite, cmfd: Cmfd) -> None:
     """As with git: clone, record, push; pull elsewhere."""
     hub = make_site("hub", 1, 2)
@@ -59,6 +60,7 @@ def test_a_clone_works_on_and_pushes(make_site: MakeSite, cmfd: Cmfd) -> None:
     assert cmfd("verify", "--site", other.path) == f"3 packs read, 0 problems at {other.path}\n"
 
 
+@pytest.mark.slow
 def test_remotes_by_command(make_site: MakeSite, cmfd: Cmfd) -> None:
     """Add, list, move, forget."""
     a, hub = make_site("a", 1), make_site("hub", 2)
@@ -74,6 +76,7 @@ def test_remotes_by_command(make_site: MakeSite, cmfd: Cmfd) -> None:
     assert "no remote" in cmfd("push", "--site", a.path, code=4)
 
 
+@pytest.mark.slow
 def test_a_clone_into_a_site_is_refused(make_site: MakeSite, cmfd: Cmfd) -> None:
     """It is left as it is."""
     hub, mine = make_site("hub", 1), make_site("mine", 2)
@@ -82,6 +85,7 @@ def test_a_clone_into_a_site_is_refused(make_site: MakeSite, cmfd: Cmfd) -> None
     assert digest(mine) == before
 
 
+@pytest.mark.slow
 def test_a_part_is_cloned(make_site: MakeSite, cmfd: Cmfd) -> None:
     """And widened by a pull; a clone that was cut goes on in the same way."""
     hub = make_site("hub", 1, 2, 3)
@@ -104,6 +108,7 @@ def test_a_push_from_a_site_that_one_may_only_read(
     assert not (a.path / "merge.lock").exists()
 
 
+@pytest.mark.slow
 def test_a_part_by_command(make_site: MakeSite, cmfd: Cmfd) -> None:
     """What was chosen is said, and a depth without a choice is refused."""
     hub, mine = make_site("hub", 1, 2, 3), make_site("mine")
@@ -118,6 +123,7 @@ def test_a_part_by_command(make_site: MakeSite, cmfd: Cmfd) -> None:
     assert "--depth" in cmfd("pull", hub.path, "--depth", "few", "--site", mine.path, code=2)
 
 
+@pytest.mark.slow
 def test_who_signed_is_shown(make_site: MakeSite, cmfd: Cmfd, tmp_path: Path) -> None:
     """By the log, for people and as JSON."""
     key = tmp_path / "key"
@@ -136,6 +142,7 @@ def test_who_signed_is_shown(make_site: MakeSite, cmfd: Cmfd, tmp_path: Path) ->
     assert signers[1] is None
 
 
+@pytest.mark.slow
 def test_a_bundle_by_command(make_site: MakeSite, cmfd: Cmfd, tmp_path: Path) -> None:
     """Over an air gap, into a new site."""
     a = make_site("a", 1, 2)
@@ -156,6 +163,7 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield "127.0.0.1"
 
 
+@pytest.mark.slow
 def test_both_ways_through_ssh(make_site: MakeSite, cmfd: Cmfd, ssh: str, tmp_path: Path) -> None:
     """No port but SSH's, no password of ours; paths with blanks."""
     hub = make_site("the hub", 1, 2)

@@ -93,6 +93,7 @@ CHANGES: dict[str, Change] = {
 }
 
 
+@pytest.mark.slow
 def test_a_hostile_pack_is_kept_apart_and_does_nothing(make_site: MakeSite, tmp_path: Path) -> None:
     """Its digest is right; it is in quarantine with a reason, and the next pack is taken."""
     site = make_site("site", 2)
@@ -163,6 +164,7 @@ def a_circle() -> Content:
     return content
 
 
+@pytest.mark.slow
 def test_circles_and_depths_are_merged_and_every_question_ends(
     make_site: MakeSite, tmp_path: Path
 ) -> None:
@@ -202,6 +204,7 @@ def with_rules(site: Site, text: str) -> Site:
     return site
 
 
+@pytest.mark.slow
 @ONLY_ROOT
 def test_what_another_user_put_into_an_inbox_is_read_apart_and_copied(
     make_site: MakeSite, tmp_path: Path
@@ -285,6 +288,7 @@ pipelines = ["heat"]
 ANN, CI = Pusher("as", "ann"), Pusher("token", "ci")
 
 
+@pytest.mark.slow
 def test_a_pusher_brings_what_rules_allow(make_site: MakeSite) -> None:
     """A run of ann's, of pipeline digits: by ann, and by nobody else."""
     a, site = make_site("a", 1), with_rules(make_site("site"), RULES)
@@ -307,6 +311,7 @@ def energy_of(run: bytes, execution: bytes) -> tuple[Value, ...]:
     return (1, "n1", an_id("boot", 1), owner, run, execution, *what, SAID[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     [
@@ -372,6 +377,7 @@ def test_what_is_of_content_that_one_read_and_of_ones_own_nodes_comes_in(
 NOBODY = (bytes(16), bytes(16))
 
 
+@pytest.mark.slow
 @ONLY_ROOT
 def test_where_rules_are_what_another_began_is_not_gone_on_with(make_site: MakeSite) -> None:
     """A file of his would be his push; and one of one's own that others could write, too."""
@@ -394,6 +400,7 @@ def test_where_rules_are_what_another_began_is_not_gone_on_with(make_site: MakeS
     assert digest(a) == digest(site)
 
 
+@pytest.mark.slow
 def test_a_forced_command_says_who_pushes(make_site: MakeSite) -> None:
     """As sshd runs it for a key: whatever the client asks for, this is who it is."""
     a, site = make_site("a", 1), with_rules(make_site("site"), RULES)

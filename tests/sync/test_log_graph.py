@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+import pytest
 from click.testing import CliRunner
 from support.exchange import add, to
 
@@ -27,6 +28,7 @@ def told(site: Site, *words: str) -> str:
     return done.output
 
 
+@pytest.mark.slow
 def test_what_came_from_elsewhere_is_drawn_beside_what_was_made_here(make_site: MakeSite) -> None:
     """Pushed by one, pulled from another; and it is still known when the index was made anew."""
     a, b, hub = make_site("a", 1, 2), make_site("b", 3), make_site("hub", 4)
@@ -49,6 +51,7 @@ def test_what_came_from_elsewhere_is_drawn_beside_what_was_made_here(make_site: 
     assert by_job["3"]["source"] == str(b.path)
 
 
+@pytest.mark.slow
 def test_what_is_no_receipt_is_in_nobodys_way(make_site: MakeSite) -> None:
     """Nor is a place where none can be written."""
     a, hub = make_site("a", 1), make_site("hub")

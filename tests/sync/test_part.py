@@ -91,6 +91,7 @@ def test_a_part_is_what_was_chosen_and_what_it_came_from(
     assert done.part.n_left_out == left_out
 
 
+@pytest.mark.slow
 def test_a_part_is_widened_and_nothing_comes_twice(make_site: MakeSite, hub: Site) -> None:
     """To the whole in the end; pushing a part back moves nothing and removes nothing."""
     mine = make_site("mine")
@@ -180,6 +181,7 @@ def test_what_cannot_be_understood_is_told_before_anything_moves(
 TEXTS = st.text(max_size=8)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=examples(50),
     deadline=None,

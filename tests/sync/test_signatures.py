@@ -52,6 +52,7 @@ def guarded(site: Site, *known: Key) -> Site:
     return open_site(site.path)
 
 
+@pytest.mark.slow
 def test_a_site_takes_only_what_somebody_signed_whom_it_knows(
     make_site: MakeSite, keys: tuple[Key, Key]
 ) -> None:
@@ -67,6 +68,7 @@ def test_a_site_takes_only_what_somebody_signed_whom_it_knows(
     assert digest(a) == digest(hub)
 
 
+@pytest.mark.slow
 def test_a_signature_travels_with_its_pack(make_site: MakeSite, keys: tuple[Key, Key]) -> None:
     """From site to site, without the key; it says who signed."""
     ann, _ = keys
@@ -83,6 +85,7 @@ def test_a_signature_travels_with_its_pack(make_site: MakeSite, keys: tuple[Key,
     assert unknown == signatures.Signer("", signer.key)
 
 
+@pytest.mark.slow
 def test_a_signature_is_of_one_pack_only(make_site: MakeSite, keys: tuple[Key, Key]) -> None:
     """That of another pack, and what is none, counts for nothing."""
     ann, _ = keys
@@ -99,6 +102,7 @@ def test_a_signature_is_of_one_pack_only(make_site: MakeSite, keys: tuple[Key, K
     assert [one for one, _ in done.left_out] == [second]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", ["\u00e9", "x" * (1 << 14)])
 def test_what_follows_a_signature_is_in_nobodys_way(
     make_site: MakeSite, keys: tuple[Key, Key], more: str
@@ -120,6 +124,7 @@ def test_what_follows_a_signature_is_in_nobodys_way(
     assert pull(c, to(hub), SitePeer(hub)).n_packs == 1
 
 
+@pytest.mark.slow
 def test_of_a_pack_that_never_came_no_signature_is_kept(
     make_site: MakeSite, keys: tuple[Key, Key]
 ) -> None:
@@ -141,6 +146,7 @@ def test_of_a_pack_that_never_came_no_signature_is_kept(
     assert signatures.of(hub, pack.stem) == signatures.of(a, pack.stem) != eves
 
 
+@pytest.mark.slow
 def test_a_bundle_has_the_signatures_with_it(
     make_site: MakeSite, keys: tuple[Key, Key], tmp_path: Path
 ) -> None:
@@ -167,6 +173,7 @@ def test_what_is_no_key_is_told(make_site: MakeSite, tmp_path: Path) -> None:
     assert list(hub.merged_packs()) == []
 
 
+@pytest.mark.slow
 def test_late_packs_are_signed_when_they_are_pushed(
     make_site: MakeSite, keys: tuple[Key, Key]
 ) -> None:
@@ -180,6 +187,7 @@ def test_late_packs_are_signed_when_they_are_pushed(
     assert len(signed) == 1
 
 
+@pytest.mark.slow
 def test_late_signatures_travel_both_ways(make_site: MakeSite, keys: tuple[Key, Key]) -> None:
     """A pack that is there already gets its signature with the next push, and the next pull."""
     ann, _ = keys
@@ -198,6 +206,7 @@ def test_late_signatures_travel_both_ways(make_site: MakeSite, keys: tuple[Key, 
     assert signatures.of(c, second) == ""
 
 
+@pytest.mark.slow
 def test_who_is_known_takes_the_place_of_who_is_not(
     make_site: MakeSite, keys: tuple[Key, Key]
 ) -> None:

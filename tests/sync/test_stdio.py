@@ -49,6 +49,7 @@ def over_pipes(peer: Peer) -> Iterator[StdioPeer]:
             assert not server.is_alive()
 
 
+@pytest.mark.slow
 def test_both_ways_over_pipes(make_site: MakeSite) -> None:
     """As between directories: equal digests, only what is new, and how far they are apart."""
     a, b = make_site("a", 1, 2, 3), make_site("b", 3, 4)
@@ -62,6 +63,7 @@ def test_both_ways_over_pipes(make_site: MakeSite) -> None:
         assert push(a, to(b), peer).n_packs == 0
 
 
+@pytest.mark.slow
 def test_more_packs_than_one_answer_has(
     make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +76,7 @@ def test_more_packs_than_one_answer_has(
     assert digest(a) == digest(b)
 
 
+@pytest.mark.slow
 def test_long_signatures_make_short_lists(
     make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +114,7 @@ def test_what_cannot_be_given_is_told_and_the_wire_still_works(make_site: MakeSi
         assert peer.about().n_packs == 2
 
 
+@pytest.mark.slow
 def test_a_sender_that_lost_a_pack_says_so(make_site: MakeSite) -> None:
     """In place of its bytes; the others are taken."""
     a, b = make_site("a", 1, 2), make_site("b")
@@ -209,6 +213,7 @@ def serving(site: Site) -> subprocess.Popen[bytes]:
     return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_at_any_time_has_lost_nothing(make_site: MakeSite) -> None:
     """Real processes; after the last, all is there."""
     a, b = make_site("a", *range(6)), make_site("b")
@@ -248,6 +253,7 @@ class Killing(Pipe):
         super().say(message)  # type: ignore[arg-type] # whatever it is
 
 
+@pytest.mark.slow
 def test_a_part_over_pipes(make_site: MakeSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """In pages; and a filter that nobody understands is told, and the wire still works."""
     monkeypatch.setattr("cmfd.sync.stdio._PAGE", 2)
@@ -261,6 +267,7 @@ def test_a_part_over_pipes(make_site: MakeSite, monkeypatch: pytest.MonkeyPatch)
     assert done.part.n_runs == 3
 
 
+@pytest.mark.slow
 def test_late_facts_over_pipes(make_site: MakeSite) -> None:
     """What became known of a run after it was pushed arrives with the next push."""
     a, b = make_site("a", 1), make_site("b")

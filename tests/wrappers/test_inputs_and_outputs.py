@@ -44,6 +44,7 @@ def events(step: Step) -> list[tuple[Any, ...]]:
         return db.execute(EVENTS).fetchall()
 
 
+@pytest.mark.slow
 def test_a_step_has_its_inputs_and_outputs_once(step: Step) -> None:
     """Of two tasks, rank 0 ends first; what the other one writes is seen all the same."""
     raw, out = step.cwd / "raw", step.cwd / "out"
@@ -91,6 +92,7 @@ def _task(rank: int) -> Any:
     return cmfd_task.Task(cmfd_task.Order(words))
 
 
+@pytest.mark.slow
 def test_what_no_launch_started_has_outputs_of_its_own(step: Step) -> None:
     """Two programs side by side in a job's script: each is an execution, and says what it wrote."""
     script = {"SLURM_STEP_ID": "", "SLURM_STEP_TASKS_PER_NODE": "", "SLURM_PROCID": "0"}
@@ -104,6 +106,7 @@ def test_what_no_launch_started_has_outputs_of_its_own(step: Step) -> None:
     assert [path for _, _, path, _, _ in events(step)] == ["early", "late"]
 
 
+@pytest.mark.slow
 def test_ranks_that_nobody_says_belong_together_are_recorded_each(step: Step) -> None:
     """Of a bare mpirun: each is an execution of its own, with what it was given."""
     (step.cwd / "data").write_text("1")
@@ -117,6 +120,7 @@ def test_ranks_that_nobody_says_belong_together_are_recorded_each(step: Step) ->
         assert db.execute("SELECT key, value FROM params").fetchall() == [("a", 1)]
 
 
+@pytest.mark.slow
 def test_what_a_failed_step_wrote_does_not_make_it_complete(step: Step) -> None:
     """Who tells of the outputs says how the program ended, too."""
     step.environ["SLURM_STEP_TASKS_PER_NODE"] = "1"
@@ -127,6 +131,7 @@ def test_what_a_failed_step_wrote_does_not_make_it_complete(step: Step) -> None:
     assert said == [("failed",)]
 
 
+@pytest.mark.slow
 def test_a_killed_wrapper_has_named_its_inputs(step: Step) -> None:
     """Nobody hears of how it ended; the daemon reads what it named."""
     (step.cwd / "data").write_text("1")

@@ -103,6 +103,7 @@ def test_several_programs_and_an_exit_code(step: Step) -> None:
 FAKE = '#!/bin/sh\nprintf "%s\\n" "$@"\n'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "before"),
     [
@@ -146,6 +147,7 @@ def test_wrong_words_start_nothing(step: Step, words: list[str]) -> None:
     assert not step.node_dir.exists()
 
 
+@pytest.mark.slow
 def test_a_merge_that_hangs_is_not_waited_for(step: Step) -> None:
     """It ends as mpirun did, and says what is kept and what to do later."""
     here = step.path / "bin"

@@ -121,6 +121,7 @@ def test_an_execution_around_it_is_its_parent(step: Step) -> None:
     assert (apart.run, apart.parent) == (found.run, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "stage"),
     [
@@ -277,6 +278,7 @@ def test_a_program_that_logs_joins_the_execution(step: Step) -> None:
     assert len({execution for execution, _ in begun}) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_wrapper_leaves_a_dead_processs_journal(step: Step) -> None:
     """Which cmfd takes: what it began is there, and that it was lost."""
     task = step.popen("sh", "-c", "echo ready; read word")
