@@ -8,9 +8,18 @@ from __future__ import annotations
 
 FILES = {
     "data/raw.csv": "".join(f"{n},{n % 7},{n % 3}\n" for n in range(60)),
+    **{
+        f"data/{name}.csv": f"{name}\n" + "".join(f"{n},{n % 7}\n" for n in range(60))
+        for name in ("updates", "automatic", "work")
+    },
     "data/labels.csv": "id,label\n1,muon\n2,pion\n",
 }
-"""What is there before the first of them runs."""
+"""
+What is there before the first of them runs.
+
+A file for each pipeline: of content that several have, CMF knows one list of properties, cmfd what
+each said.
+"""
 
 PROGRAMS = {
     "parse.py": """
@@ -114,21 +123,21 @@ from pathlib import Path
 
 from cmflib import cmf
 
-Path("images").mkdir(exist_ok=True)
+Path("data/images").mkdir(exist_ok=True)
 for number in range(6):
-    Path(f"images/{number}.txt").write_text(f"image {number}")
+    Path(f"data/images/{number}.txt").write_text(f"image {number}")
 writer = cmf.Cmf(filepath="mlmd", pipeline_name="study", graph=False)
 writer.create_context(pipeline_stage="Parse")
 writer.create_execution(execution_type="Slices")
-writer.log_dataset("images", "input")
+writer.log_dataset("data/images", "input")
 for name, chosen in (("slice-1", (0, 1, 2)), ("slice-2", (3, 4))):
     part = writer.create_dataslice(name=name)
     for number in chosen:
-        part.add_data(path=f"images/{number}.txt", custom_properties={"key": f"v{number}"})
+        part.add_data(path=f"data/images/{number}.txt", custom_properties={"key": f"v{number}"})
     part.commit()
 members = writer.read_dataslice(name="slice-1")
 print(sorted(members.index), members["key"].tolist(), members["hash"].tolist())
-writer.update_dataslice(name="slice-1", record="images/0.txt", custom_properties={"key": "new"})
+writer.update_dataslice(name="slice-1", record="data/images/0.txt", custom_properties={"key": "new"})
 print(writer.read_dataslice(name="slice-1")["key"].tolist())
 writer.finalize()
 """,
@@ -153,7 +162,7 @@ stage = writer.child_context = writer.create_context("Train")
 (found,) = CmfQuery("mlmd").get_all_exe_in_stage(stage.name)
 print(found.name, found.custom_properties["one"].string_value)
 writer.execution = found
-writer.log_dataset("data/raw.csv", "input", custom_properties={"user": "metadata"})
+writer.log_dataset("data/updates.csv", "input", custom_properties={"user": "metadata"})
 writer.log_execution_metrics("late", {"auc": 0.25})
 writer.finalize()
 """,
@@ -185,9 +194,9 @@ def step(**files):
     return decorated
 
 
-@step(reads=["data/raw.csv"], writes=["clean.csv"])
+@step(reads=["data/automatic.csv"], writes=["clean.csv"])
 def clean():
-    Path("clean.csv").write_text(Path("data/raw.csv").read_text().replace("7", "8"))
+    Path("clean.csv").write_text(Path("data/automatic.csv").read_text().replace("7", "8"))
 
 
 @step(reads=["clean.csv"])
@@ -201,7 +210,7 @@ fit()
     "nano.py": """
 from cmflib.cmf import Cmf
 
-Cmf().log_dataset("data/raw.csv", "input")
+Cmf().log_dataset("data/work.csv", "input")
 """,
 }  # fmt: skip
 """In the order in which they run."""

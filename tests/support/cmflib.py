@@ -191,7 +191,8 @@ def _event(event: Mapping[str, Any]) -> tuple[Any, ...]:
         key: value for key, value in properties.items()
         if key.startswith("model_") or (key == "git_repo" and kind not in _OWN_BYTES)
     }  # fmt: skip
-    if "url" in properties and kind not in _OWN_BYTES:
+    # Of labels CMF gives only the path.
+    if "url" in properties and kind not in _OWN_BYTES and kind != "Label":
         said["url"] = sorted({url.partition(":")[0] for url in properties["url"].split(",")})
     own = kind in _OWN_BYTES
     return event["type"], kind, name, None if own else uri, said, _values(one)
