@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 LEDGER_INTERVAL_NS = 3600 * SECOND_NS
 """How often what was nobody's energy is published, if nothing else has it published before."""
 PATIENCE_NS = 2 * SECOND_NS
-SEAL_PATIENCE_NS = 5 * SECOND_NS
+SEAL_PATIENCE_NS = 20 * SECOND_NS
 """A site that hangs keeps no daemon from ending."""
 _MOST_UNSTORED = 1000
 """Readings of which a store that is full had no room are kept so long: most of a day."""
