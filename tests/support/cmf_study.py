@@ -137,7 +137,8 @@ for name, chosen in (("slice-1", (0, 1, 2)), ("slice-2", (3, 4))):
     part.commit()
 members = writer.read_dataslice(name="slice-1")
 print(sorted(members.index), members["key"].tolist(), members["hash"].tolist())
-writer.update_dataslice(name="slice-1", record="data/images/0.txt", custom_properties={"key": "new"})
+first = "data/images/0.txt"
+writer.update_dataslice(name="slice-1", record=first, custom_properties={"key": "new"})
 print(writer.read_dataslice(name="slice-1")["key"].tolist())
 writer.finalize()
 """,

@@ -81,6 +81,12 @@ class Side:
         """Return a pipeline as it is exported."""
         raise NotImplementedError
 
+    def _only(self, export: str) -> dict[str, Any]:
+        """Return the only pipeline of an export, which does not tell where the two sides are."""
+        (pipeline,) = json.loads(export.replace(f"{self.path}/", ""))["Pipeline"]
+        found: dict[str, Any] = pipeline
+        return found
+
 
 class Real(Side):
     """CMF's own library."""
@@ -103,7 +109,7 @@ class Real(Side):
         """Return a pipeline as it is exported."""
         out = self.path.parent / f"{pipeline}.json"
         self.call("cmf", "metadata", "export", "-p", pipeline, "-j", str(out), "-f", "mlmd")
-        return _only(json.loads(out.read_text("utf-8")))
+        return self._only(out.read_text("utf-8"))
 
 
 class Ours(Side):
@@ -127,13 +133,7 @@ class Ours(Side):
     def exported(self, pipeline: str) -> dict[str, Any]:
         """Return a pipeline as it is exported."""
         words = (sys.executable, "-m", "cmfd", "export", "cmf", "--pipeline", pipeline)
-        return _only(json.loads(self.call(*words)))
-
-
-def _only(export: dict[str, Any]) -> dict[str, Any]:
-    (pipeline,) = export["Pipeline"]
-    found: dict[str, Any] = pipeline
-    return found
+        return self._only(self.call(*words))
 
 
 def both(path: Path, name: str, files: Mapping[str, str], source: Path | None = None) -> list[Side]:
