@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import socket
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 import pytest
 from PIL import Image
 from support.chromium import screenshot, text_of
 from support.console import commands_of, run_in_one_shell, what_is_wrong
+from support.daemons import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +43,13 @@ def started(command: str, place: Path, environ: dict[str, str]) -> Iterator[str]
             one.terminate()
 
 
+def rows_of(address: str) -> list[Any]:
+    """Return the rows of a view, as a program reads them."""
+    with urlopen(f"{address}.json?_shape=array") as answer:
+        found: list[Any] = json.load(answer)
+    return found
+
+
 def test_a_browser_shows_a_site_with_its_meanings_and_units(
     tmp_path: Path, new_user: dict[str, str]
 ) -> None:
@@ -59,6 +68,7 @@ def test_a_browser_shows_a_site_with_its_meanings_and_units(
 
         again = [one for one in before if one.command.startswith("cmfd run")]
         assert run_in_one_shell(again, tmp_path, new_user, TIMEOUT_S)[0].exit_code == 0
+        wait_until(lambda: len(rows_of(f"{address}/index/runs")) == 2, "it is merged")
         runs = text_of(f"{address}/index/runs", tmp_path)
         for words in ("A row is one start of a job", "what was run", "sort -n hits.txt", "2 rows"):
             assert words in runs, runs
