@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +13,11 @@ from hypothesis import settings
 from support.cluster.packages import why_not
 from support.laws import FAST
 from support.postgres import VARIABLE, Server
-from support.programs import MPI_ENVIRONMENT, program, unavailable
-
-from cmfd.client.launch import daemon_runs
+from support.programs import program, unavailable
+from support.user import user_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-DAEMON_ENDS_S = 60
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -74,17 +70,5 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture
 def new_user(tmp_path: Path) -> Iterator[dict[str, str]]:
     """Give a new user's environment; the daemon that was started for him ends with the test."""
-    node_dir = tmp_path / "node"
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", VARIABLE) if name in os.environ}
-    yield {
-        **kept,
-        **MPI_ENVIRONMENT,
-        "HOME": str(tmp_path),
-        "USER": "ada",
-        "CMFD_NODE_DIR": str(node_dir),
-        "CMFD_IDLE_S": "2",
-    }
-    patience_s = time.monotonic() + DAEMON_ENDS_S
-    while daemon_runs(node_dir):
-        assert time.monotonic() < patience_s, "the daemon did not end when it was idle"
-        time.sleep(0.05)
+    with user_at(tmp_path) as environ:
+        yield environ

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +43,14 @@ class Seen:
     def plain(self) -> str:
         """Return the output with all blanks alike."""
         return " ".join(self.output.split())
+
+
+class Tutorial(NamedTuple):
+    """The site that a tutorial made, its commands, and what came of them."""
+
+    site: Path
+    shown: list[Shown]
+    seen: list[Seen]
 
 
 def commands_of(document: Path, prompt: str = r"\$") -> list[Shown]:
