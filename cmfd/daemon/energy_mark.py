@@ -41,7 +41,7 @@ PLACES = (Path("/dev/shm"), Path("/var/tmp"))  # noqa: S108 - that all users may
 _PREFIX = "cmfd-energy."
 _FORM = struct.Struct("<8s16s16s16sq")
 _MAGIC = b"cmfdmark"
-_CHAIN_OFFSET = 24
+_CHAIN_OFFSET = struct.calcsize("<8s16s")
 _HEAD = struct.Struct("<II")
 """Before figures: how many bytes, and their CRC-32."""
 _MOST_BYTES = 1 << 16

@@ -92,8 +92,7 @@ class Entry:
         row.uj += uj
         row.static_uj += static_uj
         row.cpu_ns += cpu_ns
-        number = _NUMBERS[method]
-        row.method = max(row.method, number)
+        row.method = max(row.method, _NUMBERS[method])
         row.flags |= flags
 
     def change(self, whose: Whose, share: Share, cpu_ns: int) -> None:
