@@ -409,7 +409,8 @@ os.register_at_fork(after_in_child=_after_fork)
 def _n_bytes_hashed() -> int:
     """Return how far hashing has come; nothing where nobody hashed."""
     files = sys.modules.get("cmfd.content.files")
-    return files.progress.n_bytes if files else 0
+    progress = getattr(files, "progress", None)  # the thread may be just importing it
+    return progress.n_bytes if progress else 0
 
 
 def _end_helpers() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -86,6 +88,25 @@ def test_a_data_set_that_is_not_there_is_said(
 
 
 @pytest.mark.slow
+def test_the_end_waits_while_another_thread_only_begins_to_hash(
+    site: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its module is there before what it counts with: nothing that was said is lost for it."""
+    write()
+    half = ModuleType("cmfd.content.files")
+    with cmfd.start("tracks", "train") as ex:
+        ex.output("hits.h5")
+        assert ex.session.hashing.wait(10)
+        with monkeypatch.context() as importing:
+            importing.setitem(sys.modules, "cmfd.content.files", half)
+            ex.end()
+    ex.session.close()
+
+    digest = hash_path("hits.h5").digest
+    assert site(EVENTS) == [("output", "dataset", "hits.h5", digest, "")]
+    assert site("SELECT status FROM executions") == [("completed",)]
+
+
 def test_slices_and_the_metrics_for_them(site: Query) -> None:
     """Rows of a file, rows of a data set inside one, whole files: each contained in its whole."""
     write()
