@@ -25,7 +25,7 @@ from cmfd.store.connection import named
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from cmfd.merge.inspected import Said
     from cmfd.merge.layout import Site
@@ -85,6 +85,9 @@ class PackAbout:
         Who signed it, as the site's `allowed_signers` has it; empty for nobody whom it knows.
     nodes : collection of str
         Of which it says what is no run's: idle energy, sources of readings, hardware.
+    unsaid : collection of str
+        Users and pipelines that the pack does not name and only the site knows: who may see some
+        pipelines only does not learn of others by being refused.
     """
 
     users: Collection[str]
@@ -92,6 +95,7 @@ class PackAbout:
     site: str = ""
     signer: str = ""
     nodes: Collection[str] = ()
+    unsaid: Collection[str] = ()
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -177,8 +181,8 @@ class Rules:
             What it says.
         """
         if self._pipelines is not None:
-            for one in sorted(set(pack.pipelines) - set(self._pipelines)):
-                return f"{who} may not push what is of pipeline {repr(one) if one else 'unknown'}"
+            for one in _tellable(set(pack.pipelines) - set(self._pipelines), pack):
+                return f"{who} may not push {_what('of pipeline', one)}"
             for one in sorted(pack.nodes):
                 return f"{who} may not push what is of node {one!r}, and so of no pipeline"
         if self._entries is None:
@@ -216,7 +220,8 @@ def about(site: Site, said: Said, signer: str) -> PackAbout:
                 found = (set(), set()) if subject in own else ({""}, {""})
             users |= found[0]
             pipelines |= found[1]
-    return PackAbout(users, pipelines, said.site, signer, said.nodes)
+    unsaid = (users - set(said.users)) | (pipelines - set(said.pipelines))
+    return PackAbout(users, pipelines, said.site, signer, said.nodes, unsaid)
 
 
 def _whose(db: sqlite3.Connection, subject: str) -> tuple[set[str], set[str]] | None:
@@ -261,10 +266,19 @@ def _why_not(entry: _Entry, who: Pusher, pack: PackAbout) -> str | None:
         ("signed by", [pack.signer], entry.signers),
         ("of node", pack.nodes, entry.nodes),
     ):
-        for one in sorted(said):
-            if allowed is not None and not _matches(one, allowed):
-                return f"what is {what} {one!r}" if one else f"what is {what} unknown"
+        refused = [one for one in said if allowed is not None and not _matches(one, allowed)]
+        for one in _tellable(refused, pack):
+            return _what(what, one)
     return None
+
+
+def _tellable(names: Iterable[str], pack: PackAbout) -> list[str]:
+    """Return names in order; in place of those that its sender may not know, empty ones."""
+    return sorted("" if one in pack.unsaid else one for one in names)
+
+
+def _what(of_what: str, name: str) -> str:
+    return f"what is {of_what} {repr(name) if name else 'unknown'}"
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

@@ -57,9 +57,11 @@ class NarrowPeer(SitePeer):
         self._pipelines = pipelines
 
     def about(self, guess: Guess | None = None) -> About:
-        """Say who it is, and how many packs can be seen."""
+        """Say who it is, how many packs can be seen, and which of these is the newest."""
         del guess
-        return msgspec.structs.replace(super().about(), n_packs=len(self._seen()))
+        seen = self._seen()
+        newest = next(reversed(seen.values())).place if seen else None
+        return msgspec.structs.replace(super().about(), n_packs=len(seen), newest=newest)
 
     def count_since(self, place: Place | None) -> int | None:
         """Count the packs that came after a place; None if the order is another by now."""

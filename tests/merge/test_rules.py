@@ -45,6 +45,17 @@ def with_rules(path: Path, text: str) -> Site:
         (ANN, PackAbout({"ann"}, {"any"}), None),
         (ANN, PackAbout({"ann", "bob"}, {"any"}), "user:ann may not push what is of user 'bob'"),
         (ANN, PackAbout({"ann", ""}, {"any"}), "user:ann may not push what is of user unknown"),
+        # What only the site knows is nobody's matter who pushes.
+        (
+            ANN,
+            PackAbout({"ann", "bob"}, {"any"}, unsaid={"bob"}),
+            "user:ann may not push what is of user unknown",
+        ),
+        (
+            CI,
+            PackAbout({"bob"}, {"cold", "colder"}, unsaid={"colder"}),
+            "token:ci may not push what is of pipeline unknown",
+        ),
         (Pusher("user", "operator"), PackAbout({"bob"}, {"any"}), None),
         (CI, PackAbout({"bob"}, {"heat", "heating"}, signer="ann@lab"), None),
         (CI, PackAbout({"bob"}, {"heat"}), "token:ci may not push what is signed by unknown"),

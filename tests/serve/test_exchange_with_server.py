@@ -411,6 +411,24 @@ def test_who_pushes_one_pipeline_pushes_nothing_else(make_site: MakeSite) -> Non
     assert digest(a) == digest(hub)
 
 
+def test_a_refusal_tells_nothing_of_what_cannot_be_seen(
+    make_site: MakeSite, tmp_path: Path
+) -> None:
+    """What only the site knows of a run is not named, nor whether it knows the run at all."""
+    hub = make_site("hub", 1)
+    told = []
+    for number in (1, 99):  # a run of pipeline digits, and one that nobody has
+        late = {"fact": [(an_id("run", number), "state", 1 << 60, an_id("proc", 9), "str", "x")]}
+        pack = write_pack(tmp_path / "late", late)
+        token = token_for(hub, f"heat{number}", "push", pipelines=("heat",))
+        with served(hub) as server:
+            status, said = server("PUT", f"/v1/packs/{pack.stem}", pack.read_bytes(), token=token)
+        assert status == 422
+        told.append(json.loads(said)["reason"].replace(pack.stem, "").replace(str(number), ""))
+    assert told[0] == told[1]
+    assert "of pipeline unknown" in told[0]
+
+
 def test_rules_hold_where_no_token_is_asked_for(make_site: MakeSite) -> None:
     """Whoever is on the machine may come: that is nobody whom the rules name."""
     hub, a = make_site("hub"), make_site("a", 1)
