@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
 import time
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+import referencing
 from support.energy import a_row
+from support.factors import FACTORS
 from support.packs import an_id
-from support.sites import BEGIN_NS, ASite, Invoke, a_run, invoker, set_param
+from support.sites import BEGIN_NS, ASite, Invoke, a_run, from_json, invoker, set_param
 
+from cmfd.content.files import hash_path
 from cmfd.formats.openlineage import facets
 from cmfd.merge.notes import say
 from cmfd.model import NoteKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
+SOURCES = "CMFD_OPENLINEAGE_SOURCES"
+"""Names a checkout of OpenLineage, for its schemas: no package has them."""
+
+CONSTANT = FACTORS.replace('["series"]', '["constant"]').replace(
+    'zone = "GB"', 'zone = "GB"\nconstant = { g_per_kwh = 360.0, source = "us" }'
+)
 ENDS = {"COMPLETE", "FAIL", "ABORT"}
 Event = dict[str, Any]
 
@@ -37,7 +47,10 @@ def site(tmp_path: Path) -> ASite:
     set_param(contents[0], 0, "bound", "float", float("inf"))
     set_param(contents[0], 0, "layers", "json", "[NaN, null]")
     set_param(contents[0], 0, "nothing", "null", "null")
-    contents[0]["energy"] = [a_row(run=0, uj=5), a_row(run=0, execution=0, bucket=1, uj=7)]
+    contents[0]["energy"] = [
+        a_row(run=0, uj=5),
+        a_row(run=0, execution=0, bucket=1, uj=7, method="exclusive"),
+    ]
     contents[1]["execution_end"] = [
         (an_id("exec", 1), BEGIN_NS + 10**9, an_id("proc", 1000), "failed", 3, None)
     ]
@@ -146,8 +159,105 @@ def test_everything_that_is_known_is_told(invoke: Invoke, site: ASite) -> None:
     assert whole["cmfd_slurm"]["job"] == "0"
 
 
-def test_own_facets_are_of_their_schemas(invoke: Invoke) -> None:
+def test_energy_comes_with_what_it_means(invoke: Invoke, tmp_path: Path) -> None:
+    """With bounds by its grade; in emissions as reports say, once there are factors."""
+    with_factors(invoke, tmp_path)
+    found = of(printed(invoke), "exec", 0)["COMPLETE"]["run"]["facets"]
+    assert found["cmfd_energy"]["lowJoules"] == pytest.approx(7e-6 * 0.9)
+    assert found["cmfd_energy"]["highJoules"] == pytest.approx(7e-6 * 1.1)
+    assert found["cmfd_energy"]["grade"] == "B"
+    carbon = found["cmfd_carbon"]
+    assert carbon["operationalGco2e"] == pytest.approx(7e-6 / 3.6e6 * 360 * 1.25)
+    assert carbon["lowGco2e"] < carbon["operationalGco2e"] < carbon["highGco2e"]
+    assert (carbon["pue"], carbon["intensityGco2ePerKwh"], carbon["coveredShare"]) == (1.25, 360, 1)
+    assert carbon["missing"] == []
+    run = an_id("run", 0).hex()
+    [said] = from_json(invoke("report", "carbon", run, "--json"))["cards"]
+    whole = of(printed(invoke), "run", 0)["COMPLETE"]["run"]["facets"]["cmfd_carbon"]
+    assert whole["operationalGco2e"] == pytest.approx(said["carbon"]["operational_gco2e"])
+    assert whole["factorSet"] == said["carbon"]["factor_set_id"]
+
+
+def with_factors(invoke: Invoke, tmp_path: Path) -> None:
+    """Give the site a factor set with one intensity for ever."""
+    (tmp_path / "factors.toml").write_text(CONSTANT)
+    invoke("carbon", "factors", "add", "--use", str(tmp_path / "factors.toml"))
+
+
+def test_columns_of_tables_are_told(invoke: Invoke, site: ASite, tmp_path: Path) -> None:
+    """Of those that are still where they were, as they were; of others it is said why not."""
+    with_tables(site, tmp_path)
+    (tmp_path / "gone.csv").write_text("something else")
+    done = invoke("export", "openlineage", "--columns")
+    outputs = of([json.loads(line) for line in done.stdout.splitlines()], "exec", 7)["COMPLETE"]
+    told = {one["name"]: one["facets"].get("schema", {}) for one in outputs["outputs"]}
+    assert told[str(tmp_path / "hits.csv")]["fields"] == [
+        {"name": "id", "type": "int64", "fields": []},
+        {"name": "energy", "type": "double", "fields": []},
+    ]
+    assert told[str(tmp_path / "gone.csv")] == {}
+    assert done.stderr.startswith("Columns are not known: gone.csv: ")
+
+
+def with_tables(site: ASite, tmp_path: Path) -> None:
+    """Have a run whose code is known write tables."""
+    content = a_run(7)
+    code = {"remote": "https://git.example.org/study.git", "commit": "c" * 40, "branch": "main"}
+    content["environment"] = [("env:7", json.dumps({"code": code}))]
+    content["execution_environment"] = [(an_id("exec", 7), 5, an_id("proc", 7000), "env:7")]
+    for name, text in (("hits.csv", "id,energy\n1,0.5\n"), ("gone.csv", "a,b\n1,2\n")):
+        (tmp_path / name).write_text(text)
+        content["artifact"].append((hash_path(tmp_path / name).digest, "", 10, 1))
+        content["event"].append((
+            an_id("exec", 7), "output", content["artifact"][-1][0], name, 5, an_id("proc", 7000),
+            "dataset", "n1", str(tmp_path / name), 0, "", "",
+        ))  # fmt: skip
+    site.take(content)
+
+
+@pytest.mark.skipif(SOURCES not in os.environ, reason=f"{SOURCES} names no checkout of OpenLineage")
+def test_events_are_of_the_official_schemas(invoke: Invoke, site: ASite, tmp_path: Path) -> None:
+    """The event by OpenLineage's, each standard facet by the one that it names."""
+    with_factors(invoke, tmp_path)
+    with_tables(site, tmp_path)
+    say(site.path, NoteKind.TAG, {an_id("exec", 0).hex(): "final"})
+    say(site.path, NoteKind.LABEL, {f"md5:{0:032x}": "the model"})
+    found = [
+        json.loads(path.read_text()) for path in Path(os.environ[SOURCES], "spec").rglob("*.json")
+        if path.parent.name in ("spec", "facets")
+    ]  # fmt: skip
+    known = referencing.Registry().with_resources(
+        (one["$id"], referencing.Resource.from_contents(one)) for one in found if "$id" in one
+    )
+    checked = set()
+    for event in printed(invoke, "--columns"):
+        is_of(event, event["schemaURL"], known)
+        assert event["schemaURL"].endswith("/OpenLineage.json#/$defs/RunEvent")
+        datasets = (*event["inputs"], *event["outputs"])
+        for holder in (event["run"], event["job"], *datasets):
+            for name, facet in (holder["facets"] | holder.get("outputFacets", {})).items():
+                if not name.startswith("cmfd_"):
+                    is_of({name: facet}, facet["_schemaURL"].partition("#")[0], known)
+                    is_of(facet, facet["_schemaURL"], known)
+                    checked.add(name)
+    assert checked >= {
+        "parent", "jobType", "processing_engine", "errorMessage", "tags", "version",
+        "documentation", "outputStatistics", "schema", "sourceCodeLocation",
+    }  # fmt: skip
+
+
+def is_of(value: Any, schema: str, known: Any) -> None:
+    """Hold a value against a schema, with its formats."""
+    jsonschema.Draft202012Validator(
+        {"$ref": schema},
+        registry=known,
+        format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER,
+    ).validate(value)
+
+
+def test_own_facets_are_of_their_schemas(invoke: Invoke, tmp_path: Path) -> None:
     """What `--schemas` prints is what they claim to be of."""
+    with_factors(invoke, tmp_path)
     schemas = json.loads(invoke("export", "openlineage", "--schemas").stdout)
     jsonschema.Draft202012Validator.check_schema(schemas)
     seen = set()

@@ -9,18 +9,27 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cmfd.carbon.book import CarbonBook
 from cmfd.cli import options
 from cmfd.cli.export.written import output, write
 from cmfd.cli.help import example
 from cmfd.errors import ConfigError, RemoteError
+from cmfd.formats.columns import Columns
+from cmfd.merge.layout import open_site
 from cmfd.query.index import open_index
+from cmfd.report.costs.of_run import costs_of
+from cmfd.report.costs.policy import policy_of
+from cmfd.report.text import printable
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterable
 
     from openlineage.client.event_v2 import RunEvent
 
+    from cmfd.formats.openlineage.events import Cost
     from cmfd.formats.openlineage.sending import Cursor
+    from cmfd.report.costs.of_run import Cost as Reckoned
 
     Give = Callable[[Iterable[RunEvent]], None]
 
@@ -50,6 +59,9 @@ _MISSING = "OpenLineage's library is not installed here: pip install 'cmfd[openl
     metavar="SECONDS",
     help="How often --follow looks.",
 )
+@click.option(
+    "--columns", is_flag=True, help="Read which columns tables have that are still where they were."
+)
 @click.option("--schemas", is_flag=True, help="Print the schema of cmfd's own facets instead.")
 @output
 @options.site
@@ -61,6 +73,7 @@ def command(  # noqa: PLR0913 - options
     send: bool,
     follow: bool,
     every_s: float,
+    columns: bool,
     schemas: bool,
     out: Path | None,
 ) -> None:
@@ -84,7 +97,7 @@ def command(  # noqa: PLR0913 - options
     last = sending.load(cursor) if cursor else None
     while True:
         try:
-            last = _round(site, where, last, give)
+            last = _round(site, where, last, give, columns=columns)
         except RemoteError as error:
             if not follow:
                 raise
@@ -96,15 +109,58 @@ def command(  # noqa: PLR0913 - options
         time.sleep(every_s)
 
 
-def _round(site: Path, where: str, last: Cursor | None, give: Give) -> Cursor | None:
+def _round(
+    site: Path, where: str, last: Cursor | None, give: Give, *, columns: bool
+) -> Cursor | None:
     """Give out what was merged since; return up to where that is."""
     from cmfd.formats.openlineage import events, sending  # noqa: PLC0415 - an extra
 
     with open_index(site) as db:
         reached = sending.newest(db)
         runs = sending.due(db, where, last) if reached != last else []
-        give(event for run in runs for event in events.events(db, run))
+        further = events.Further(_costs(db, site))
+        if columns:
+            further = further._replace(columns=Columns(db, _untold))
+        give(event for run in runs for event in events.events(db, run, further))
     return reached
+
+
+def _untold(sentence: str) -> None:
+    click.echo(printable(f"Columns are not known: {sentence}"), err=True)
+
+
+def _costs(db: sqlite3.Connection, site: Path) -> Callable[[int], dict[str, Cost]]:
+    """Return what tells the costs of a run, as reports of the site do."""
+    policy, book = policy_of(open_site(site)), CarbonBook.open(site)
+
+    def costs(run_id: int) -> dict[str, Cost]:
+        found = costs_of(db, run_id, policy, book)
+        return {name: _cost(one) for name, one in found.items()}
+
+    return costs
+
+
+def _cost(one: Reckoned) -> Cost:
+    from cmfd.formats.openlineage.events import Cost  # noqa: PLC0415 - an extra
+
+    energy, carbon = one
+    bounds = {
+        "lowJoules": energy.low_j, "highJoules": energy.high_j, "grade": energy.grade,
+    }  # fmt: skip
+    if carbon is None:
+        return Cost(bounds, None)
+    return Cost(bounds, {
+        "factorSet": carbon.factor_set_id,
+        "factorSetName": carbon.factor_set_name,
+        "coveredShare": carbon.covered_share,
+        "missing": carbon.missing,
+        "operationalGco2e": carbon.operational_gco2e,
+        "lowGco2e": carbon.low_gco2e,
+        "highGco2e": carbon.high_gco2e,
+        "marketGco2e": carbon.market_gco2e,
+        "intensityGco2ePerKwh": carbon.intensity_gco2e_per_kwh,
+        "pue": carbon.pue,
+    })  # fmt: skip
 
 
 def _sender() -> Give:

@@ -21,6 +21,7 @@ from openlineage.client.facet_v2 import (
     output_statistics_output_dataset,
     parent_run,
     processing_engine_run,
+    schema_dataset,
     source_code_location_job,
     tags_dataset,
     tags_run,
@@ -37,8 +38,9 @@ from cmfd.store.connection import named
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from cmfd.formats.columns import Column
     from cmfd.query.results import Artifact, Execution, RunDetail
     from cmfd.query.results import Run as RunResult
 
@@ -53,6 +55,33 @@ _SLURM = "slurm."
 _FIGURES = ("last", "min", "max", "mean")
 
 
+class Cost(NamedTuple):
+    """Of a run or an execution, what goes into the facets of energy and of carbon, by its names."""
+
+    energy: Mapping[str, Any]
+    carbon: Mapping[str, Any] | None
+    """None where nothing is known of emissions."""
+
+
+class Further(NamedTuple):
+    """
+    What is found out elsewhere of runs.
+
+    Attributes
+    ----------
+    costs : callable
+        Of a run by its number: what it cost, under the empty name, and its executions, by theirs.
+    columns : callable
+        Of an artifact that is a table.
+    """
+
+    costs: Callable[[int], Mapping[str, Cost]] = lambda _: {}
+    columns: Callable[[Artifact], list[Column]] = lambda _: []
+
+
+NOTHING = Further()
+
+
 class _Place(NamedTuple):
     """A run as it is known to all its events."""
 
@@ -61,9 +90,11 @@ class _Place(NamedTuple):
     root: parent_run.Root
     energy: list[tuple[str, str, str, str, int]]
     """Execution, component, source, grade, microjoules."""
+    costs: Mapping[str, Cost]
+    columns: Callable[[Artifact], list[Column]]
 
 
-def events(db: sqlite3.Connection, run_id: int) -> list[RunEvent]:
+def events(db: sqlite3.Connection, run_id: int, further: Further = NOTHING) -> list[RunEvent]:
     """
     Return the events of a run and its executions, in the order of time.
 
@@ -73,6 +104,8 @@ def events(db: sqlite3.Connection, run_id: int) -> list[RunEvent]:
         A site's index.
     run_id : int
         The run's number there.
+    further : Further
+        What else goes into facets.
 
     Returns
     -------
@@ -89,7 +122,7 @@ def events(db: sqlite3.Connection, run_id: int) -> list[RunEvent]:
         job=parent_run.RootJob(namespace=namespace, name=_job_of(run)),
     )
     rows = db.execute(named("query/openlineage")["energy"], {"run_id": run_id})
-    place = _Place(found, namespace, root, list(rows))
+    place = _Place(found, namespace, root, list(rows), further.costs(run_id), further.columns)
     made = [*_of_run(place)]
     for execution in found.executions:
         made += _of_execution(place, execution)
@@ -244,7 +277,13 @@ def _energy(place: _Place, execution: str) -> dict[str, Any]:
         for of, component, source, grade, microjoules in place.energy
         if of == execution
     ]
-    return {"cmfd_energy": facets.EnergyRunFacet(parts)} if parts else {}
+    if not parts:
+        return {}
+    cost = place.costs.get(execution, Cost({}, None))
+    made: dict[str, Any] = {"cmfd_energy": facets.EnergyRunFacet(parts, **cost.energy)}
+    if cost.carbon is not None:
+        made["cmfd_carbon"] = facets.CarbonRunFacet(**cost.carbon)
+    return made
 
 
 def _tags(place: _Place, subject: str) -> dict[str, Any]:
@@ -287,6 +326,10 @@ def _content(place: _Place, artifact: Artifact) -> dict[str, Any]:
             problem=artifact.problem or None,
         ),
     }
+    columns = place.columns(artifact)
+    if columns:
+        fields = list(map(_field, columns))
+        made["schema"] = schema_dataset.SchemaDatasetFacet(fields=fields)
     labels = [
         note.text
         for note in sorted(place.detail.notes, key=lambda note: note.at_ns)
@@ -300,6 +343,15 @@ def _content(place: _Place, artifact: Artifact) -> dict[str, Any]:
             [tags_dataset.TagsDatasetFacetFields(tag, "true", "CMFD") for tag in tags]
         )
     return made
+
+
+def _field(column: Column) -> schema_dataset.SchemaDatasetFacetFields:
+    return schema_dataset.SchemaDatasetFacetFields(
+        name=column.name,
+        type=column.type,
+        description=None if column.shape is None else f"shape {list(column.shape)}",
+        fields=list(map(_field, column.fields)),
+    )
 
 
 def _size(

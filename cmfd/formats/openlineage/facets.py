@@ -1,5 +1,5 @@
 """
-Facets that OpenLineage has not: SLURM's job, MPI, hyperparameters, metrics, energy, content.
+Facets that OpenLineage has not: SLURM's job, MPI, parameters, metrics, energy, carbon, content.
 
 Each has a schema in `schemas.json` beside this file, by which `cmfd export openlineage --schemas`
 shows what they mean. Versions are in the names: a schema that is out never changes.
@@ -77,10 +77,33 @@ class EnergyRunFacet(RunFacet):
     """What a run or an execution took."""
 
     components: list[dict[str, Any]]
+    lowJoules: float | None = None  # noqa: N815 - as above
+    highJoules: float | None = None  # noqa: N815 - as above
+    grade: str | None = None
 
     @staticmethod
     def _get_schema() -> str:
         return f"{BASE}#/$defs/EnergyRunFacet"
+
+
+@attr.define
+class CarbonRunFacet(RunFacet):
+    """What that means in emissions."""
+
+    factorSet: str  # noqa: N815 - as above
+    factorSetName: str  # noqa: N815 - as above
+    coveredShare: float  # noqa: N815 - as above
+    missing: list[str]
+    operationalGco2e: float | None = None  # noqa: N815 - as above
+    lowGco2e: float | None = None  # noqa: N815 - as above
+    highGco2e: float | None = None  # noqa: N815 - as above
+    marketGco2e: float | None = None  # noqa: N815 - as above
+    intensityGco2ePerKwh: float | None = None  # noqa: N815 - as above
+    pue: float | None = None
+
+    @staticmethod
+    def _get_schema() -> str:
+        return f"{BASE}#/$defs/CarbonRunFacet"
 
 
 @attr.define
