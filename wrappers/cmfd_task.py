@@ -532,7 +532,7 @@ class Task:
             return  # it is not waited for: not its times, but the program's are measured
         try:
             os.setsid()
-            start(self.order.deliver, ["daemon", "--detach"], environ)
+            start(self.order.deliver, ["daemon", "--detach", "--if-needed"], environ)
         finally:
             os._exit(127)
 

@@ -19,7 +19,8 @@ from cmfd.daemon.main import run_daemon
 @click.command("daemon")
 @click.option("--idle", type=click.FloatRange(min=0), metavar="S", help="End when idle for S s.")
 @click.option("--detach", is_flag=True, help="Go on in the background.")
-def command(*, idle: float | None, detach: bool) -> None:
+@click.option("--if-needed", is_flag=True, help="Only where something was logged already.")
+def command(*, idle: float | None, detach: bool, if_needed: bool) -> None:
     """
     Receive what this node's processes log, keep it, and publish it to their sites.
 
@@ -29,4 +30,4 @@ def command(*, idle: float | None, detach: bool) -> None:
     """
     # Whoever started it may have blocked signals, as `cmfd run` does; this must hear its own.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    sys.exit(run_daemon(config.load(), idle_s=idle, detach=detach))
+    sys.exit(run_daemon(config.load(), idle_s=idle, detach=detach, if_needed=if_needed))

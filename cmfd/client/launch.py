@@ -38,7 +38,7 @@ def daemon_runs(node_dir: Path) -> bool:
 
 def ensure_daemon(settings: Settings) -> bool:
     """
-    Start a daemon unless one runs, or is a service of the node; do not wait for it.
+    Start a daemon for what was logged, unless one runs or is a node's service; do not wait for it.
 
     Many processes may do so at once: the daemon's own lock lets one of them
     live. It detaches itself, and ends when it has been idle.
@@ -55,7 +55,7 @@ def ensure_daemon(settings: Settings) -> bool:
         return False
     inherited = {k: v for k, v in os.environ.items() if k not in _OF_THIS_RUN}
     environ = {**inherited, "CMFD_NODE_DIR": str(settings.node_dir)}
-    command = [sys.executable, "-m", "cmfd", "daemon", "--detach"]
+    command = [sys.executable, "-m", "cmfd", "daemon", "--detach", "--if-needed"]
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
         # the daemon must not hold this program's terminal, pipes or files open

@@ -14,10 +14,13 @@ from cmfd.daemon.lock import LOCK_NAME
 from cmfd.daemon.options import LEDGER_USED_NS
 from cmfd.errors import CmfdError
 from cmfd.store.connection import connect, named
+from cmfd.wire.journal import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from cmfd.config import Settings
 
 _JOURNALS, _STEPS = "journals", "steps"
 _HASHES = "hashes"
@@ -27,6 +30,12 @@ _REST = (
     "daemon.log", "daemon.log.1", "deliver.lock", LOCK_NAME,
 )  # fmt: skip
 """What is in a node directory beside journals and steps."""
+
+
+def has_anything(settings: Settings) -> bool:
+    """Tell whether there is a store or a journal: else those who were here have left nothing."""
+    store, journals = settings.node_dir / "node.db", settings.own_journal_dir
+    return store.exists() or any(journals.glob(f"*{SUFFIX}"))
 
 
 def clear(node_dir: Path) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cmfd import config, identity, slurm
-from cmfd.daemon.clearing import clear
+from cmfd.daemon.clearing import clear, has_anything
 from cmfd.daemon.lock import Lock
 from cmfd.daemon.options import Limits, Options, options_from
 from cmfd.daemon.service import check_service
@@ -52,7 +52,10 @@ LINGER_MS = 500
 TRIES = 5
 
 
-def run_daemon(settings: Settings, *, idle_s: float | None = None, detach: bool = False) -> int:
+def run_daemon(
+    settings: Settings, *, idle_s: float | None = None, detach: bool = False,
+    if_needed: bool = False,
+) -> int:  # fmt: skip
     """
     Be the daemon of a node directory until told to end, or idle for long enough.
 
@@ -65,6 +68,9 @@ def run_daemon(settings: Settings, *, idle_s: float | None = None, detach: bool 
     detach : bool
         Go on in the background, in a session of its own, with the log in the
         node directory. The caller's process goes on as soon as the lock is held.
+    if_needed : bool
+        Do nothing where there is no journal and no store: whoever wanted a daemon for what it
+        logged was slower than the end of its job, which has delivered that and cleared the node.
 
     Returns
     -------
@@ -79,13 +85,20 @@ def run_daemon(settings: Settings, *, idle_s: float | None = None, detach: bool 
     CmfdError
         The node directory, socket or store cannot be used; nothing was changed.
     """
+    if if_needed and not settings.node_dir.exists():
+        return 0
     with ExitStack() as cleanup:
         lock = _prepare_and_lock(settings)
         cleanup.callback(lock.close)
+        comes_and_goes = _in_job() and not settings.system
+        if if_needed and not has_anything(settings):
+            if comes_and_goes:
+                clear(settings.node_dir)
+            return 0
         if detach and not _go_to_background(settings.node_dir):
             return 0
-        if _in_job() and not settings.system:
-            cleanup.callback(clear, settings.node_dir)  # where jobs come and go, nothing stays
+        if comes_and_goes:
+            cleanup.callback(clear, settings.node_dir)
         _set_up_logging(settings.node_dir if detach else None)
         lock.name_holder()
         reason = _serve(settings, idle_s, lock, cleanup)

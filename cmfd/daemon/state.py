@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STOP_PATIENCE_NS = 10 * SECOND_NS
+STOP_PATIENCE_NS = 20 * SECOND_NS
 """A daemon that was told to end does so within this time, come what may."""
 STUCK_PATIENCE_NS = 3600 * SECOND_NS
 """How much longer it stays for packs that their site does not take."""

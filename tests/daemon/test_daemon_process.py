@@ -255,6 +255,28 @@ def test_a_detached_daemon_holds_its_lock_when_the_command_returns(daemons: Make
 
 
 @pytest.mark.slow
+def test_a_daemon_that_comes_after_the_end_of_its_job_leaves_nothing(daemons: MakeDaemon) -> None:
+    """Started for what was logged, on a busy node it may be slower than what it was started for."""
+    late = daemons()
+    job = {**late.environ(), "SLURM_JOB_ID": "7", "SLURM_CLUSTER_NAME": "c"}
+    command = late.command("--detach", "--if-needed")
+    subprocess.run(command, env=job, check=True)
+    assert not late.node_dir.exists(), "it was cleared"
+
+    (late.node_dir / "journals").mkdir(parents=True, mode=0o700)
+    subprocess.run(command, env=job, check=True)
+    assert not late.node_dir.exists(), "only directories were there any more"
+
+    site = late.node_dir.parent / "site"
+    journal = a_journal(late.node_dir, site=str(site))
+    (late.node_dir / "journals").mkdir(parents=True, mode=0o700)
+    journal.write(late.node_dir / "journals" / f"{journal.instance.hex()}.cmfj")
+    subprocess.run(command, env={**job, "CMFD_IDLE_S": "0.3"}, check=True)
+    wait_until(lambda: list((site / "inbox").glob("*.db")), "it is published")
+    wait_until(lambda: not late.node_dir.exists(), "and cleared")
+
+
+@pytest.mark.slow
 def test_a_detached_daemon_is_not_started_twice(daemon: Daemon) -> None:
     """The command says so at once."""
     second = subprocess.run(daemon.command("--detach"), env=daemon.environ(), check=False)

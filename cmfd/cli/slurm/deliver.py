@@ -17,10 +17,9 @@ from cmfd.cli.slurm.leaving import dismiss, turn
 from cmfd.cli.stored import journals_of
 from cmfd.cli.wrapped import await_daemon
 from cmfd.client.launch import ensure_daemon
-from cmfd.daemon.clearing import forget_steps
+from cmfd.daemon.clearing import forget_steps, has_anything
 from cmfd.errors import CmfdError, IncompleteError, NotFoundError
 from cmfd.wire.control import request
-from cmfd.wire.journal import SUFFIX
 from cmfd.wire.messages import Refused, SealReply, SealRequest
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def command(*, named: str | None, site: Path | None, timeout_s: float) -> None:
     run = _run(named)
     try:
         with turn(settings.node_dir, timeout_s) as is_there:
-            if is_there and _has_anything(settings):
+            if is_there and has_anything(settings):
                 _deliver(run, site, settings, timeout_s)
                 forget_steps(settings.node_dir)
                 dismiss(settings)
@@ -86,13 +85,6 @@ def _run(named: str | None) -> Id:
     if found is None:
         raise NotFoundError("nothing here says which run: give --run, or call this within a job.")
     return found.run
-
-
-def _has_anything(settings: Settings) -> bool:
-    """Tell whether there is a store or a journal: else those before this one have left nothing."""
-    if (settings.node_dir / "node.db").exists():
-        return True
-    return any(settings.own_journal_dir.glob(f"*{SUFFIX}"))
 
 
 def _deliver(run: Id, site: Path | None, settings: Settings, timeout_s: float) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from cmfd.config import Settings
 
-_ENDS_S = 10.0
+_ENDS_S = 25.0
 """How long a daemon that was told to end may take."""
 
 _SETTLES_S = 1.0
