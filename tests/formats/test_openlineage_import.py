@@ -15,7 +15,8 @@ from support.mergers import digest_of
 from support.sites import ASite, a_run, set_param
 
 from cmfd.formats.openlineage.events import events
-from cmfd.formats.openlineage.ingest import ingest, read
+from cmfd.formats.openlineage.ingest import ingest
+from cmfd.formats.openlineage.received import read
 from cmfd.formats.openlineage.sending import line
 from cmfd.merge.batch import merge_site
 from cmfd.query.index import open_index
@@ -131,7 +132,7 @@ def test_parts_add_up(tmp_path: Path, events: list[dict[str, Any]], order: int) 
     """Events that come one by one, the root's first or last, make the same site as all at once."""
     for site, parts in (("once", [events]), ("parts", [[one] for one in events[::order]])):
         for part in parts:
-            ingest(tmp_path / site, read(json.dumps(part).encode(), "events"))
+            ingest(tmp_path / site, read(json.dumps(part).encode(), "events").events)
     shown = []
     for site in ("once", "parts"):
         with open_index(tmp_path / site) as db:
@@ -144,7 +145,7 @@ def test_parts_add_up(tmp_path: Path, events: list[dict[str, Any]], order: int) 
 def test_what_ends_before_the_last_event_ends_then(tmp_path: Path) -> None:
     """What is added after the end is no later end."""
     said = [EVENTS[1], EVENTS[2], event("OTHER", 30, CLEAN, "night.clean")]
-    ingest(tmp_path / "site", read(json.dumps(said).encode(), "events"))
+    ingest(tmp_path / "site", read(json.dumps(said).encode(), "events").events)
     with Site(tmp_path / "site") as site:
         assert site.run("last").executions[0].wall_ns == 4 * 10**9
 
@@ -153,7 +154,7 @@ def test_a_digest_that_is_none_hides_nothing(tmp_path: Path) -> None:
     """What the index would refuse as a digest is known by its name."""
     said = event("COMPLETE", 1, CLEAN, "night.clean", reads="raw")
     said["inputs"][0]["facets"] = {"cmfd_content": {"digest": "none"}}
-    ingest(tmp_path / "site", read(json.dumps([said]).encode(), "events"))
+    ingest(tmp_path / "site", read(json.dumps([said]).encode(), "events").events)
     with Site(tmp_path / "site") as site:
         assert [one.path for one in site.run("last").artifacts] == ["s3://lake/raw"]
 
@@ -195,8 +196,8 @@ def test_what_is_imported_never_stands_before_what_was_recorded(
         with open_index(here.path) as db:
             told = b"".join(line(one) for run in (1, 2) for one in events(db, run))
         earlier = told.replace(b"2023-", b"2022-").replace(b"COMPLETE", b"FAIL")
-        ingest(root / "there", read(told, "events"))
-        ingest(root / "then", read(earlier, "events"))
+        ingest(root / "there", read(told, "events").events)
+        ingest(root / "then", read(earlier, "events").events)
         packs = sorted(root.glob("*/packs/*/*.db"))
         assert len(packs) == 4
         chosen = [packs[number] for number in order]
@@ -220,15 +221,45 @@ def recorded(site: Path) -> list[Any]:
         "{",
         '{"run": 1}',
         '{"run": {"runId": "x"}, "job": {"namespace": "n", "name": "j"}}',
-        "[",
         json.dumps({**EVENTS[0], "eventTime": "9999-12-31T00:00:00Z"}),
     ],
 )
 def test_what_is_no_event_is_told(cmfd: Cmfd, tmp_path: Path, bad: str) -> None:
-    """With its line; nothing of the file is taken in."""
+    """With its line; all else of the file is taken in, and nothing where there is nothing else."""
     path = tmp_path / "events"
-    path.write_text(bad if bad == "[" else f"{json.dumps(EVENTS[0])}\n{bad}\n")
-    said = cmfd("import", "openlineage", str(path), code=21)
-    assert "nothing of" in said
-    assert bad == "[" or "event 2" in said
-    assert not (tmp_path / "site" / "index.db").exists()
+    path.write_text(f"{json.dumps(EVENTS[1])}\n{bad}\n{json.dumps(EVENTS[2])}\n")
+    said = cmfd("import", "openlineage", str(path), code=12)
+    assert "all was taken in but this" in said
+    assert "event 2 is none of OpenLineage's" in said
+    with Site(tmp_path / "site") as site:
+        [run] = site.runs()
+        assert [one.status for one in site.run(run.run).executions] == ["completed"]
+    path.write_text(bad)
+    assert "nothing of it was taken in" in cmfd(
+        "import", "openlineage", str(path), site="other", code=21
+    )
+    assert not (tmp_path / "other" / "index.db").exists()
+
+
+def test_an_array_that_is_cut_off_is_told(cmfd: Cmfd, tmp_path: Path) -> None:
+    """Nothing of it is taken in: where it ends, nobody knows."""
+    path = tmp_path / "events"
+    path.write_text(json.dumps(EVENTS)[:-9])
+    assert "nothing of it" in cmfd("import", "openlineage", str(path), code=21)
+
+
+def test_a_facet_that_is_none_spoils_no_other(cmfd: Cmfd, tmp_path: Path) -> None:
+    """Its event is taken in with all its other facets; what it cannot say is told."""
+    spoilt = event("FAIL", 9, TRAIN, "night.train", reads="clean", facets={
+        "executionParameters": {"parameters": [{"key": "rate", "value": "0.1"}]},
+        "cmfd_hyperparameters": {"parameters": {"depth": 3}},
+        "parent": 5,
+    })  # fmt: skip
+    path = lines(tmp_path / "events", [*EVENTS[:3], spoilt])
+    said = cmfd("import", "openlineage", path, code=12)
+    assert "event 4, its facet cmfd_hyperparameters: Expected `array`, got `int`" in said
+    with Site(tmp_path / "site") as site:
+        assert [one.stage for one in site.search('rate = "0.1"')] == ["train"]
+        assert {one.stage for one in site.down("s3://lake/raw").executions} == {"clean", "train"}
+    again = cmfd("import", "openlineage", path, code=12)
+    assert again == said

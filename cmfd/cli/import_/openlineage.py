@@ -9,7 +9,12 @@ import click
 from cmfd.cli import options
 from cmfd.cli.help import example
 from cmfd.cli.import_.told import tell
-from cmfd.formats.openlineage.ingest import ingest, read
+from cmfd.errors import IncompleteError
+from cmfd.formats.openlineage.ingest import ingest
+from cmfd.formats.openlineage.received import read
+from cmfd.report.text import printable
+
+_MOST_TOLD = 10
 
 
 @example(
@@ -28,5 +33,19 @@ def command(*, site: Path, file: Path, as_json: bool, quiet: bool) -> None:
     Each run becomes an execution with its inputs, outputs, parameters and code; what has no parent
     becomes the run that others are in. Datasets are known by digest if cmfd gave them out, else by
     name and version. It can be repeated with more events, in any order: they add to what is there.
+
+    What in it is no event, or no facet of its form, is left out and told, with exit code 12.
     """
-    tell(ingest(site, read(file.read_bytes(), str(file))), as_json=as_json, quiet=quiet)
+    found = read(file.read_bytes(), str(file))
+    tell(ingest(site, found.events), as_json=as_json, quiet=quiet)
+    if found.problems:
+        raise IncompleteError(_not_taken(file, found.problems))
+
+
+def _not_taken(file: Path, problems: list[str]) -> str:
+    """Return what of a file is not sound."""
+    shown = [printable(f"  {problem}") for problem in problems[:_MOST_TOLD]]
+    if len(problems) > _MOST_TOLD:
+        shown.append(f"  and {len(problems) - _MOST_TOLD} more")
+    first = f"{file}: all was taken in but this. Put it right, and import the file again:"
+    return "\n".join((first, *shown))
