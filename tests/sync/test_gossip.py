@@ -8,9 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.exchange import digest, packs_of, to
+from support.gossip import MOST_CALLS, Mortals, mortals
 from support.laws import examples
 
 from cmfd.errors import RemoteError
@@ -18,12 +20,13 @@ from cmfd.merge.batch import merge_site
 from cmfd.merge.gc import gc
 from cmfd.merge.layout import Site, init_site
 from cmfd.merge.reindex import reindex
+from cmfd.merge.verify import verify
 from cmfd.sync.exchange import fetch, pull, push
 from cmfd.sync.local import SitePeer
 from cmfd.sync.peer import Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cmfd.sync.exchange import Exchanged
     from cmfd.sync.peer import Blocks, FromOffset, Taken
@@ -37,6 +40,13 @@ STEPS = st.lists(
         st.tuples(st.just("push"), SITES, SITES, st.integers(0, 60_000)),
         st.tuples(st.just("pull"), SITES, SITES, st.integers(0, 60_000)),
         st.tuples(st.just("fetch"), SITES, SITES, st.integers(0, 60_000)),
+        # A process of its own, which is killed at one of its calls, or ends before.
+        st.tuples(
+            st.sampled_from(["killed push", "killed pull", "killed merge"]),
+            SITES,
+            SITES,
+            st.integers(1, MOST_CALLS),
+        ),
         # Only some runs.
         st.tuples(st.just("push part"), SITES, SITES, st.integers(0, 5)),
         st.tuples(st.just("pull part"), SITES, SITES, st.integers(0, 5)),
@@ -85,7 +95,14 @@ class Cut(SitePeer):
         return super().merge()
 
 
-def do(sites: list[Site], packs: Path, step: tuple[str, int, int, int]) -> None:
+@pytest.fixture(scope="module")
+def killer() -> Iterator[Mortals]:
+    """Return what starts processes that are killed."""
+    with mortals() as found:
+        yield found
+
+
+def do(sites: list[Site], packs: Path, step: tuple[str, int, int, int], killer: Mortals) -> None:
     what, number, second, amount = step
     site = sites[number]
     if what == "record":
@@ -98,6 +115,10 @@ def do(sites: list[Site], packs: Path, step: tuple[str, int, int, int]) -> None:
         gc(site.path, packs=True, remove=True)
     elif what in ("copy", "put back"):
         keep(site.path, site.path.with_name(f"{site.path.name}-copy"), what)
+    elif what.startswith("killed"):
+        if number != second:
+            verb = what.removeprefix("killed ")
+            killer.act(verb, site.path, sites[second].path, f"r{second}", kill_at=amount)
     elif number != second and what.endswith("part"):
         act = push if what == "push part" else pull
         other = sites[second]
@@ -119,16 +140,16 @@ def keep(site: Path, copy: Path, what: str) -> None:
 @settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS, st.sampled_from([push, pull]))
 def test_any_gossip_ends_in_equal_sites(
-    steps: list[tuple[str, int, int, int]], act: Callable[..., Exchanged]
+    killer: Mortals, steps: list[tuple[str, int, int, int]], act: Callable[..., Exchanged]
 ) -> None:
-    """Random pushes, pulls, parts, cuts, repeats, indices made anew, losses, clocks hours apart."""
+    """Pushes, pulls, parts, cuts, kills, repeats, new indices, losses, clocks hours apart."""
     place = Path(tempfile.mkdtemp())
     try:
         sites = [init_site(place / f"site{number}") for number in range(N_SITES)]
         for site in sites:
             merge_site(site.path)
         for step in steps:
-            do(sites, place / "packs", step)
+            do(sites, place / "packs", step, killer)
         for _ in range(2):
             for site in sites:
                 merge_site(site.path)  # as each command does
@@ -136,5 +157,6 @@ def test_any_gossip_ends_in_equal_sites(
                     if other is not site:
                         act(site, to(other, f"r{number}"), SitePeer(other))
         assert len({digest(site) for site in sites}) == 1
+        assert [verify(site.path).problems for site in sites] == [[]] * N_SITES
     finally:
         shutil.rmtree(place)
