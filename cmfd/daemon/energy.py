@@ -238,10 +238,8 @@ class Energy:
         self._works = works
         if asked and self._waits_for_counters(parts, now_ns):
             self._next_ns = min(self._next_ns, now_ns + _AGAIN_NS)
-        elif asked or left or parts.sampler.is_full:
+        elif asked or left or now_ns >= self._flush_ns or parts.sampler.is_full:
             self._flush(parts, order.number)
-        elif now_ns >= self._flush_ns:
-            self._flush(parts, order.number, also_latest=False)
 
     def _waits_for_counters(self, parts: _Parts, now_ns: int) -> bool:
         """
@@ -348,9 +346,7 @@ class Energy:
         bucket_ns = round(self._settings.energy_bucket_s * SECOND_NS)
         return now_ns + min(interval_ns, bucket_ns - utc_ns % bucket_ns)
 
-    def _flush(
-        self, parts: _Parts, number: int, *, also_latest: bool = True, ends: bool = False
-    ) -> None:
+    def _flush(self, parts: _Parts, number: int, *, ends: bool = False) -> None:
         """Hand over the rows that are new or have grown, and what who goes on must know."""
         bucket_ns = round(self._settings.energy_bucket_s * SECOND_NS)
         self._flush_ns = boottime_ns() + bucket_ns - time.time_ns() % bucket_ns
@@ -358,7 +354,7 @@ class Energy:
         lives = parts.presence.lives(since_ns) if since_ns is not None else ()
         # Of what was moved between rows the latest word counts, also after a clock was set back.
         self._stored_ns = max(self._stored_ns + 1, time.time_ns())
-        found = parts.sampler.rows(lives, also_latest=also_latest)
+        found = parts.sampler.rows(lives)
         if not parts.counts:
             found = [row._replace(role="check") for row in found if row.owner == "run"]
         rows = tuple(self._row(row, self._stored_ns) for row in found)
