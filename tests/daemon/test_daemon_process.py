@@ -14,11 +14,13 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 from support.bench import instance
 from support.daemons import Daemon, wait_until
 from support.dealer import Dealer, units_of
 from support.journals import EXECUTION, RUN, T0_NS, Journal
 
+from cmfd.cli.slurm import deliver
 from cmfd.store.connection import connect
 from cmfd.wire.control import request
 from cmfd.wire.endpoint import MAX_SOCKET_PATH_BYTES, socket_path
@@ -274,6 +276,30 @@ def test_a_daemon_that_comes_after_the_end_of_its_job_leaves_nothing(daemons: Ma
     subprocess.run(command, env={**job, "CMFD_IDLE_S": "0.3"}, check=True)
     wait_until(lambda: list((site / "inbox").glob("*.db")), "it is published")
     wait_until(lambda: not late.node_dir.exists(), "and cleared")
+
+
+def test_what_a_daemon_took_while_it_was_given_up_is_delivered_by_it(
+    daemon: Daemon, short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy node it listens late, and has the journals by then."""
+    site = short_dir / "site"
+    journal = a_journal(daemon.node_dir, site=str(site))
+    with Dealer(daemon.node_dir) as dealer:
+        dealer.hello(journal.instance)
+        dealer.send_slices(journal.slices())
+        dealer.wait_for(Ack)
+    for name, value in daemon.environ().items():
+        monkeypatch.setenv(name, value)
+    gone = daemon.node_dir / "journals" / "0.cmfj"
+    monkeypatch.setattr(deliver, "await_daemon", lambda _node_dir: False)
+    monkeypatch.setattr(deliver, "journals_of", lambda _run, _directory: [gone])
+
+    done = CliRunner().invoke(deliver.command, ["--run", RUN.hex()])
+
+    assert (done.exit_code, done.output) == (0, "")
+    (pack,) = (site / "inbox").glob("*.db")
+    with closing(connect(pack, readonly=True)) as db:
+        assert db.execute("SELECT sum(n_values) FROM chunk").fetchone() == (100,)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from cmfd.cli.help import example
 from cmfd.cli.slurm.leaving import dismiss, turn
 from cmfd.cli.stored import journals_of
 from cmfd.cli.wrapped import await_daemon
-from cmfd.client.launch import ensure_daemon
+from cmfd.client.launch import daemon_runs, ensure_daemon
 from cmfd.daemon.clearing import forget_steps, has_anything
 from cmfd.errors import CmfdError, IncompleteError, NotFoundError
 from cmfd.wire.control import request
@@ -92,8 +92,9 @@ def _deliver(run: Id, site: Path | None, settings: Settings, timeout_s: float) -
     if settings.autostart:
         ensure_daemon(settings)
     if not await_daemon(settings.node_dir):
-        _publish_journals(run, site, settings)
-        return
+        had_all = _publish_journals(run, site, settings)
+        if had_all or not daemon_runs(settings.node_dir):
+            return
     question = SealRequest(run=run, site=str(site) if site else "")
     answer = request(settings.node_dir, question, timeout_s)
     if isinstance(answer, SealReply) and answer.problem:
@@ -102,7 +103,8 @@ def _deliver(run: Id, site: Path | None, settings: Settings, timeout_s: float) -
         raise IncompleteError(f"the daemon refused to seal it: {answer.reason}")
 
 
-def _publish_journals(run: Id, site: Path | None, settings: Settings) -> None:
+def _publish_journals(run: Id, site: Path | None, settings: Settings) -> bool:
+    """Publish what journals have; tell whether no daemon that began late after all took one."""
     # Not imported otherwise: the libraries it needs take longer than all the rest.
     from cmfd.merge.journals import seal_all  # noqa: PLC0415
     from cmfd.merge.report import MergeReport  # noqa: PLC0415
@@ -118,4 +120,6 @@ def _publish_journals(run: Id, site: Path | None, settings: Settings) -> None:
         for pack, home in seal_all(found, Path(scratch), report):
             publish(pack, site or Path(home))
     for path, reason in report.skipped:
-        raise IncompleteError(f"{path}: {reason}")
+        if path.exists():
+            raise IncompleteError(f"{path}: {reason}")
+    return bool(journals) and not report.skipped
