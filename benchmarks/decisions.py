@@ -19,13 +19,18 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import zlib
 from pathlib import Path
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
+from bench_merge import SMALL, new_packs
 
+from cmfd.merge import reader
+from cmfd.merge.inspected import Asked
 from cmfd.store import columns
 from cmfd.wire.journal import BLOCK_BYTES, BLOCK_HEADER_BYTES, POINT
 
@@ -294,12 +299,35 @@ def start(program: str) -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def who_reads_packs() -> None:
+    """Measure 0014: a copy of a command that reads a pack, and a program of its own."""
+    with tempfile.TemporaryDirectory() as directory:
+        (pack,) = new_packs(Path(directory), SMALL, 1)
+        asked = msgspec.json.encode(Asked(str(pack), pack.stem, ""))
+        begun = time.monotonic()
+
+        def read_by(start: Callable[[str], reader.Reader]) -> None:
+            one = start("")
+            one.ask(asked, begun + 600)
+            one.end()
+
+        compare(
+            14,
+            {
+                "a copy, without the environment": lambda: read_by(reader.forked),
+                "a program of its own": lambda: read_by(reader.started),
+            },
+            n_values=1,
+        )
+
+
 DECISIONS = {
     1: journal_bytes_as_they_are,
     2: marks_and_crcs,
     3: chunks_in_the_index,
     4: grow_rule,
     5: with_and_without_numpy,
+    14: who_reads_packs,
 }
 
 if __name__ == "__main__":

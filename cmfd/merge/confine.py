@@ -1,16 +1,20 @@
 """
 Rights that a process gives up for ever, as an ordinary user can, before it reads what may hurt.
 
-It may gain none by what it starts, and, where the kernel has Landlock, write nothing, start
-nothing, connect to nothing and signal nobody. A kernel that lacks some of it does without: what is
-read is checked all the same.
+It may gain none by what it starts; where the kernel has Landlock, write nothing and signal nobody;
+where it filters system calls, start nothing and make no socket, be it for a network or for this
+machine. A kernel that lacks some of it does without: what is read is checked all the same.
+
+A network namespace of its own would add nothing to that, and is not every user's to make.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import struct
 from contextlib import suppress
+from typing import NamedTuple
 
 _NO_NEW_PRIVS = 38
 
@@ -24,6 +28,33 @@ _FILE_BITS = {1: 13, 2: 14, 3: 15, 5: 16}
 _CONNECT = 0b11
 _SCOPES = 0b11
 _SINCE_NET, _SINCE_SCOPES = 4, 6
+
+
+# linux/seccomp.h and linux/bpf_common.h: load a word, jump if it is equal or no less, return.
+_SET_SECCOMP, _FILTER = 22, 2
+_LOAD, _EQUAL, _NO_LESS, _RETURN = 0x20, 0x15, 0x35, 0x06
+_ALLOW, _REFUSE = 0x7FFF0000, 0x00050001
+_AT_NUMBER, _AT_MACHINE = 0, 4
+_OTHER_NUMBERS = 0x40000000
+"""From here on, system calls have other numbers for programs with short addresses."""
+
+
+class _Machine(NamedTuple):
+    """How the kernel calls a kind of machine, and the numbers that it refuses there."""
+
+    name: int
+    refused: tuple[int, ...]
+
+
+# execve, execveat, socket, socketpair, io_uring_setup
+_MACHINES = {
+    "x86_64": _Machine(0xC000003E, (59, 322, 41, 53, 425)),
+    "aarch64": _Machine(0xC00000B7, (221, 281, 198, 199, 425)),
+}
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_char_p))
 
 
 class _Ruleset(ctypes.Structure):
@@ -50,6 +81,7 @@ def confine(scratch: str = "") -> None:
     """
     libc = ctypes.CDLL(None)
     libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _refuse_calls(libc)
     version = libc.syscall(_CREATE, None, ctypes.c_size_t(0), _VERSION)
     if version < 1:  # too old a kernel, or one without
         return
@@ -68,6 +100,31 @@ def confine(scratch: str = "") -> None:
         libc.syscall(_RESTRICT, descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def _refuse_calls(libc: ctypes.CDLL) -> None:
+    """Have the kernel refuse what starts programs or makes sockets."""
+    machine = _MACHINES.get(os.uname().machine)
+    if machine is None:
+        return
+    code = _filter(machine)
+    program = _Program(len(code) // 8, code)
+    libc.prctl(_SET_SECCOMP, _FILTER, ctypes.byref(program), 0, 0)
+
+
+def _filter(machine: _Machine) -> bytes:
+    """Return what the kernel runs at each call: 8 bytes a step, how far to jump if so, if not."""
+    checks = [(_NO_LESS, _OTHER_NUMBERS), *((_EQUAL, number) for number in machine.refused)]
+    n_left = len(checks)
+    steps = [
+        (_LOAD, 0, 0, _AT_MACHINE),
+        (_EQUAL, 0, n_left + 2, machine.name),  # another kind: refused
+        (_LOAD, 0, 0, _AT_NUMBER),
+        *((how, n_left - done, 0, value) for done, (how, value) in enumerate(checks)),
+        (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _REFUSE),
+    ]
+    return b"".join(struct.pack("=HBBI", *step) for step in steps)
 
 
 def _allow(libc: ctypes.CDLL, rules: int, rights: int, directory: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import http.client
+import os
 import subprocess
 import sys
 import threading
@@ -107,6 +109,34 @@ print([refused(what) for what in (
     assert done.stdout == f"{[True] * 5}\n"
 
 
+def test_a_reader_makes_no_socket() -> None:
+    """Neither for a network, with TCP or without, nor for this machine; nor starts it a program."""
+    program = """
+import os, socket
+from cmfd.merge.confine import confine
+confine()
+def refused(what, *arguments):
+    try:
+        what(*arguments)
+    except PermissionError:
+        return True
+print([
+    *(refused(socket.socket, *kind) for kind in (
+        (socket.AF_INET, socket.SOCK_DGRAM), (socket.AF_INET6, socket.SOCK_STREAM),
+        (socket.AF_UNIX, socket.SOCK_STREAM), (socket.AF_NETLINK, socket.SOCK_RAW),
+    )),
+    refused(socket.socketpair),
+    refused(os.execv, "/bin/true", ["true"]),
+], "Seccomp:\\t2" in open("/proc/self/status").read())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    if done.stdout.endswith("False\n"):
+        pytest.skip("this kernel filters no system calls, or not on such a machine")
+    assert done.stdout == f"{[True] * 6} True\n"
+
+
 def has_landlock() -> bool:
     return bool(ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1) >= 6)
 
@@ -175,7 +205,7 @@ def test_who_reads_packs_has_little_memory_time_and_rights(
         environment = Path(f"/proc/{pid}/environ").read_bytes()
         files = {str(one.readlink()) for one in Path(f"/proc/{pid}/fd").iterdir()}
     assert "NoNewPrivs:\t1" in status
-    assert is_copy or b"secret" not in environment
+    assert b"secret" not in environment
     assert not [one for one in files if one.startswith(str(tmp_path))]
     soft = {line[:25].strip(): line[25:].split()[0] for line in limits.splitlines()[1:]}
     assert soft["Max processes"] == "0"
@@ -183,3 +213,56 @@ def test_who_reads_packs_has_little_memory_time_and_rights(
     assert soft["Max core file size"] == "0"
     assert int(soft["Max cpu time"]) < 2 * inspected.cpu_s(pack.stat().st_size)
     assert int(soft["Max file size"]) < 1 << 27
+
+
+READS = """
+import os, sys
+from contextlib import closing
+from pathlib import Path
+from cmfd.merge import inspect, reader
+assert reader._may_fork()
+with closing(inspect.Inspector()) as inspector:
+    pack = Path(sys.argv[1])
+    inspector.inspect(pack, pack.stem)
+    print(*inspector.pids, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_copy_that_reads_packs_has_nothing_of_the_environment(tmp_path: Path) -> None:
+    """Tokens and passwords that a user's shell has are nowhere in its memory."""
+    pack = write_pack(tmp_path, small_run(1))
+    secret = "something that nobody else says"
+    with subprocess.Popen(
+        [sys.executable, "-c", READS, str(pack)], env={**os.environ, "CMFD_TOKEN": secret},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        (pid,) = map(int, process.stdout.readline().split())
+        assert secret.encode() in memory_of(process.pid)
+        assert secret.encode() not in memory_of(pid)
+        process.communicate("")
+
+
+def memory_of(pid: int) -> bytes:
+    """Return all that a process has in its memory."""
+    found = []
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            where, rights = line.split()[:2]
+            if rights.startswith("r") and "[v" not in line:  # not the kernel's own
+                begin, end = (int(one, 16) for one in where.split("-"))
+                memory.seek(begin)
+                found.append(memory.read(end - begin))
+    return b"".join(found)
+
+
+def test_who_has_spoken_with_a_server_has_packs_read_by_a_program_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the memory of a copy there would be the token."""
+    monkeypatch.setitem(sys.modules, "http.client", http.client)
+    started: list[str] = []
+    monkeypatch.setattr(reader, "started", started.append)
+    reader.new_reader("")
+    assert started == [""]
