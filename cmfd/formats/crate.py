@@ -19,11 +19,12 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from cmfd.errors import FormatError
-from cmfd.formats.places import parts_of
-from cmfd.model import Status
+from cmfd.formats.places import address_of
+from cmfd.model import INSIDE, Status
 from cmfd.query.located import is_slice, locate
 from cmfd.query.runs import detail
 from cmfd.query.times import iso
+from cmfd.store.shared import whole
 
 if TYPE_CHECKING:
     import sqlite3
@@ -84,16 +85,16 @@ def write(  # noqa: PLR0913 - one call says it all, by name
     Raises
     ------
     FormatError
-        It cannot be written.
+        It cannot be written; there is nothing then.
     """
     crate = _Crate(db, said, workflow, with_data=with_data)
     for run_id in run_ids:
         crate.add(detail(db, run_id))
     try:
-        if out.suffix == ".zip":
-            crate.crate.write_zip(out)
-        else:
-            crate.crate.write(out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with whole(out.absolute()) as partial:
+            write_as = crate.crate.write_zip if out.suffix == ".zip" else crate.crate.write
+            write_as(partial)
     except (OSError, ValueError) as error:
         raise FormatError(f"{out} cannot be written: {error}") from error
     return crate.left_out
@@ -224,14 +225,15 @@ class _Crate:
         if artifact.size_bytes is not None and artifact.size_bytes >= 0:
             about["contentSize"] = str(artifact.size_bytes)
         add = self.crate.add_dataset if is_directory else self.crate.add_file
-        if self.with_data and not is_slice(artifact.digest):
+        is_inside = INSIDE in artifact.path or is_slice(artifact.digest)
+        if self.with_data and not is_inside:
             at, problem = locate(self.db, artifact.digest, artifact.absolute)
             if at is not None:
                 folder = artifact.digest.replace(":", "-").removesuffix(".dir")
                 return add(at, f"data/{folder}/{Path(at).name}", properties=about)
             self.left_out.append(f"{artifact.path}: {problem}")
         where = artifact.path
-        if not parts_of(where).scheme:
+        if address_of(where) is None:
             where = f"file://{artifact.host}{quote(artifact.absolute or '/' + artifact.path)}"
         return add(f"{where}#{artifact.digest}", fetch_remote=False, properties=about)
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from urllib.parse import SplitResult, urlsplit
 
 
-def parts_of(path: str) -> SplitResult:
+def address_of(path: str) -> SplitResult | None:
     """
-    Split a path into the parts of a URL.
+    Return the parts of an address as ``s3://bucket/key``; None of a path.
 
     Parameters
     ----------
     path : str
-        What a program named: a path, a URL, or what only looks like one, as ``http://[x``, which is
-        a path of no scheme.
+        What a program named. What only looks like an address is a path: ``http://[x``,
+        ``exp:1.csv``, ``hits.h5::/train/x``.
     """
     try:
-        return urlsplit(path)
+        parts = urlsplit(path)
     except ValueError:
-        return SplitResult("", "", path, "", "")
+        return None
+    return parts if parts.scheme and path[len(parts.scheme) :].startswith("://") else None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
 from cmfd.errors import FormatError
 from cmfd.query.tables import arrow, batches, find, schema
+from cmfd.store.shared import whole
 
 if TYPE_CHECKING:
     import sqlite3
@@ -76,16 +76,11 @@ def write(  # noqa: PLR0913 - one call says it all, by name
 
 def _write(path: Path, rows: Iterator[pa.RecordBatch], name: str, kind: Format) -> int:
     """Write a table, whole or not at all, and count its rows."""
-    partial = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     n_rows = 0
-    try:
-        with closing(_writer(partial, name, kind)) as writer:
-            for batch in rows:
-                writer.write_batch(batch)
-                n_rows += len(batch)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as partial, closing(_writer(partial, name, kind)) as writer:
+        for batch in rows:
+            writer.write_batch(batch)
+            n_rows += len(batch)
     return n_rows
 
 

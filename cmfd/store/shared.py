@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def follow(path: Path, *, final: bool = False) -> None:
@@ -49,13 +54,32 @@ def write_whole(path: Path, content: bytes) -> None:
         It cannot be written; what is there under this name is as it was.
     """
     make_directory(path.parent)
-    partial = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    try:
+    with whole(path) as partial:
         partial.write_bytes(content)
         follow(partial)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """
+    Give a name beside a file or directory: what is written there takes its place in the end.
+
+    If that is not reached, what is there is as it was, and nothing is left beside it.
+
+    Raises
+    ------
+    OSError
+        It cannot be put there: a directory only where none is, or an empty one.
+    """
+    partial = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    try:
+        yield partial
         partial.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
 
 
 def make_directory(path: Path) -> None:

@@ -8,13 +8,13 @@ it, and make it.
 from __future__ import annotations
 
 import io
-import secrets
 import tarfile
 from typing import TYPE_CHECKING
 
 from cmfd.errors import PackError, StoreError
 from cmfd.merge import signatures
 from cmfd.store.pack import is_pack_name
+from cmfd.store.shared import whole
 from cmfd.sync.exchange import Exchanged
 from cmfd.sync.local import SitePeer
 from cmfd.sync.peer import BLOCK_BYTES
@@ -61,10 +61,12 @@ def create(
     """
     peer = SitePeer(site)
     done = Exchanged(str(path))
-    partial = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     try:
         packs = list(_there(site, peer.since(since), done))
-        with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as archive:
+        with (
+            whole(path) as partial,
+            tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as archive,
+        ):
             _write_manifest(archive, len(packs))
             for pack in packs:
                 _write_signature(archive, pack.stem, signatures.of(site, pack.stem))
@@ -73,11 +75,8 @@ def create(
                 done.n_bytes += pack.stat().st_size
                 if on_progress is not None:
                     on_progress(done.n_packs, len(packs))
-        partial.replace(path)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error}; nothing was changed") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return done
 
 

@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import pytest
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests_cache import CachedSession
@@ -19,6 +20,8 @@ from support.sites import ASite, a_run, set_param
 from urllib3 import HTTPResponse
 
 from cmfd.content.files import hash_path
+from cmfd.content.hdf5 import hash_datasets
+from cmfd.model import INSIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,27 +73,32 @@ def what_is_wrong(crate: Path, profile: str, contexts: Path) -> str:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """Return a site: one execution read a file that is there, another one wrote a directory."""
-    data = tmp_path / "da ta.csv"
+    """Return a site: one execution read what is there, also in a file, one wrote a directory."""
+    data = tmp_path / "exp:1 a.csv"
     data.write_text("1,2")
     out = tmp_path / "out"
     (out / "deep").mkdir(parents=True)
     (out / "deep" / "model").write_text("weights")
+    with h5py.File(tmp_path / "hits.h5", "w") as file:
+        file["x"] = [1, 2]
     contents = [a_run(1), a_run(2)]
     set_param(contents[0], 1, "rate", "float", 0.1)
     set_param(contents[1], 2, "rate", "float", 0.1)
     set_param(contents[1], 2, "rate", "float", 0.2)
     for number, direction, path, kind in (
         (1, "input", data, "dataset"),
+        (1, "input", tmp_path / "hits.h5::/x", "hdf5-dataset"),
         (2, "input", out, "model"),
         (2, "output", out, "model"),
     ):
         content = contents[number - 1]
-        digest = hash_path(path).digest
+        file, _, inside = str(path).partition(INSIDE)
+        named = str(path.relative_to(tmp_path))
+        digest = (hash_datasets(file, [inside])[0] if inside else hash_path(path)).digest
         if digest not in {row[0] for row in content["artifact"]}:
             content["artifact"].append((digest, "", 10, 1))
         content["event"].append((
-            an_id("exec", number), direction, digest, path.name, 5, an_id("proc", number * 1000),
+            an_id("exec", number), direction, digest, named, 5, an_id("proc", number * 1000),
             kind, "n1", str(path), 0, "", "",
         ))  # fmt: skip
     return ASite(tmp_path / "site").take(*contents).path
@@ -126,7 +134,7 @@ def test_crates_are_of_their_profiles(cmfd: Cmfd, tmp_path: Path, contexts: Path
 @pytest.mark.usefixtures("site")
 def test_what_is_there_goes_in(cmfd: Cmfd, tmp_path: Path) -> None:
     """Files and directories, by their digests; what has changed is named, and told."""
-    (tmp_path / "da ta.csv").write_text("changed")
+    (tmp_path / "exp:1 a.csv").write_text("changed")
     crate = tmp_path / "crate"
     told = cmfd("export", "ro-crate", str(crate), "--with-data")
     assert told == ""
@@ -137,7 +145,9 @@ def test_what_is_there_goes_in(cmfd: Cmfd, tmp_path: Path) -> None:
     assert len(actions) == 2
     first = next(one for one in actions if an_id("exec", 1).hex() in one["@id"])
     read = {found[one["@id"]]["name"]: found[one["@id"]] for one in first["object"]}
-    assert read["da ta.csv"]["@id"].startswith("file://n1/")
+    assert read["exp:1 a.csv"]["@id"].startswith("file://n1/")
+    assert read["exp:1 a.csv"]["@id"].partition("#")[0].endswith("/exp%3A1%20a.csv")
+    assert read["hits.h5::/x"]["@id"].startswith("file://n1/")
     assert read["rate"]["value"] == 0.1
     assert first["actionStatus"] == {"@id": "http://schema.org/CompletedActionStatus"}
 

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import jsonschema
 import pytest
 import referencing
@@ -22,6 +23,7 @@ from support.packs import an_id
 from support.sites import BEGIN_NS, ASite, Invoke, a_run, from_json, invoker, set_param
 
 from cmfd.content.files import hash_path
+from cmfd.content.hdf5 import hash_datasets
 from cmfd.formats.openlineage import facets
 from cmfd.merge.notes import say
 from cmfd.model import NoteKind
@@ -195,6 +197,8 @@ def test_columns_of_tables_are_told(invoke: Invoke, site: ASite, tmp_path: Path)
         {"name": "id", "type": "int64", "fields": []},
         {"name": "energy", "type": "double", "fields": []},
     ]
+    [x] = told[str(tmp_path / "hits.h5::/x")]["fields"]
+    assert (x["name"], x["type"], x["description"]) == ("/x", "int64", "shape [1, 2]")
     assert told[str(tmp_path / "gone.csv")] == {}
     assert done.stderr.startswith("Columns are not known: gone.csv: ")
 
@@ -205,9 +209,14 @@ def with_tables(site: ASite, tmp_path: Path) -> None:
     code = {"remote": "https://git.example.org/study.git", "commit": "c" * 40, "branch": "main"}
     content["environment"] = [("env:7", json.dumps({"code": code}))]
     content["execution_environment"] = [(an_id("exec", 7), 5, an_id("proc", 7000), "env:7")]
-    for name, text in (("hits.csv", "id,energy\n1,0.5\n"), ("gone.csv", "a,b\n1,2\n")):
-        (tmp_path / name).write_text(text)
-        content["artifact"].append((hash_path(tmp_path / name).digest, "", 10, 1))
+    (tmp_path / "hits.csv").write_text("id,energy\n1,0.5\n")
+    (tmp_path / "gone.csv").write_text("a,b\n1,2\n")
+    with h5py.File(tmp_path / "hits.h5", "w") as file:
+        file["x"] = [[1, 2]]
+    for name in ("hits.csv", "gone.csv", "hits.h5::/x"):
+        at, _, inside = str(tmp_path / name).partition("::")
+        found = hash_datasets(at, [inside])[0] if inside else hash_path(at)
+        content["artifact"].append((found.digest, "", 10, 1))
         content["event"].append((
             an_id("exec", 7), "output", content["artifact"][-1][0], name, 5, an_id("proc", 7000),
             "dataset", "n1", str(tmp_path / name), 0, "", "",

@@ -12,6 +12,7 @@ from cmfd.errors import ConfigError
 from cmfd.formats.mlmd.gather import gather
 from cmfd.formats.mlmd.sqlite import write
 from cmfd.query.index import open_index
+from cmfd.store.shared import whole
 
 
 @example(
@@ -34,10 +35,5 @@ def command(*, site: Path, out: Path, pipelines: tuple[str, ...]) -> None:
         raise ConfigError(f"{out} is there already; it was left as it is. Name another file")
     with open_index(site) as db:
         graph = gather(db, pipelines)
-    partial = out.with_name(f".{out.name}-partial")
-    try:
-        partial.unlink(missing_ok=True)
+    with whole(out) as partial:
         write(graph, partial)
-        partial.rename(out)
-    finally:
-        partial.unlink(missing_ok=True)

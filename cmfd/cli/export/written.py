@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from cmfd.store.shared import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -56,12 +57,8 @@ def write(content: bytes | Iterable[bytes], out: Path | None) -> None:
         return
     target = out.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}-{secrets.token_hex(8)}")
-    try:
+    with whole(target) as partial:
         with partial.open("xb") as stream:
             stream.writelines(parts)
         if target.exists():
             shutil.copymode(target, partial)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -205,8 +205,10 @@ class _Writer:
     def _execution(self, ref: str, stage: str) -> dict[str, Any]:
         execution = self.graph.executions[ref]
         said = _said(execution, self.executions[ref])
-        outer = self.graph.contexts[stage].parents[0]
-        own = {"Context_ID": self.contexts[stage], "Pipeline_id": self.contexts[outer]}
+        around = [
+            self.contexts[one] for one in self.graph.contexts[stage].parents if one in self.contexts
+        ]
+        own = {"Context_ID": self.contexts[stage], "Pipeline_id": around[0]}
         said["properties"] = {
             key: own.get(key, value) for key, value in execution.properties.items()
         }

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cmfd.errors import NotFoundError, StoreError
+from cmfd.client.warn import warn_once
+from cmfd.errors import NotFoundError
 from cmfd.formats.mlmd.graph import (
     ARTIFACT_FACT,
     INPUT,
@@ -30,6 +31,7 @@ from cmfd.formats.mlmd.graph import (
     Event,
     Execution,
     Graph,
+    Kept,
     Type,
     contexts_of,
     uuid_text,
@@ -56,7 +58,7 @@ _TYPES = {
 _MODEL = ("model_framework", "model_type", "model_name")
 _OF_NO_FILE = re.compile(r"mlmd:([0-9a-f]{32})")
 _RECORDS: dict[str, Any] = {
-    f"{KEY}context": Context, f"{KEY}artifact": Artifact, f"{KEY}execution": Execution,
+    f"{KEY}context": Context, f"{KEY}artifact": Artifact, f"{KEY}execution": Kept,
     f"{KEY}type": Type,
 }  # fmt: skip
 
@@ -258,20 +260,33 @@ def _kind(text: str) -> ArtifactKind:
 def _records(db: sqlite3.Connection, query: str) -> dict[str, dict[str, Any]]:
     """Return the records by the key of their facts, and by the id of what they are of."""
     found: dict[str, dict[str, Any]] = {key: {} for key in _RECORDS}
+    problems = []
     for subject, key, _, value in db.execute(query):
-        record = _record(key, subject, value)
-        ref = record.execution.hex() if isinstance(record, Execution) else record.ref
+        try:
+            record = _record(key, value)
+        except (ValueError, RecursionError) as error:
+            problems.append(f"{key} {subject}: {error}")
+            continue
+        ref = record.execution.hex() if isinstance(record, Kept) else record.ref
         found[key][ref] = record
+    for kept in found[f"{KEY}execution"].values():
+        for one in (*kept.around_contexts, *kept.around_artifacts):
+            kind = "context" if isinstance(one, Context) else "artifact"
+            found[KEY + kind].setdefault(one.ref, one)
+    if problems:
+        warn_once(
+            "mlmd records",
+            f"cmfd: left out, as they cannot be read: {len(problems)} of the records that packs "
+            f"have of stores of ML Metadata; the first: {problems[0]:.500}",
+        )
     return found
 
 
-def _record(key: str, subject: str, value: str) -> Any:
-    try:
-        return msgspec.convert(json.loads(value), _RECORDS[key])
-    except (ValueError, RecursionError) as error:
-        raise StoreError(
-            f"what a pack says of {key} {subject} cannot be read: {error}; nothing was written"
-        ) from error
+def _record(key: str, value: str) -> Any:
+    said = json.loads(value)
+    if "\\ud" in value.lower():
+        json.dumps(said, ensure_ascii=False).encode()  # half a character is none
+    return msgspec.convert(said, _RECORDS[key])
 
 
 def _part(document: str | None, name: str) -> dict[str, Any]:

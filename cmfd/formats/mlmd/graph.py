@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import uuid
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -40,15 +40,19 @@ _DIGEST = re.compile(r"(md5|hdf5|slice|quick|stat|mlmd):[0-9a-f]+(\.dir)?")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+Int = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+"""A number that a store has room for."""
+
+
 class Node(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What contexts, artifacts and executions have in common."""
 
     type: str
     name: str = ""
-    id: int = 0
+    id: Int = 0
     """Its number in the file that it came from."""
-    created_ms: int = 0
-    updated_ms: int = 0
+    created_ms: Int = 0
+    updated_ms: Int = 0
     properties: dict[str, Any] = {}
     custom: dict[str, Any] = {}
     external_id: str = ""
@@ -91,7 +95,7 @@ class Artifact(Node, kw_only=True, omit_defaults=True):
     """Content, or something that stands for it."""
 
     uri: str = ""
-    state: int = 0
+    state: Int = 0
     contexts: list[str] = []
 
     @property
@@ -116,9 +120,9 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     """An artifact going into or out of an execution."""
 
     artifact: str
-    type: int
-    at_ms: int = 0
-    path: list[str | int] = []
+    type: Int
+    at_ms: Int = 0
+    path: list[str | Int] = []
 
     def __post_init__(self) -> None:
         _check_time(self.at_ms, "an event")
@@ -127,7 +131,7 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
 class Execution(Node, kw_only=True, omit_defaults=True):
     """One time something ran."""
 
-    state: int = 0
+    state: Int = 0
     """`Execution.State` in MLMD's proto; 0: not known."""
     contexts: list[str] = []
     events: list[Event] = []
@@ -139,22 +143,41 @@ class Execution(Node, kw_only=True, omit_defaults=True):
         return found if _UUID.fullmatch(found) else ""
 
     @property
+    def is_copy(self) -> bool:
+        """Whether cmfd recorded it and gave it out: CMF makes UUIDs of version 1 only."""
+        return bool(self.uuid) and uuid.UUID(self.uuid).version in (5, 7)
+
+    @property
     def execution(self) -> bytes:
-        """Its id in cmfd."""
+        """Its id in cmfd; a copy has that of what it is a copy of."""
+        if self.is_copy:
+            return uuid.UUID(self.uuid).bytes
         if self.uuid:
             return bytes.fromhex(_ref("execution", self.uuid))
         where = (*sorted(self.contexts), str(self.created_ms), str(self.id))
         return bytes.fromhex(_ref("execution", self.type, self.name, *where))
 
 
+class Kept(Execution, kw_only=True, omit_defaults=True):
+    """
+    An execution as a fact keeps it.
+
+    A copy of what cmfd recorded brings along what it belongs to and uses: a site that has the
+    execution itself keeps nothing of the copy.
+    """
+
+    around_contexts: list[Context] = []
+    around_artifacts: list[Artifact] = []
+
+
 class Type(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A type of one of the kinds ``execution``, ``artifact`` and ``context``."""
 
-    kind: str
+    kind: Literal["execution", "artifact", "context"]
     name: str
-    id: int = 0
+    id: Int = 0
     """Its number in the file that it came from."""
-    properties: dict[str, int] = {}
+    properties: dict[str, Int] = {}
     """How their values are kept (`PropertyType` in MLMD's proto), by name."""
     version: str = ""
     description: str = ""

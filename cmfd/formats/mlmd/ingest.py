@@ -19,7 +19,7 @@ import numpy as np
 from cmfd.client.values import typed
 from cmfd.errors import NotFoundError
 from cmfd.formats.ingested import Ingested, imported_origin
-from cmfd.formats.mlmd.graph import INPUTS, KEY, Artifact, Event, Execution, Graph
+from cmfd.formats.mlmd.graph import INPUTS, KEY, Artifact, Event, Execution, Graph, Kept
 from cmfd.identity import uuid5
 from cmfd.merge.additions import add_rows
 from cmfd.merge.layout import init_site
@@ -137,8 +137,22 @@ class _Rows:
     def _state(self, ref: str, one: Execution) -> str:
         if one.uuid.replace("-", "") in self.known.own:
             return "own"
+        if one.is_copy:  # what is said of it goes when it comes itself: see absorb.sql
+            return self._fact("execution", ref, self._with_all(one), self._last_ms(one))
         apart = uuid5(bytes.fromhex(ref), "mlmd").hex()  # not among what people see of it
         return self._fact("execution", apart, one, self._last_ms(one))
+
+    def _with_all(self, one: Execution) -> Kept:
+        """Return a copy with what it belongs to and uses."""
+        refs = {parent for ref in one.contexts for parent in self.graph.contexts[ref].parents}
+        refs.update(one.contexts)
+        used = {event.artifact for event in one.events}
+        said = {name: getattr(one, name) for name in Execution.__struct_fields__}
+        return Kept(
+            **said,
+            around_contexts=[self.graph.contexts[ref] for ref in sorted(refs)],
+            around_artifacts=[self.graph.artifacts[ref] for ref in sorted(used)],
+        )
 
     def _last_ms(self, one: Execution) -> int:
         """Return when the last thing was said of an execution: events do not count as its own."""
@@ -148,22 +162,22 @@ class _Rows:
 
     def add_rest(self) -> None:
         """Add contexts, artifacts and types as they stand there."""
-        own = self._used(own=True) - self._used(own=False)
+        of_copies = self._used(copies=True) - self._used(copies=False)
         kinds: dict[str, dict[str, Any]] = {
             "context": self.graph.contexts, "artifact": self.graph.artifacts
         }  # fmt: skip
         for kind, nodes in kinds.items():
             for ref, node in nodes.items():
-                if ref not in own:
+                if ref not in of_copies:
                     self._fact(kind, ref, node, node.said_ms)
         for ref, type_ in self.graph.types.items():
             self._fact("type", ref, type_, 0)
 
-    def _used(self, *, own: bool) -> set[str]:
-        """Return what executions of this site's own belong to and use, or the others."""
+    def _used(self, *, copies: bool) -> set[str]:
+        """Return what copies belong to and use, or the other executions."""
         found: set[str] = set()
         for one in self.graph.executions.values():
-            if (one.uuid.replace("-", "") in self.known.own) is own:
+            if one.is_copy is copies:
                 found.update(one.contexts, (event.artifact for event in one.events))
                 for ref in one.contexts:
                     found.update(self.graph.contexts[ref].parents)
@@ -195,7 +209,7 @@ class _Rows:
             put("param", execution, key, value_type, storable(value_type, stored), end_ns, at, 0)
         self._environment(execution, one, at_ns, command)
         for event in one.events:
-            self._event(execution, event, at_ns)
+            self._event(execution, event, at_ns, is_copy=one.is_copy)
 
     def _put(self, table: str, *row: Any) -> None:
         self.some[table].append(row)
@@ -207,18 +221,20 @@ class _Rows:
         if not code and not command:
             return
         document = json.dumps({"command": {"text": command}, "code": code}, sort_keys=True)
-        digest = f"mlmd:{uuid5(_ORIGIN, document).hex()}"
+        name = f"mlmd:{uuid5(_ORIGIN, document).hex()}"
+        digest = f"copy:{execution.hex()}" if one.is_copy else name
         self._put("environment", digest, document)
         self._put("execution_environment", execution, at_ns, _ORIGIN, digest)
 
-    def _event(self, execution: bytes, event: Event, began_ns: int) -> None:
+    def _event(self, execution: bytes, event: Event, began_ns: int, *, is_copy: bool) -> None:
         artifact = self.graph.artifacts[event.artifact]
         direction = Direction.INPUT if event.type in INPUTS else Direction.OUTPUT
         # CMF tells no times of events; content is there before it is read.
         at_ns = event.at_ms * _NS or max(began_ns, artifact.made_ms * _NS)
         kind = _KINDS.get(artifact.type.lower(), ArtifactKind.OTHER)
         said = json.dumps(artifact.custom, default=str) if artifact.custom else ""
-        self._put("artifact", artifact.digest, "", -1, 1)
+        if not is_copy:  # of which a site that has the execution itself keeps nothing
+            self._put("artifact", artifact.digest, "", -1, 1)
         self._put(
             "event", execution, direction.value, artifact.digest, path_of(artifact), at_ns,
             _ORIGIN, kind.value, "", "", 0, said, "",
@@ -226,15 +242,17 @@ class _Rows:
         if kind is ArtifactKind.METRICS:
             for name, value in artifact.custom.items():
                 if type(value) in (int, float):
-                    self._metric(execution, artifact, name, value, at_ns)
+                    instance = uuid5(execution, f"{artifact.digest}/{name}")
+                    if is_copy:
+                        instance = bytes(8) + instance[8:]  # as an origin: see absorb.sql
+                    self._metric(execution, instance, name, value, at_ns)
 
     def _metric(
-        self, execution: bytes, artifact: Artifact, name: str, value: float, at_ns: int
+        self, execution: bytes, instance: bytes, name: str, value: float, at_ns: int
     ) -> None:
         """Add a value that CMF keeps as a property of an artifact, so that it can be asked for."""
         if type(value) is int and not -(1 << 63) <= value < 1 << 63:
             return
-        instance = uuid5(execution, f"{artifact.digest}/{name}")
         if instance in self.instances:  # it goes in and comes out
             return
         self.instances.add(instance)

@@ -11,7 +11,7 @@ import json
 import math
 import sqlite3
 from collections import defaultdict
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -21,7 +21,7 @@ from cmfd.formats.mlmd.numbers import numbers
 from cmfd.store.connection import named, sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from cmfd.formats.mlmd.graph import Node
@@ -212,6 +212,7 @@ class _Writer:
         self.contexts = numbers(graph.contexts)
         self.artifacts = numbers(graph.artifacts)
         self.executions = numbers(graph.executions)
+        self.taken: set[tuple[Any, ...]] = set()
 
     def _add(self, what: str, *row: Any) -> None:
         self.db.execute(self.sql[f"add_{what}"], row)
@@ -220,12 +221,13 @@ class _Writer:
         """Write all of it."""
         self.types = self._types()
         for ref, context in self.graph.contexts.items():
-            self._node("context", self.contexts[ref], context)
+            self._node("context", self.contexts[ref], ref, context)
         for ref, artifact in self.graph.artifacts.items():
             rest = (artifact.uri or None, artifact.state or None)
-            self._node("artifact", self.artifacts[ref], artifact, *rest)
+            self._node("artifact", self.artifacts[ref], ref, artifact, *rest)
         for ref, execution in self.graph.executions.items():
-            self._node("execution", self.executions[ref], execution, execution.state or None)
+            state = execution.state or None
+            self._node("execution", self.executions[ref], ref, execution, state)
         self._edges()
 
     def _types(self) -> dict[tuple[str, str], int]:
@@ -246,19 +248,31 @@ class _Writer:
             one = every[kind, key]
             self._add(
                 "type", number, one.name, one.version or None, _KINDS.index(kind),
-                one.description or None, one.external_id or None,
+                one.description or None, self._external_id("type", one),
             )  # fmt: skip
             for name, data_type in one.properties.items():
                 self._add("type_property", number, name, data_type)
-            for ref in one.parents:
-                self._add("parent_type", number, by_ref[ref])
+            for parent in _there(by_ref, one.parents):
+                self._add("parent_type", number, parent)
         return found
 
-    def _node(self, kind: str, number: int, node: Node, *rest: Any) -> None:
+    def _external_id(self, kind: str, one: Node | Type) -> str | None:
+        """Return what another system calls something, unless another store had that, too."""
+        return one.external_id if one.external_id and self._take(kind, one.external_id) else None
+
+    def _take(self, *what: Any) -> bool:
+        """Take something that may be there once; tell whether it was free."""
+        is_free = what not in self.taken
+        self.taken.add(what)
+        return is_free
+
+    def _node(self, kind: str, number: int, ref: str, node: Node, *rest: Any) -> None:
         type_ = self.types[kind, node.type]
         named_ = node.name or None  # of what has no name there may be several
+        if named_ and not self._take(kind, type_, named_):  # what several stores call the same
+            named_ = f"{named_}:{ref}"
         times = (node.created_ms, node.updated_ms)
-        self._add(kind, number, type_, named_, node.external_id or None, *times, *rest)
+        self._add(kind, number, type_, named_, self._external_id(kind, node), *times, *rest)
         for is_custom, properties in enumerate((node.properties, node.custom)):
             for name, value in properties.items():
                 values = [None] * len(_VALUES)
@@ -268,15 +282,15 @@ class _Writer:
 
     def _edges(self) -> None:
         for ref, context in self.graph.contexts.items():
-            for parent in context.parents:
-                self._add("parent", self.contexts[ref], self.contexts[parent])
+            for parent in _there(self.contexts, context.parents):
+                self._add("parent", self.contexts[ref], parent)
         for ref, artifact in self.graph.artifacts.items():
-            for context_ref in artifact.contexts:
-                self._add("attribution", self.contexts[context_ref], self.artifacts[ref])
+            for number in _there(self.contexts, artifact.contexts):
+                self._add("attribution", number, self.artifacts[ref])
         events = 0
         for ref, execution in self.graph.executions.items():
-            for context_ref in execution.contexts:
-                self._add("association", self.contexts[context_ref], self.executions[ref])
+            for number in _there(self.contexts, execution.contexts):
+                self._add("association", number, self.executions[ref])
             for event in _distinct(execution.events):
                 if event.artifact in self.artifacts:
                     events += 1
@@ -291,6 +305,11 @@ class _Writer:
                 "event_path", number, is_index, step if is_index else None,
                 None if is_index else step,
             )  # fmt: skip
+
+
+def _there(numbers: Mapping[str, int], refs: Iterable[str]) -> list[int]:
+    """Return the numbers of what is there, each once: a pack from elsewhere may say anything."""
+    return [numbers[ref] for ref in dict.fromkeys(refs) if ref in numbers]
 
 
 def _distinct(events: list[Event]) -> list[Event]:
@@ -316,7 +335,8 @@ def _stored(value: Any) -> tuple[str, Any]:  # noqa: PLR0911 - one a type
     if isinstance(value, str):
         for mark, column in ((_BYTES, "byte_value"), (_PROTO, "proto_value")):
             if value.startswith(mark):
-                return column, base64.b64decode(value.removeprefix(mark))
+                with suppress(ValueError):  # a text that only begins so
+                    return column, base64.b64decode(value.removeprefix(mark), validate=True)
         return "string_value", value
     if isinstance(value, (list, dict)):
         return "string_value", json.dumps(value)

@@ -29,7 +29,7 @@ from openlineage.client.facet_v2 import (
 
 import cmfd
 from cmfd.formats.openlineage import facets
-from cmfd.formats.places import parts_of
+from cmfd.formats.places import address_of
 from cmfd.model import NoteKind, Status
 from cmfd.query.results import nonfinite
 from cmfd.query.runs import detail
@@ -310,8 +310,8 @@ def _named(place: _Place, artifact: Artifact) -> tuple[str, str]:
 
     By https://openlineage.io/docs/spec/naming: objects by bucket and key, files by host and path.
     """
-    parts = parts_of(artifact.path)
-    if parts.scheme and parts.netloc:
+    parts = address_of(artifact.path)
+    if parts is not None and parts.netloc:
         return f"{parts.scheme}://{parts.netloc}", parts.path.lstrip("/") or "/"
     return f"file://{place.detail.run.cluster or artifact.host}", artifact.absolute or artifact.path
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cmfd.errors import ConfigError, FormatError, RemoteError
 from cmfd.formats.chosen import runs
 from cmfd.store.connection import named
-from cmfd.store.shared import write_whole
+from cmfd.store.shared import whole
 
 if TYPE_CHECKING:
     import sqlite3
@@ -76,8 +76,22 @@ def load(path: Path) -> Cursor | None:
 
 
 def save(path: Path, cursor: Cursor) -> None:
-    """Keep where an export ended."""
-    write_whole(path.absolute(), json.dumps(cursor._asdict()).encode() + b"\n")
+    """
+    Keep where an export ended, in a file of the user's own.
+
+    Raises
+    ------
+    FormatError
+        It cannot be written; it is as it was.
+    """
+    try:
+        with whole(path.resolve()) as partial:
+            partial.write_text(json.dumps(cursor._asdict()) + "\n", "utf-8")
+    except OSError as error:
+        raise FormatError(
+            f"{path} cannot be written: {error.strerror or error}; it is as it was, so what was"
+            " sent now will be sent again."
+        ) from error
 
 
 def line(event: RunEvent) -> bytes:
