@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cmfd.errors import PackError, StoreError
 from cmfd.merge import signatures
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]
 
+M = TypeVar("M", bound="_Member")
+
 MANIFEST = "packs.txt"
 """Comes first: how many packs follow. An archive that was cut between two looks whole else."""
 
@@ -35,6 +37,35 @@ SIGNATURE = ".sig"
 """Ends the name of a pack's signature, which begins with the pack's digest."""
 
 _MANIFEST_BYTES = 1 << 10
+
+
+_EXTENDS = {
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.GNUTYPE_SPARSE,
+}
+
+
+class _Member(tarfile.TarInfo):
+    """
+    A member of an archive whose header says all of it.
+
+    What extends headers is as long as it says it is, and is read whole; it can say of a file in a
+    few bytes that it is very long. No bundle has any.
+    """
+
+    @classmethod
+    def frombuf(  # noqa: PYI019 - typing has no Self before Python 3.11
+        cls: type[M], buf: bytes | bytearray, encoding: str, errors: str
+    ) -> M:
+        """Read a header."""
+        found = super().frombuf(buf, encoding, errors)
+        if found.type in _EXTENDS:
+            raise tarfile.ReadError("it has headers that no bundle has")
+        return found
 
 
 def create(
@@ -104,7 +135,7 @@ def unbundle(site: Site, path: Path, *, on_progress: Progress | None = None) -> 
     n_seen, n_all = 0, 0
     signed: dict[str, str] = {}
     try:
-        with tarfile.open(path, "r|") as archive:
+        with tarfile.open(path, "r|", tarinfo=_Member) as archive:
             for member in archive:
                 if member.name == MANIFEST:
                     n_all = _read_manifest(archive, member)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -90,14 +91,58 @@ def test_what_else_is_in_an_archive_goes_nowhere(make_site: MakeSite, tmp_path: 
     assert not list(tmp_path.rglob("escaped*"))
 
 
-def test_an_archive_of_headers_of_headers_is_told(make_site: MakeSite, tmp_path: Path) -> None:
-    """Each is of the one that follows, deeper than one can go."""
-    header = tarfile.TarInfo("x")
-    header.type, header.size = tarfile.XHDTYPE, 12
-    one = header.tobuf(tarfile.USTAR_FORMAT) + b"12 path=abc\n".ljust(tarfile.BLOCKSIZE, b"\0")
-    (tmp_path / "deep.tar").write_bytes(one * 2000)
-    with pytest.raises(StoreError, match="cannot read"):
-        bundle.unbundle(make_site("b"), tmp_path / "deep.tar")
+def header(kind: bytes, size_bytes: int) -> bytes:
+    """Return a header of an archive."""
+    member = tarfile.TarInfo("x")
+    member.type, member.size = kind, size_bytes
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        # Each is of the one that follows, deeper than one can go.
+        (header(tarfile.XHDTYPE, 12) + b"12 path=abc\n".ljust(tarfile.BLOCKSIZE, b"\0")) * 2000,
+        # Longer than any memory; a file with holes has that many bytes for nothing.
+        header(tarfile.XHDTYPE, 1 << 35),
+        header(tarfile.XGLTYPE, 1 << 35),
+        header(tarfile.GNUTYPE_LONGNAME, 1 << 35),
+        header(tarfile.GNUTYPE_LONGLINK, 1 << 35),
+        header(tarfile.GNUTYPE_SPARSE, 1 << 35),
+    ],
+)
+def test_an_archive_whose_headers_go_on_elsewhere_is_told(
+    make_site: MakeSite, tmp_path: Path, begin: bytes
+) -> None:
+    """At once: nothing of it is read."""
+    file = tmp_path / "odd.tar"
+    file.write_bytes(begin)
+    os.truncate(file, 1 << 36)
+    with pytest.raises(StoreError, match="headers that no bundle has"):
+        bundle.unbundle(make_site("b"), file)
+
+
+def test_headers_say_of_no_pack_what_it_is_not(make_site: MakeSite, tmp_path: Path) -> None:
+    """Another name, another size, zeros that are nowhere: whatever such a header can say."""
+    a, b = make_site("a", 1), make_site("b")
+    (pack,) = a.merged_packs()
+    for number, said in enumerate(
+        (
+            {"path": "../../escaped.db"},
+            {"size": "-512"},
+            {"size": str(1 << 60)},
+            {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9" * 12},
+        )
+    ):
+        file = tmp_path / f"{number}.tar"
+        with tarfile.open(file, "w", format=tarfile.PAX_FORMAT) as archive:
+            member = tarfile.TarInfo(pack.name)
+            member.size, member.pax_headers = pack.stat().st_size, said
+            with pack.open("rb") as content:
+                archive.addfile(member, content)
+        with pytest.raises(StoreError, match="headers that no bundle has"):
+            bundle.unbundle(b, file)
+    assert SitePeer(b).n_waiting() == 0
 
 
 def test_a_bundle_that_cannot_be_written_leaves_what_is_there(
