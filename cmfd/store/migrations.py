@@ -38,6 +38,7 @@ SCHEMAS: dict[str, Steps] = {
         ("site/0005",),
         ("site/0006",),
         ("site/0007",),
+        ("site/0008",),
     ),
 }
 """The .sql files of each step of each schema."""

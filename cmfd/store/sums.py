@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 BATCH = 2000
 """So many of each kind at a time: what a transaction changes stays in memory until its end."""
 
+_STEPS = ("site/0006", "site/0008")
+"""Of the schema: those that make tables of sums."""
 _KINDS = ("energy", "execution", "run")
 _TABLES = re.compile(r"CREATE TABLE (\w+) \(.*?\) STRICT(?:, WITHOUT ROWID)?;", re.DOTALL)
 
@@ -94,5 +96,6 @@ def _shadows() -> dict[str, str]:
     """Return how to make each table of sums once more, by its name."""
     return {
         found[1]: found[0].replace("CREATE TABLE", "CREATE TEMP TABLE", 1)
-        for found in _TABLES.finditer(sql("site/0006"))
+        for step in _STEPS
+        for found in _TABLES.finditer(sql(step))
     }

@@ -20,7 +20,7 @@ HOUR_NS = 3_600_000_000_000
 T0_NS = 19_000 * DAY_NS
 TABLES = (
     "run_sum", "execution_sum", "execution_host", "energy_day", "energy_hour", "run_energy",
-    "run_reading",
+    "run_reading", "run_hour", "energy_month",
 )  # fmt: skip
 FACTS = ("slurm.account", "slurm.state", "slurm.cpus", "slurm.elapsed_s", "project", "other")
 _BORDERS = (T0_NS, T0_NS + HOUR_NS, T0_NS + 23 * HOUR_NS, T0_NS + DAY_NS)
@@ -228,8 +228,33 @@ def _of_energy(db: sqlite3.Connection) -> dict[str, set[Any]]:
         "energy_day": by_day,
         "energy_hour": {(*key, uj) for key, uj in hours.items()},
         "run_energy": {(*key, *pair) for key, pair in runs.items()},
+        "run_hour": _on_all_nodes(hours),
+        "energy_month": _months(by_day),
         "run_reading": _readings(by_day, meters),
     }
+
+
+def _on_all_nodes(hours: dict[Any, int]) -> set[Any]:
+    found: dict[Any, int] = defaultdict(int)
+    for (run_id, _, execution, _, began_ns, dur_ns, grade), uj in hours.items():
+        found[run_id, execution, grade, began_ns, dur_ns] += uj
+    return {(*key, uj) for key, uj in found.items()}
+
+
+def _months(days: set[Any]) -> set[Any]:
+    """Return what no run was given, of 32 days each."""
+    found: dict[Any, list[Any]] = defaultdict(list)
+    for row in days:
+        run_id, meter_id, owner, execution, day, grade, method = row[:7]
+        if run_id == 0 and owner in ("idle", "system"):
+            found[meter_id, owner, execution, day // 32, grade, method].append(row)
+    return {
+        (
+            *key, _sum(rows, 7), _sum(rows, 8),
+            min(row[11] for row in rows), max(row[12] for row in rows),
+        )
+        for key, rows in found.items()
+    }  # fmt: skip
 
 
 def cells(t0_ns: int, dur_ns: int, uj: int) -> list[tuple[int, int, int]]:

@@ -86,6 +86,8 @@ CREATE POLICY readers ON energy_day FOR SELECT
 USING (energy_day.run_id IN (SELECT unnest(readable_runs())));
 CREATE POLICY readers ON energy_hour FOR SELECT
 USING (energy_hour.run_id IN (SELECT unnest(readable_runs())));
+CREATE POLICY readers ON run_hour FOR SELECT
+USING (run_hour.run_id IN (SELECT unnest(readable_runs())));
 CREATE POLICY readers ON run_energy FOR SELECT
 USING (run_energy.run_id IN (SELECT unnest(readable_runs())));
 CREATE POLICY readers ON run_reading FOR SELECT

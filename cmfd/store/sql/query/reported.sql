@@ -273,28 +273,45 @@ WHERE coalesce(u.unit, r.unit) IS NOT NULL
 GROUP BY 1, 2, n.alike, x.grade, 5, 6;
 
 -- name: unattributed
--- What no run was given, of all time; and, with a time, on days that are whole days of it.
+-- What no run was given in a time: of months (of 32 days) that are wholly in it, and of such days of others.
 SELECT m.component, m.source, x.owner, x.grade,
     sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575),
     sum(x.static_uj >> 20) * 1048576 + sum(x.static_uj & 1048575)
-FROM energy_day AS x
+FROM (
+    SELECT meter_id, owner, grade, uj, static_uj
+    FROM energy_month
+    WHERE first_ns >= :since_ns AND first_ns < :until_ns AND end_ns <= :until_ns
+    UNION ALL
+    SELECT d.meter_id, d.owner, d.grade, d.uj, d.static_uj
+    FROM energy_month AS k
+    CROSS JOIN energy_day AS d ON d.run_id = 0 AND d.meter_id = k.meter_id AND d.owner = k.owner
+        AND d.execution_id = k.execution_id
+        AND d.day >= k.month * 32 AND d.day < (k.month + 1) * 32
+        AND d.grade = k.grade AND d.method = k.method
+    WHERE (k.first_ns < :since_ns AND k.end_ns > :since_ns
+           OR k.first_ns < :until_ns AND k.end_ns > :until_ns)
+        AND d.first_ns >= :since_ns AND d.first_ns < :until_ns AND d.end_ns <= :until_ns
+) AS x
 CROSS JOIN meter AS m ON m.id = x.meter_id
-WHERE x.run_id = 0 AND x.owner IN ('idle', 'system') AND m.role = 'count'
-    AND (:node IS NULL OR m.node = :node)
-    AND x.first_ns >= :since_ns AND x.first_ns < :until_ns AND x.end_ns <= :until_ns
+WHERE m.role = 'count' AND (:node IS NULL OR m.node = :node)
 GROUP BY m.component, m.source, x.owner, x.grade;
 
 -- name: unattributed_at
 -- Rows of the days that are at the border of a time, as far as they are in it.
 SELECT m.component, m.source, e.owner, e.grade, e.t0_ns, e.dur_ns, e.uj, e.static_uj
-FROM energy_day AS x
-CROSS JOIN meter AS m ON m.id = x.meter_id
+FROM energy_month AS k
+CROSS JOIN meter AS m ON m.id = k.meter_id
+CROSS JOIN energy_day AS x ON x.run_id = 0 AND x.meter_id = k.meter_id AND x.owner = k.owner
+    AND x.execution_id = k.execution_id
+    AND x.day >= k.month * 32 AND x.day < (k.month + 1) * 32
+    AND x.grade = k.grade AND x.method = k.method
 CROSS JOIN energy AS e ON e.run_id = 0 AND e.meter_id = x.meter_id AND e.owner = x.owner
     AND e.execution_id = x.execution_id
     AND e.t0_ns >= x.day * 86400000000000 AND e.t0_ns < (x.day + 1) * 86400000000000
     AND e.grade = x.grade AND e.method = x.method
-WHERE x.run_id = 0 AND x.owner IN ('idle', 'system') AND m.role = 'count'
-    AND (:node IS NULL OR m.node = :node)
+WHERE m.role = 'count' AND (:node IS NULL OR m.node = :node)
+    AND (k.first_ns < :since_ns AND k.end_ns > :since_ns
+         OR k.first_ns < :until_ns AND k.end_ns > :until_ns)
     AND (x.first_ns < :since_ns AND x.end_ns > :since_ns
          OR x.first_ns < :until_ns AND x.end_ns > :until_ns)
     AND e.t0_ns < :until_ns AND (e.t0_ns >= :since_ns OR e.t0_ns + e.dur_ns > :since_ns);

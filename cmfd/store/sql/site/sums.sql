@@ -1,6 +1,7 @@
 -- name: make_energy
 -- Sums made anew of the rows, a batch of what is out of date after the other, in the order of the
--- statements: of energy, then of executions, then of runs, which stand on both. See 0006.sql.
+-- statements: of energy, then of executions, then of runs, which stand on both. See 0006.sql
+-- and 0008.sql.
 --
 -- Who reads an index that is out of date runs the same statements on temporary tables of the same
 -- names, so none of them says in which schema a sum is. Sums in two parts, and those by total(), become
@@ -22,6 +23,16 @@ CREATE TEMP TABLE IF NOT EXISTS batch_node (
     execution_id INTEGER NOT NULL,
     day INTEGER NOT NULL,
     PRIMARY KEY (run_id, node, execution_id, day)
+) WITHOUT ROWID;
+
+-- name: make_month
+-- Of which months (of 32 days) what no run was given is to be added up anew.
+CREATE TEMP TABLE IF NOT EXISTS batch_month (
+    meter_id INTEGER NOT NULL,
+    owner TEXT NOT NULL,
+    execution_id INTEGER NOT NULL,
+    month INTEGER NOT NULL,
+    PRIMARY KEY (meter_id, owner, execution_id, month)
 ) WITHOUT ROWID;
 
 -- name: make_execution
@@ -140,10 +151,36 @@ FROM cell
 GROUP BY run_id, node, execution_id, day, began_ns, dur_ns, grade;
 
 -- name: energy_7
+DELETE FROM batch_month;
+
+-- name: energy_8
+INSERT INTO batch_month
+SELECT DISTINCT meter_id, owner, execution_id, day / 32
+FROM batch_energy WHERE run_id = 0 AND owner IN ('idle', 'system');
+
+-- name: energy_9
+DELETE FROM energy_month
+WHERE (meter_id, owner, execution_id, month) IN (
+    SELECT meter_id, owner, execution_id, month FROM batch_month
+);
+
+-- name: energy_10
+INSERT INTO energy_month
+SELECT
+    b.meter_id, b.owner, b.execution_id, b.month, x.grade, x.method,
+    CAST(sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575) AS INTEGER),
+    CAST(sum(x.static_uj >> 20) * 1048576 + sum(x.static_uj & 1048575) AS INTEGER),
+    min(x.first_ns), max(x.end_ns)
+FROM batch_month AS b
+CROSS JOIN energy_day AS x ON x.run_id = 0 AND x.meter_id = b.meter_id AND x.owner = b.owner
+    AND x.execution_id = b.execution_id AND x.day >= b.month * 32 AND x.day < (b.month + 1) * 32
+GROUP BY b.meter_id, b.owner, b.execution_id, b.month, x.grade, x.method;
+
+-- name: energy_11
 INSERT INTO stale_run SELECT DISTINCT run_id FROM batch_energy WHERE run_id <> 0
 ON CONFLICT DO NOTHING;
 
--- name: energy_8
+-- name: energy_12
 DELETE FROM stale_energy
 WHERE (run_id, meter_id, owner, execution_id, day) IN (
     SELECT run_id, meter_id, owner, execution_id, day FROM batch_energy
@@ -373,4 +410,16 @@ FROM (
 GROUP BY run_id, node, component;
 
 -- name: run_9
+DELETE FROM run_hour WHERE run_id IN (SELECT run_id FROM batch_run);
+
+-- name: run_10
+INSERT INTO run_hour
+SELECT
+    x.run_id, x.execution_id, x.grade, x.began_ns, x.dur_ns,
+    CAST(sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575) AS INTEGER)
+FROM batch_run AS b
+CROSS JOIN energy_hour AS x ON x.run_id = b.run_id
+GROUP BY x.run_id, x.execution_id, x.grade, x.began_ns, x.dur_ns;
+
+-- name: run_11
 DELETE FROM stale_run WHERE run_id IN (SELECT run_id FROM batch_run);
