@@ -40,8 +40,8 @@ def test_all_that_is_shown_is_so(
     names: dict[str, Any] = {}
     for code, expected in BLOCK.findall(text):
         exec(compile(code, str(HOWTO), "exec"), names)
-        printed = " ".join(capsys.readouterr().out.split())
-        assert Shown(code, expected.splitlines()).pattern.fullmatch(printed), printed
+        printed = capsys.readouterr().out
+        assert Shown(code, expected.splitlines()).fits(printed), printed
     names["site"].close()
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|$", text, re.MULTILINE))
     assert rows == {table.name: table.meaning for table in TABLES.values()}

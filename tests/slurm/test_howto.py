@@ -45,6 +45,5 @@ def test_every_command_does_what_the_document_says(alice: Account) -> None:
         )  # fmt: skip
         said, _, job = done.stdout.rpartition("\njob=")
         variables = f"job={job.strip()}; "
-        plain = " ".join(said.split())
         assert done.returncode == 0, f"$ {want.command}\n{said}"
-        assert want.pattern.fullmatch(plain), f"$ {want.command}\n{said}"
+        assert want.fits(said), f"$ {want.command}\n{said}"
