@@ -10,8 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cmfd.content.hdf5 import hash_datasets
-from cmfd.errors import ConfigError, ContentError, FormatError
+from cmfd.errors import ConfigError, FormatError
 from cmfd.model import INSIDE
 from cmfd.query.located import locate
 
@@ -64,26 +63,14 @@ class Columns:
         return known
 
     def _read(self, artifact: Artifact) -> list[Column]:
+        at, problem = locate(self._db, artifact.digest, artifact.absolute)
         try:
-            at, problem = _located(self._db, artifact)
             if at is not None:
                 return columns_of(at)
-        except (FormatError, ContentError) as error:
+        except FormatError as error:
             problem = str(error)
         self._told(f"{artifact.path}: {problem}")
         return []
-
-
-def _located(db: sqlite3.Connection, artifact: Artifact) -> tuple[str | None, str]:
-    """Return where an artifact is now, or why it is not; a data set, in the file where it was."""
-    file, _, name = artifact.absolute.partition(INSIDE)
-    if not name:
-        return locate(db, artifact.digest, artifact.absolute)
-    if not Path(file).exists():
-        return None, f"not here: {file}"
-    if hash_datasets(file, [name])[0].digest != artifact.digest:
-        return None, f"{artifact.absolute} holds something else now"
-    return artifact.absolute, ""
 
 
 def is_table(path: str) -> bool:

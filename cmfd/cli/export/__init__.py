@@ -13,6 +13,7 @@ COMMANDS: tuple[str, ...] = (
     "openlineage",
     "prov",
     "ro-crate",
+    "croissant",
     "parquet",
     "csv",
     "arrow",
