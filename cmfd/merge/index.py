@@ -106,10 +106,6 @@ def connect_index(site: Site, *, current: bool = False) -> sqlite3.Connection:
     SchemaTooNewError
         A newer cmfd made it.
     """
-    if not has_index(site):
-        raise NotFoundError(
-            f"Nothing was ever merged into {site.path}. `cmfd merge` takes what waits in its inbox."
-        )
     db, version_of = _connected(site)
     try:
         is_older = version_of() < len(SCHEMAS["site"])
@@ -126,12 +122,25 @@ def connect_index(site: Site, *, current: bool = False) -> sqlite3.Connection:
 
 
 def _connected(site: Site) -> tuple[sqlite3.Connection, Callable[[], int]]:
+    missing = NotFoundError(
+        f"Nothing was ever merged into {site.path}. `cmfd merge` takes what waits in its inbox."
+    )
     if not site.database:
+        if not has_index(site):
+            raise missing
         db = connect(site.index, readonly=True)
         return db, lambda: check(db, "site")
     from cmfd.store.postgres import schema  # noqa: PLC0415 - as above
 
-    index = open_database(site)
+    index = open_database(site)  # once: that takes as long as many a question
+    try:
+        is_there = schema.exists(index)
+    except BaseException:
+        index.close()
+        raise
+    if not is_there:
+        index.close()
+        raise missing
     # It answers as SQLite's does, as far as cmfd asks.
     return cast("sqlite3.Connection", index), lambda: schema.check(index)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd.errors import FilterError
 from cmfd.query.fields import CONDITIONS, GROUPS, Binder, Condition, Kind, condition_of
+from cmfd.query.pairs import is_far
 from cmfd.query.times import time_ns
 from cmfd.query.words import words
 
@@ -75,6 +76,7 @@ class Filter:
     def __init__(self, text: str, db: sqlite3.Connection) -> None:
         self.text = text
         self._db = db
+        self._params: set[str] = set()
         if len(text) > MOST_CHARACTERS:
             raise FilterError(f"a filter has at most {MOST_CHARACTERS} characters")
         self._tree = self._parsed() if text.strip() else None
@@ -93,7 +95,7 @@ class Filter:
             Whether it shall find the executions that fit among all, by what they have, or decide
             on one after the other.
         """
-        binder = Binder(by_index=by_index)
+        binder = Binder(by_index=by_index, is_far=is_far(self._db))
         sql = "true" if self._tree is None else self._sql(self._tree, binder)
         return Compiled(sql, binder.parameters)
 
@@ -154,7 +156,7 @@ class Filter:
         if group in GROUPS and not dot and token not in CONDITIONS:
             raise self._error(token, f"say which one: {group}.NAME")
         found = condition_of(str(token))
-        if found.is_param and group not in GROUPS:
+        if found.is_param and group not in GROUPS and str(token) not in self._params:
             query = "SELECT 1 FROM param WHERE key = ? LIMIT 1"
             if self._db.execute(query, (str(token),)).fetchone() is None:
                 near = difflib.get_close_matches(str(token), [*CONDITIONS, *GROUPS], 1)
@@ -162,6 +164,7 @@ class Filter:
                 raise self._error(
                     token, f"{token} is no field, and no execution has such a parameter{hint}"
                 )
+            self._params.add(str(token))
         return found
 
     def _time(self, token: Token, literal: Any) -> int:

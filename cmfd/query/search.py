@@ -206,6 +206,8 @@ def _require(db: sqlite3.Connection, pipeline: str, metric: str) -> None:
 
 def _rows(db: sqlite3.Connection, ids: list[int]) -> list[dict[str, Any]]:
     """Return executions in the order of their numbers here, with their parameters."""
+    if not ids:
+        return []
     chosen = {"ids": json.dumps(ids)}
     params: dict[int, dict[str, list[Any]]] = {number: {} for number in ids}
     for number, key, value_type, value in db.execute(_sql("params"), chosen):

@@ -3,7 +3,8 @@ Words in a filter: a text that stands in a name, parameter or tag of an executio
 
 To find all executions with it, each text that there is at all is looked at once, however many rows
 have it: indexes lead from one to the next. Where a column turns out to have very many texts, the
-rest of its rows are looked at one by one, which is faster then.
+rest of its rows are looked at one by one, which is faster then. PostgreSQL's indexes of texts lead
+to no next one: there, all rows are looked at.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def words(text: str, binder: Binder) -> str:
         return "(" + " OR ".join(has_text(column, name) for column in columns) + ")"
 
     if binder.by_index:
-        return _by_index(has)
+        return _by_index(has, _all_rows if binder.is_far else _rows)
     texts = f"(p.value_type IN {TEXTUAL} AND {has('p.value')} OR {has('p.key')})"
     facts = f"(f.value_type IN {TEXTUAL} AND {has('f.value')} OR {has('f.key')})"
     parts = [
@@ -82,13 +83,19 @@ def _rows(has: Has, table: str, head: str, text: str, column: str) -> str:
         WHERE t.n = {MOST_APART} AND {has(f"o.{text}")}"""  # noqa: S608 - no text of a filter
 
 
-def _by_index(has: Has) -> str:
+def _all_rows(has: Has, table: str, head: str, text: str, column: str) -> str:
+    """Return the same query without an index."""
+    return f"""SELECT o.{column} AS found FROM {table} AS o
+        WHERE {has(f"o.{head}")} OR o.{text} >= '' AND {has(f"o.{text}")}"""  # noqa: S608 - no text of a filter
+
+
+def _by_index(has: Has, rows: Callable[..., str]) -> str:
     """Return the condition by what is there at all: stages, runs, keys, values that are texts."""
-    params = _rows(has, "param", "key", "value", "execution_id")
-    stages = _rows(has, "execution", "pipeline", "stage", "id")
+    params = rows(has, "param", "key", "value", "execution_id")
+    stages = rows(has, "execution", "pipeline", "stage", "id")
     # One list, which leads: several, each with its own IN, would be looked up for every execution.
     return f"""e.id IN (
-        WITH said AS ({_rows(has, "fact", "key", "value", "subject")})
+        WITH said AS ({rows(has, "fact", "key", "value", "subject")})
         SELECT s.found FROM ({stages}) AS s
         UNION ALL
         SELECT x.id FROM run AS r CROSS JOIN execution AS x ON x.run_id = r.id

@@ -96,12 +96,9 @@ SELECT
         WHEN j.value IN ('CANCELLED', 'PREEMPTED', 'REQUEUED', 'REVOKED') THEN 'cancelled'
         WHEN j.value IS NOT NULL THEN 'failed'
     END, z.status, (
-        SELECT CASE
-            WHEN count(*) = 0 THEN 'running'
-            WHEN max(e.status = 'failed') THEN 'failed'
-            WHEN max(e.status = 'lost') THEN 'lost'
-            WHEN max(e.status = 'cancelled') THEN 'cancelled'
-            WHEN min(e.status = 'completed') THEN 'completed'
+        SELECT CASE max(CASE e.status
+                WHEN 'failed' THEN 4 WHEN 'lost' THEN 3 WHEN 'cancelled' THEN 2 WHEN 'completed' THEN 0 ELSE 1 END)
+            WHEN 4 THEN 'failed' WHEN 3 THEN 'lost' WHEN 2 THEN 'cancelled' WHEN 0 THEN 'completed'
             ELSE 'running' END
         FROM executions AS e WHERE e.run_id = r.id
     )) AS status,
@@ -117,11 +114,11 @@ SELECT
     r.at_ns,
     coalesce(CAST(b.value AS INTEGER) * 1000000000, r.at_ns) AS began_ns,
     coalesce(z.at_ns, (
-        SELECT CASE WHEN count(e.ended_ns) = count(*) THEN max(e.ended_ns) END
+        SELECT nullif(max(coalesce(e.ended_ns, 9223372036854775807)), 9223372036854775807)
         FROM executions AS e WHERE e.run_id = r.id
     ), max(CAST(d.value AS INTEGER) * 1000000000, coalesce(CAST(b.value AS INTEGER) * 1000000000, r.at_ns))) AS ended_ns,
     (coalesce(z.at_ns, (
-        SELECT CASE WHEN count(e.ended_ns) = count(*) THEN max(e.ended_ns) END
+        SELECT nullif(max(coalesce(e.ended_ns, 9223372036854775807)), 9223372036854775807)
         FROM executions AS e WHERE e.run_id = r.id
     ), max(CAST(d.value AS INTEGER) * 1000000000, coalesce(CAST(b.value AS INTEGER) * 1000000000, r.at_ns))) - coalesce(CAST(b.value AS INTEGER) * 1000000000, r.at_ns)) / 1e9 AS wall_s,
     strftime('%Y-%m-%dT%H:%M:%SZ', coalesce(CAST(b.value AS INTEGER) * 1000000000, r.at_ns) / 1000000000, 'unixepoch') AS began,
