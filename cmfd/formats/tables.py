@@ -60,6 +60,7 @@ def write(  # noqa: PLR0913 - one call says it all, by name
     NotFoundError, ConfigError, FilterError
         As `cmfd.query.tables.batches`.
     """
+    arrow()  # before anything is made
     n_rows = {}
     for name in names:
         path = directory / f"{name}.{kind}"
@@ -85,7 +86,6 @@ def _write(path: Path, rows: Iterator[pa.RecordBatch], name: str, kind: Format) 
 
 
 def _writer(path: Path, name: str, kind: Format) -> Any:
-    arrow()
     fields = schema(find(name))
     if kind == "parquet":
         from pyarrow import parquet  # noqa: PLC0415 - an extra, and slow to import

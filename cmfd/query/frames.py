@@ -157,7 +157,7 @@ def converted(table: pa.Table, like: Like) -> Any:
         library = import_module(like)
     except ImportError:
         raise ConfigError(
-            f"Frames like {like} need it installed: pip install {like}. like='arrow' needs it not."
+            f"Frames like {like} need it: pip install 'cmfd[{like}]'. Those like arrow do not."
         ) from None
     if like == "polars":
         return library.from_arrow(table)
