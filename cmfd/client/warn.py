@@ -9,6 +9,8 @@ mode, which is for tests.
 from __future__ import annotations
 
 import functools
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -24,9 +26,13 @@ def warn_once(kind: str, text: str) -> None:
     if kind in _said:
         return
     _said.add(kind)
-    import logging  # noqa: PLC0415 - 10 ms, only when something is wrong
+    try:
+        import logging  # noqa: PLC0415 - 10 ms, only when something is wrong
 
-    logging.getLogger("cmfd").warning("%s", text)
+        logging.getLogger("cmfd").warning("%s", text)
+    except Exception:  # noqa: BLE001 - law 1: no descriptor is left to import it, or a handler raises
+        with suppress(Exception):
+            sys.stderr.write(f"{text}\n")
 
 
 def harmless(otherwise: Callable[..., Any] | None = None) -> Callable[[F], F]:
