@@ -24,7 +24,7 @@ from cmfd.daemon.energy_election import Election
 from cmfd.daemon.energy_followed import Followed
 from cmfd.daemon.energy_mark import Marks
 from cmfd.daemon.energy_metrics import Exposer
-from cmfd.daemon.energy_presence import Presence
+from cmfd.daemon.energy_presence import Looks, Presence
 from cmfd.daemon.energy_sources import Sources
 from cmfd.daemon.stimuli import EnergyRead
 from cmfd.energy.presence import Sample
@@ -233,7 +233,7 @@ class Energy:
         asked, now_ns = order.number > self._answered, boottime_ns()
         changed = works != self._works
         if asked or changed or now_ns >= self._next_ns:
-            self._sample(parts, works)
+            self._sample(parts, works, also_processes=asked or changed)
         left = changed and {work.run for work in self._works} != {work.run for work in works}
         self._works = works
         if asked and self._waits_for_counters(parts, now_ns):
@@ -272,13 +272,17 @@ class Energy:
             place.boot.hex(), node.cpus, node.memory_bytes,
             round(self._settings.energy_bucket_s * SECOND_NS),
         )  # fmt: skip
-        return _Parts(sources, node, self._present(node, sources.devices()), sampler, counts=False)
+        presence = self._present(node, sources.devices())
+        return _Parts(sources, node, presence, sampler, self._looks(), counts=False)
 
     def _present(self, node: Node, devices: list[tuple[str, int]]) -> Presence:
         return Presence(
             self._roots, self._place.node_db, self._place.node, node.cpus, devices,
             lambda: self._orders.put(_AGAIN),
         )  # fmt: skip
+
+    def _looks(self) -> Looks:
+        return Looks(round(self._settings.energy_bucket_s * SECOND_NS))
 
     def _begin(self) -> _Parts:
         """Find out what can be read, and have that recorded."""
@@ -295,7 +299,7 @@ class Energy:
         presence = self._present(node, sources.devices())
         log.info("counts the node's energy: %s", ", ".join(sources.names) or "no source")
         self._answer(EnergyRead(0, Measured((), probes, (hardware,)), b""))
-        return _Parts(sources, node, presence, sampler)
+        return _Parts(sources, node, presence, sampler, self._looks())
 
     def _remembered(self) -> Memory | None:
         """Return where the daemon before ended, if nobody else has counted since then."""
@@ -317,15 +321,16 @@ class Energy:
             return None
         return memory
 
-    def _sample(self, parts: _Parts, works: tuple[Work, ...]) -> None:
+    def _sample(self, parts: _Parts, works: tuple[Work, ...], *, also_processes: bool) -> None:
         began_ns = time.perf_counter_ns()
         readings = parts.sources.read()
-        runs, processes = parts.presence.usages()
+        boot_ns, utc_ns = boottime_ns(), time.time_ns()
+        is_due = parts.looks.is_due(utc_ns, readings)
+        runs, processes = parts.presence.usages(also_processes=also_processes or is_due)
+        parts.looks.note(utc_ns, looked=processes is not None)
         parts.sampler.cpus = parts.presence.cpus
         parts.sampler.take(
-            Sample(
-                boottime_ns(), time.time_ns(), readings, parts.node.usage(), runs, processes, works
-            )
+            Sample(boot_ns, utc_ns, readings, parts.node.usage(), runs, processes, works)
         )
         if parts.counts:
             self._marks.tell(parts.sampler.chain, boottime_ns(), parts.sampler.counted)
@@ -381,6 +386,7 @@ class _Parts:
     node: Node
     presence: Presence
     sampler: Sampler
+    looks: Looks
     counts: bool = True
     """Else another daemon does, and this one tells its own runs what they took."""
 

@@ -15,6 +15,7 @@ import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
+from cmfd.energy.buckets import number_of
 from cmfd.energy.lives import Life
 from cmfd.energy.presence import WHOLE_GPU, Allocation, Work
 from cmfd.energy.usage import Cgroups, Processes, Usage
@@ -28,13 +29,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cmfd.daemon.effects import ReadEnergy
-    from cmfd.energy.readings import Roots
+    from cmfd.energy.buckets import Number
+    from cmfd.energy.presence import Measured
+    from cmfd.energy.readings import ReadingStatus, Roots
 
 log = logging.getLogger(__name__)
 
 _SPREAD_S = 1.0
 """Nodes of a large job do not all ask at the same time."""
 _MOST_TRIES = 5
+_MOST_LEFT_OUT = 2
 
 
 class Members(NamedTuple):
@@ -168,26 +172,34 @@ class Presence:
         self._jobs = {pid: job for pid, job in self._jobs.items() if pid in pids}
         self._allocations.keep({job for one in self._members for job in one.jobs})
 
-    def usages(self) -> tuple[dict[bytes, Usage], dict[bytes, int]]:
+    def usages(
+        self, *, also_processes: bool = True
+    ) -> tuple[dict[bytes, Usage], dict[bytes, int] | None]:
         """
         Return what runs and processes have used that are here, or were until now.
 
-        Of processes, what they used since they were first read counts.
+        Of processes, what they used since they were first read counts; None where they need not
+        be looked at, since all runs have control groups.
         """
         members = self._members if self._before_now is self._members else self._with_those_before()
+        runs = {one.run: usage for one in members if (usage := self._of_groups(one)) is not None}
+        if not also_processes and len(runs) == len(members):
+            return runs, None
         found = self._tree.read({pid for one in members for pid in one.processes})
         self._add_up(members, found)
-        runs: dict[bytes, Usage] = {}
         for one in members:
-            groups = [usage for job in one.jobs if (usage := self._cgroups.usage(job)) is not None]
-            if groups:
-                runs[one.run] = _sum(groups)
-            elif one.processes:
+            if one.run not in runs and one.processes:
                 memory = sum(found[pid].memory_bytes or 0 for pid in one.processes if pid in found)
                 runs[one.run] = Usage(self._run_ns[one.run], memory)
         if members is not self._members:
             self._cgroups.keep({job for one in self._members for job in one.jobs})
         return runs, self._instance_ns
+
+    def _of_groups(self, one: Members) -> Usage | None:
+        if len(one.jobs) == 1:
+            return self._cgroups.usage(one.jobs[0])
+        groups = [usage for job in one.jobs if (usage := self._cgroups.usage(job)) is not None]
+        return _sum(groups) if groups else None
 
     def _with_those_before(self) -> list[Members]:
         """Return who is here, and who was until now."""
@@ -224,10 +236,42 @@ class Presence:
 
 
 def _sum(usages: Sequence[Usage]) -> Usage:
-    if len(usages) == 1:
-        return usages[0]
     memory = [usage.memory_bytes for usage in usages if usage.memory_bytes is not None]
     return Usage(sum(usage.cpu_ns for usage in usages), sum(memory) if memory else None)
+
+
+class Looks:
+    """
+    When processes are looked at, where the control groups of jobs tell what these use.
+
+    While nobody comes or goes each third time will do: what executions have of their run is found
+    for a longer time at once. A bucket's end is looked at, and when a counter comes or goes.
+
+    Parameters
+    ----------
+    bucket_ns : int
+        How long a bucket is.
+    """
+
+    def __init__(self, bucket_ns: int) -> None:
+        self._bucket_ns = bucket_ns
+        self._bucket: Number | None = None
+        self._n_left_out = 0
+        self._statuses: dict[tuple[str, str], ReadingStatus] = {}
+
+    def is_due(self, utc_ns: int, readings: Iterable[Measured]) -> bool:
+        """Tell whether it is time, with what was read just now."""
+        statuses = {(one.source, one.reading.domain): one.reading.status for one in readings}
+        is_same = statuses.items() <= self._statuses.items()
+        self._statuses |= statuses
+        bucket = number_of(utc_ns, self._bucket_ns)
+        return not is_same or bucket != self._bucket or self._n_left_out >= _MOST_LEFT_OUT
+
+    def note(self, utc_ns: int, *, looked: bool) -> None:
+        """Note whether they were looked at."""
+        self._n_left_out = 0 if looked else self._n_left_out + 1
+        if looked:
+            self._bucket = number_of(utc_ns, self._bucket_ns)
 
 
 class Allocations:

@@ -148,8 +148,7 @@ class Buckets:
 
     def number(self, t0_ns: int) -> Number:
         """Return which bucket a time is in."""
-        day, in_day_ns = divmod(t0_ns, _DAY_NS)
-        return day, in_day_ns // self._bucket_ns
+        return number_of(t0_ns, self._bucket_ns)
 
     def row(self, key: tuple[Number, Whose, Slot], t0_ns: int) -> _Growing:
         """Return a row that is about to change."""
@@ -192,6 +191,12 @@ class Buckets:
         kept = {self._number, *(entry.place[1] for entry in changing)}
         self._rows = {key: row for key, row in self._rows.items() if key[0] in kept}
         return rows
+
+
+def number_of(t0_ns: int, bucket_ns: int) -> Number:
+    """Return which bucket a time is in."""
+    day, in_day_ns = divmod(t0_ns, _DAY_NS)
+    return day, in_day_ns // bucket_ns
 
 
 def _row(key: tuple[Number, Whose, Slot], row: _Growing) -> Row:

@@ -13,20 +13,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cmfd.energy.lives import Parts, parts_of
 from cmfd.energy.presence import NOBODY
-from cmfd.energy.split import Share, divide
+from cmfd.energy.split import Share, apportion, divide
 from cmfd.energy.stretches import joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from cmfd.energy.buckets import Entry
+    from cmfd.energy.buckets import Entry, Slot
     from cmfd.energy.lives import Life
     from cmfd.energy.stretches import Piece
 
 SETTLED_NS = 15_000_000_000
 """What processes say of a time that is longer ago comes too late."""
-_SURE_NS = 2_000_000_000
-"""What they say comes so much later, as a rule."""
 _MOST = 5_000
 """Shares that are kept, of some 150 bytes: where readings are frequent, for less long."""
 
@@ -61,13 +59,13 @@ class Division:
         What each run was given.
     flags : int
         Of the interval.
-    counts_cpu : bool
-        Its rows have processor times.
+    cpu_ns : mapping
+        Processor time in the runs' rows; empty: it stands in those of another component.
     """
 
     def __init__(
         self, entry: Entry, pieces: tuple[Piece, ...], shares: Mapping[bytes, Share],
-        flags: int, *, counts_cpu: bool,
+        flags: int, cpu_ns: Mapping[bytes, int],
     ) -> None:  # fmt: skip
         self.entry = entry
         self.pieces = pieces
@@ -78,36 +76,20 @@ class Division:
         """Into how many lives a run's was divided that all went on: as many again are the same."""
         self.shares = shares
         self.flags = flags
-        self._counts_cpu = counts_cpu
+        self.cpu_ns = cpu_ns
         self._given: dict[bytes, dict[bytes, Part]] = {}
 
     def is_new(self, run: bytes) -> bool:
         """Tell whether a run has something of it that was never divided."""
         return run in self.runs and run not in self._given and run not in self.joined
 
-    def with_all(self, others: Sequence[Division], run: bytes) -> Division:
-        """Return one of this interval and others after it, for one run."""
-        every = (self, *others)
-        shares = [one.shares[run] for one in every]
-        share = Share(sum(one.static_uj for one in shares), sum(one.dynamic_uj for one in shares))
-        flags = 0
-        for one in every:
-            flags |= one.flags
-            one.joined.add(run)
-        return Division(
-            self.entry.with_all([one.entry for one in others]),
-            tuple(piece for one in every for piece in one.pieces), {run: share}, flags,
-            counts_cpu=self._counts_cpu,
-        )  # fmt: skip
-
     def divide(self, run: bytes, parts: Parts) -> None:
         """Give a run's executions what is theirs, as far as is known now."""
         times, uses = parts
         shares = divide(self.shares[run], times, uses)
+        cpu_ns = self._cpu_ns_of(run, uses)
         new = {
-            key: Part(share, uses.get(key, 0) if self._counts_cpu else 0)
-            for key, share in shares.items()
-            if key != NOBODY
+            key: Part(share, cpu_ns.get(key, 0)) for key, share in shares.items() if key != NOBODY
         }
         old = self._given.get(run, {})
         for key in dict.fromkeys((*old, *new)):
@@ -122,16 +104,76 @@ class Division:
                 self.entry.change(("run", run, NOBODY), rest.share, rest.cpu_ns)
         self._given[run] = new
 
+    def _cpu_ns_of(self, run: bytes, uses: Mapping[bytes, int]) -> dict[bytes, int]:
+        """Return the executions' processor time: in all, no more than stands in the run's row."""
+        own_ns = self.cpu_ns.get(run, 0)
+        cpu_ns = {key: used_ns for key, used_ns in uses.items() if key != NOBODY and own_ns}
+        if sum(cpu_ns.values()) > own_ns:
+            return dict(zip(cpu_ns, apportion(own_ns, list(cpu_ns.values())), strict=True))
+        return cpu_ns
+
+    def divide_anew(self, run: bytes, lives: list[Life], found: _Found) -> None:
+        """Divide a run's, unless it was with as many lives, all of which go on."""
+        n_steady = len(lives) if _goes_on(lives, [self]) else None
+        if n_steady is None or self.n_steady.get(run) != n_steady:
+            self.divide(run, found.parts(self.pieces, run, lives))
+            self.n_steady[run] = n_steady
+
+
+def added(several: Sequence[Division], runs: Iterable[bytes]) -> Division:
+    """Return what some runs were given of several intervals of one bucket, as of one."""
+    first, *others = several
+    flags = 0
+    for one in several:
+        flags |= one.flags
+    shares, cpu_ns = {}, {}
+    for run in runs:
+        static_uj = dynamic_uj = used_ns = 0
+        for one in several:
+            if (share := one.shares.get(run)) is not None:
+                static_uj += share[0]
+                dynamic_uj += share[1]
+                used_ns += one.cpu_ns.get(run, 0)
+        shares[run], cpu_ns[run] = Share(static_uj, dynamic_uj), used_ns
+    entry = first.entry.with_all([one.entry for one in others])
+    pieces = tuple(piece for one in several for piece in one.pieces)
+    return Division(entry, pieces, shares, flags, cpu_ns)
+
 
 class Divisions:
     """All divisions of which processes may say more."""
 
     def __init__(self) -> None:
         self._recent: deque[Division] = deque()
+        self._whole: list[Division] = []
+        """Those of one run that were divided as one, before all had spoken of their end."""
+        self._begun: dict[Slot, Division] = {}
+        """Those whose end is not known yet."""
         self._n_shares = 0
 
-    def note(self, division: Division) -> None:
-        """Take one in, of the latest interval."""
+    def note(self, division: Division, *, ends: bool) -> None:
+        """
+        Take one in, of the latest interval.
+
+        Parameters
+        ----------
+        division : Division
+            It begins where the last one of its component ended.
+        ends : bool
+            It is known what processes used until its end; else it is one with the next.
+        """
+        slot, _ = place = division.entry.place
+        begun = self._begun.pop(slot, None)
+        if begun is not None and begun.entry.place == place:
+            division = added((begun, division), {**begun.shares, **division.shares})
+        elif begun is not None and begun.pieces:
+            self._keep(begun)
+        if ends:
+            self._keep(division)
+        else:
+            self._begun[slot] = division
+
+    def _keep(self, division: Division) -> None:
         self._recent.append(division)
         self._n_shares += len(division.runs)
 
@@ -143,13 +185,15 @@ class Divisions:
     @property
     def since_ns(self) -> int | None:
         """Since when (UTC) lives matter; None: there is nothing to divide."""
-        begins = (one.window.began_ns for each in self._recent for one in each.pieces[:1])
+        begins = [one.window.began_ns for each in self._recent for one in each.pieces[:1]]
+        begins += [each.pieces[-1].window.began_ns for each in self._whole]
         return min(begins, default=None)
 
     @property
     def entries(self) -> list[Entry]:
         """What may change still."""
-        return [division.entry for division in self._recent]
+        every = (*self._recent, *self._whole, *self._begun.values())
+        return [division.entry for division in every]
 
     def _groups(self) -> Iterable[list[Division]]:
         """Return those together that have their rows in common."""
@@ -173,36 +217,39 @@ class Divisions:
         for life in lives:
             of_run.setdefault(life.run, []).append(life)
         found = _Found()
+        for whole in self._whole:
+            for run in of_run.keys() & whole.runs:
+                whole.divide_anew(run, of_run[run], found)
         for group in self._groups():
-            surely = [d for d in group if d.pieces[-1].end_boot_ns < now_boot_ns - _SURE_NS]
             for run in of_run.keys() & {run for division in group for run in division.runs}:
                 own = of_run[run]
-                steady = [division for division in surely if division.is_new(run)]
+                steady = [division for division in group if division.is_new(run)]
                 if len(steady) > 1 and _goes_on(own, steady):
-                    whole = steady[0].with_all(steady[1:], run)
+                    whole = found.added(steady, run)
                     whole.divide(run, found.parts((found.joined(whole.pieces),), run, own))
+                    whole.n_steady[run] = len(own)
+                    self._whole.append(whole)
                 for division in group:
-                    if run not in division.runs or run in division.joined:
-                        continue
-                    n_steady = len(own) if _goes_on(own, [division]) else None
-                    if n_steady is None or division.n_steady.get(run) != n_steady:
-                        division.divide(run, found.parts(division.pieces, run, own))
-                        division.n_steady[run] = n_steady
-        late_ns = now_boot_ns - SETTLED_NS
+                    if run in division.runs and run not in division.joined:
+                        division.divide_anew(run, own, found)
+        self._forget(now_boot_ns - SETTLED_NS)
+
+    def _forget(self, late_ns: int) -> None:
         while self._recent and (
             self._recent[0].pieces[-1].end_boot_ns < late_ns or self._n_shares > _MOST // 2
         ):
             self._n_shares -= len(self._recent.popleft().runs)
+        self._whole = [each for each in self._whole if each.pieces[-1].end_boot_ns >= late_ns]
 
 
 def _goes_on(lives: Iterable[Life], divisions: Sequence[Division]) -> bool:
     """Tell whether nothing of a run began or ended while it was given something."""
     began_ns = divisions[0].pieces[0].window.began_ns
     ended_ns = divisions[-1].pieces[-1].window.ended_ns
-    return all(
-        life.began_ns <= began_ns and (life.ended_ns is None or life.ended_ns > ended_ns)
-        for life in lives
-    )
+    for life in lives:
+        if life.began_ns > began_ns or (life.ended_ns is not None and life.ended_ns <= ended_ns):
+            return False
+    return True
 
 
 class _Found:
@@ -211,6 +258,19 @@ class _Found:
     def __init__(self) -> None:
         self._parts: dict[tuple[tuple[int, ...], bytes], Parts] = {}
         self._joined: dict[tuple[int, ...], Piece] = {}
+        self._added: dict[tuple[int, ...], Division] = {}
+
+    def added(self, several: Sequence[Division], run: bytes) -> Division:
+        """Return what a run was given of several intervals, none of which is then its own."""
+        key = tuple(map(id, several))
+        if key not in self._added:
+            common = set(several[0].runs).intersection(*(one.runs for one in several[1:]))
+            self._added[key] = added(several, common)
+        whole = self._added[key]
+        for one in several:
+            one.joined.add(run)
+        cpu_ns = {run: whole.cpu_ns[run]}
+        return Division(whole.entry, whole.pieces, {run: whole.shares[run]}, whole.flags, cpu_ns)
 
     def parts(self, pieces: tuple[Piece, ...], run: bytes, lives: list[Life]) -> Parts:
         """Return how what a run was given of some time is divided."""

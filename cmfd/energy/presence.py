@@ -91,8 +91,9 @@ class Sample(NamedTuple):
         Of the whole node.
     runs : mapping
         Of runs that are or were just now on the node; without those of whom it is not known.
-    processes : mapping
-        Processor time of each instance's process since it was first read, likewise.
+    processes : mapping or None
+        Processor time of each instance's process since it was first read, likewise. None: they
+        were not looked at, and nobody came or went.
     works : tuple of Work
         Who is on the node from now on.
     """
@@ -102,7 +103,7 @@ class Sample(NamedTuple):
     readings: list[Measured]
     node: Usage
     runs: Mapping[bytes, Usage]
-    processes: Mapping[bytes, int]
+    processes: Mapping[bytes, int] | None
     works: tuple[Work, ...]
 
 

@@ -170,6 +170,7 @@ class Sampler:
         self._buckets = Buckets(bucket_ns)
         self._divisions = Divisions()
         self._last: Sample | None = None
+        self._looked: Sample | None = None
         self._parts_uj = 0
         self._resumed = memory
         self.chain = (memory.chain if memory is not None else b"") or secrets.token_bytes(16)
@@ -181,13 +182,14 @@ class Sampler:
     def take(self, sample: Sample) -> None:
         """Take in what was read; what came of it is in `rows`."""
         last, self._last = self._last, sample
+        looked, self._looked = self._looked, self._looked if sample.processes is None else sample
         if last is None:
             self._begin(sample)
             return
         if sample.boot_ns <= last.boot_ns:
             self._last = last._replace(works=sample.works)
             return
-        stretch = Stretch(last, sample, self.cpus, self.memory_bytes)
+        stretch = Stretch(last, sample, self.cpus, self.memory_bytes, looked)
         for channel in self._channels.values():
             channel.waiting.append(stretch)
         self._advance(sample)
@@ -312,18 +314,14 @@ class Sampler:
             if share.uj or (owner == "system" and rest_ns):
                 cpu_ns = rest_ns if owner == "system" else 0
                 entry.put((owner, NOBODY, NOBODY), share, method, flags, cpu_ns)
-        only = stretches[0] if len(stretches) == 1 else None
+        used_ns = _used_ns(stretches, whose.shares) if counts_cpu else {}
         for run, share in whose.shares.items():
-            used_ns = 0
-            if counts_cpu and only is not None:
-                used_ns = only.used_ns(run) or 0
-            elif counts_cpu:
-                used_ns = sum(stretch.used_ns(run) or 0 for stretch in stretches)
-            entry.put(("run", run, NOBODY), share, method, flags, used_ns)
+            entry.put(("run", run, NOBODY), share, method, flags, used_ns.get(run, 0))
         if whose.shares:
-            pieces = tuple(stretch.piece for stretch in stretches)
+            pieces = tuple(piece for each in stretches if (piece := each.piece) is not None)
             self._divisions.note(
-                Division(entry, pieces, whose.shares, flags, counts_cpu=counts_cpu)
+                Division(entry, pieces, whose.shares, flags, used_ns),
+                ends=stretches[-1].piece is not None,
             )
 
     @property
@@ -408,3 +406,10 @@ class Sampler:
             [(source, reading) for (source, _), reading in self._bases.items()],
             {**self._seen_uw, **seen}, self._parts_uj, self.chain,
         )  # fmt: skip
+
+
+def _used_ns(stretches: tuple[Stretch, ...], runs: Iterable[bytes]) -> dict[bytes, int]:
+    """Return the processor time of each run."""
+    if len(stretches) == 1:
+        return {run: stretches[0].used_ns(run) or 0 for run in runs}
+    return {run: sum(stretch.used_ns(run) or 0 for stretch in stretches) for run in runs}

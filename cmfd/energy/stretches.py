@@ -61,6 +61,8 @@ class Stretch:
         Who was there, the first says.
     cpus, memory_bytes : int
         What the node has.
+    looked : Sample, optional
+        The last sample until `before` for which processes were looked at; without, that one.
 
     Attributes
     ----------
@@ -70,7 +72,10 @@ class Stretch:
         How long it was, and when it ended.
     """
 
-    def __init__(self, before: Sample, after: Sample, cpus: int, memory_bytes: int) -> None:
+    def __init__(
+        self, before: Sample, after: Sample, cpus: int, memory_bytes: int,
+        looked: Sample | None = None,
+    ) -> None:  # fmt: skip
         self.works = before.works
         self.dur_ns = after.boot_ns - before.boot_ns
         self.end_boot_ns = after.boot_ns
@@ -80,7 +85,7 @@ class Stretch:
         self._node_memory = after.node.memory_bytes
         self._run_ns = {work.run: _run_ns(work.run, before, after) for work in self.works}
         self._run_memory = {run: usage.memory_bytes for run, usage in after.runs.items()}
-        self._before, self._after = before, after
+        self._looked, self._after = looked or before, after
 
     @cached_property
     def by_processor(self) -> Weights[bytes]:
@@ -122,12 +127,19 @@ class Stretch:
         return weights
 
     @cached_property
-    def piece(self) -> Piece:
-        """What of it is needed to divide what runs were given."""
-        then, now = self._before.processes, self._after.processes
+    def piece(self) -> Piece | None:
+        """
+        What of it is needed to divide what runs were given; None where it is not known at its end.
+
+        With it comes the time before it in which processes were not looked at.
+        """
+        then, now = self._looked.processes or {}, self._after.processes
+        if now is None:
+            return None
         moved = {key: used_ns - then.get(key, used_ns) for key, used_ns in now.items()}
-        window = Window(self._before.utc_ns, self._after.utc_ns, moved)
-        return Piece(self.end_boot_ns, window, self._run_ns)
+        window = Window(self._looked.utc_ns, self._after.utc_ns, moved)
+        runs = {work.run: _run_ns(work.run, self._looked, self._after) for work in self.works}
+        return Piece(self.end_boot_ns, window, runs)
 
     def used_ns(self, run: bytes) -> int | None:
         """Return a run's processor time; None: not known, or it was not there."""

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 from support.daemons import wait_until
 
-from cmfd.daemon.energy_presence import Allocations, Presence
-from cmfd.energy.presence import Allocation
-from cmfd.energy.readings import Roots
-from cmfd.energy.usage import Cgroups
+from cmfd.daemon.effects import JobHere, ReadEnergy
+from cmfd.daemon.energy_presence import Allocations, Looks, Presence
+from cmfd.energy.presence import Allocation, Measured
+from cmfd.energy.readings import Reading, Roots
+from cmfd.energy.usage import Cgroups, Usage
 from cmfd.store.node import NodeStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cmfd.energy.readings import ReadingStatus
+
+SECOND_NS = 1_000_000_000
 SCONTROL = """\
 #!/bin/sh
 echo "$@" >>{directory}/asked
@@ -100,3 +104,41 @@ def test_a_process_is_in_the_job_that_the_kernel_has_it_in(
         presence = Presence(roots, tmp_path / "node.db", "n1", 8, (), lambda: None)
         with closing(presence):
             assert presence._job_of(42) == believed
+
+
+def test_processes_are_looked_at_each_third_time_and_when_something_changes() -> None:
+    """At the end of a bucket, too, and when a counter goes or comes."""
+    looks = Looks(60 * SECOND_NS)
+
+    def is_due(at_s: int, *statuses: ReadingStatus) -> bool:
+        readings = [
+            Measured("rapl", "B", "count", Reading(str(n), "cpu", "counter", 0, None, 0, status))
+            for n, status in enumerate(statuses)
+        ]
+        found = looks.is_due(at_s * SECOND_NS, readings)
+        looks.note(at_s * SECOND_NS, looked=found)
+        return found
+
+    assert [at_s for at_s in range(5, 70, 5) if is_due(at_s, "ok")] == [5, 20, 35, 50, 60]
+    assert not is_due(70, "ok")
+    assert is_due(75, "gone")
+    assert is_due(80, "ok")
+    assert is_due(85, "ok", "ok")
+    assert not is_due(90)
+    assert is_due(30, "ok"), "the clock was set back"
+
+
+def test_only_where_control_groups_tell_processes_are_left_out(tmp_path: Path) -> None:
+    """A run without one is known by its processes alone."""
+    run = b"r" * 16
+    group = tmp_path / "system.slice" / "slurmstepd.scope" / "job_7"
+    order = ReadEnergy(1, (JobHere(run, "7", 1000),), {})
+    with closing(NodeStore(tmp_path / "node.db")):
+        presence = Presence(Roots(cgroup=tmp_path), tmp_path / "node.db", "n1", 4, (), lambda: None)
+        with closing(presence):
+            presence.works(order)
+            assert presence.usages(also_processes=False) == ({}, {})
+            group.mkdir(parents=True)
+            (group / "cpu.stat").write_text("usage_usec 3\n")
+            assert presence.usages(also_processes=False) == ({run: Usage(3000)}, None)
+            assert presence.usages() == ({run: Usage(3000)}, {})

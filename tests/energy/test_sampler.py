@@ -23,12 +23,12 @@ A, B = b"a" * 16, b"b" * 16
 TRAIN, TEST = b"1" * 16, b"2" * 16
 
 
-def tick(node: FakeNode, seconds: float = 5, watts: int = 100) -> None:
+def tick(node: FakeNode, seconds: float = 5, watts: int = 100, *, looks: bool = True) -> None:
     """Let time pass at a power of all counters, and sample."""
     node.pass_time(round(seconds * SECOND_NS))
     for counter in node.counters:
         counter.move(round(watts * seconds * 1_000_000))
-    node.sample()
+    node.sample(looks=looks)
 
 
 def package() -> Counter:
@@ -244,6 +244,59 @@ def test_an_execution_that_goes_on_has_one_row_of_a_bucket() -> None:
     (row,) = (row for row in node.rows if row.execution == TRAIN)
     assert (row.dur_ns, row.covered_ns, row.cpu_ns) == tuple(s * SECOND_NS for s in (20, 20, 12))
     node.check()
+
+
+def steady(every: int) -> dict[bytes, tuple[int, int]]:
+    """Return what executions have that went on for two minutes and a half, and how long."""
+    node = FakeNode(package(), Counter("rapl", "package-0/dram", "dram"), idle_uw={"cpu": 10**7})
+    node.pass_time(60 * SECOND_NS - NOON_NS % (60 * SECOND_NS))  # a bucket begins
+    a = node.join(Runner(A, Allocation(cpus=2), executions={TRAIN: 0, TEST: 0}))
+    node.join(Runner(B, Allocation(cpus=4), executions={b"3" * 16: 0}))
+    node.sample()
+    for number in range(1, 31):
+        a.use(number * SECOND_NS // 9, TRAIN)
+        a.use(SECOND_NS // 7, TEST)
+        node.busy_ns += number * SECOND_NS // 3
+        tick(node, watts=70 + number, looks=number % every == 0)
+        if number % 12 == 0:
+            node.store()
+    node.store()
+    node.check()
+    return {
+        key: (sum(row.uj for row in rows), sum(row.cpu_ns for row in rows))
+        for key in (TRAIN, TEST, NOBODY)
+        if (rows := [row for row in node.rows if row.run == A and row.execution == key])
+    }
+
+
+def test_processes_need_not_be_looked_at_each_time() -> None:
+    """What executions are given is the same, while nobody comes or goes."""
+    assert steady(1) == steady(3)
+
+
+def test_what_is_divided_before_the_end_of_an_execution_is_told_is_divided_anew() -> None:
+    """It was stored as of one that goes on; two seconds later it has said that it ended."""
+    node = FakeNode(package())
+    a = node.join(Runner(A, Allocation(cpus=4), executions={TRAIN: 0, TEST: 0}))
+    node.sample()
+    for _ in range(4):
+        a.use(SECOND_NS, TRAIN)
+        a.use(SECOND_NS, TEST)
+        node.busy_ns += 2 * SECOND_NS
+        tick(node)
+    node.store()
+    assert had(node, TEST) == 1_000_000_000
+    used_ns = a.executions.pop(TEST)
+    ended_ns = node.utc_ns - SECOND_NS
+    a.lives.append(Life(TEST, A, TEST, NOBODY, 0, ended_ns, used_ns))
+    node.sample()
+    node.store()
+    assert 0 < had(node, TEST) != 1_000_000_000
+    node.check()
+
+
+def had(node: FakeNode, execution: bytes) -> int:
+    return sum(row.uj for row in node.rows if row.execution == execution)
 
 
 def test_what_an_execution_says_late_is_moved_to_it() -> None:

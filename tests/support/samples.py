@@ -117,8 +117,8 @@ class FakeNode:
         for life in self.gone[run].all_lives():
             self.known.append(life._replace(ended_ns=life.ended_ns or self.utc_ns))
 
-    def sample(self) -> None:
-        """Read everything."""
+    def sample(self, *, looks: bool = True) -> None:
+        """Read everything; processes only if it `looks` at them."""
         there = [*self.runners.values(), *self.gone.values()]
         self.sampler.take(
             Sample(
@@ -127,7 +127,9 @@ class FakeNode:
                 [counter.measured(self.boot_ns) for counter in self.counters],
                 Usage(self.busy_ns, self.used_bytes),
                 {one.run: Usage(one.cpu_ns, one.memory_bytes) for one in there},
-                {key: used for one in there for key, used in one.executions.items()},
+                {key: used for one in there for key, used in one.executions.items()}
+                if looks
+                else None,
                 tuple(
                     Work(one.run, one.allocation, tuple(one.executions))
                     for one in self.runners.values()
@@ -172,6 +174,7 @@ class FakeNode:
         for row in self.rows:
             assert 0 <= row.static_uj <= row.uj
             assert 0 <= row.covered_ns <= row.dur_ns
+            assert row.cpu_ns >= 0
 
 
 def total(rows: Iterable[Row]) -> int:
@@ -217,7 +220,7 @@ def happen(  # noqa: C901 - one branch for each event
         node.busy_ns += first * 3_000_000
         for counter, part in zip(node.counters, (3, 1, 1), strict=True):
             counter.move(first * second * part * 1000)
-        node.sample()
+        node.sample(looks=second % 3 == 0)
     elif what == "join" and run not in node.runners:
         node.join(Runner(run, Allocation(cpus=second, exclusive=second == 8)))
         node.sample()
