@@ -52,6 +52,11 @@ class Server:
         """Address of the database that is there from the beginning."""
         return f"postgresql:///postgres?host={self._root}&user=cmfd"
 
+    @property
+    def socket(self) -> str:
+        """Path of its socket."""
+        return f"{self._root}/.s.PGSQL.5432"
+
     def start(self) -> None:
         log = self._root / "log"
         self._run("pg_ctl", "-w", "-l", log, "-o", f"-k {self._root} {_SETTINGS}", "start")

@@ -90,14 +90,14 @@ def served(site: Site, **options: Any) -> Iterator[Served]:
 
 
 @contextmanager
-def cutting(port: int, *n_bytes: int, answers: bool = False) -> Iterator[int]:
+def cutting(server: int | str, *n_bytes: int, answers: bool = False) -> Iterator[int]:
     """
-    Stand between a client and a server on a port, and cut connections.
+    Stand between a client and a server, on a port, and cut connections.
 
     Parameters
     ----------
-    port : int
-        Where the server is.
+    server : int or str
+        Where the server is: a port, or the path of a socket.
     n_bytes : int
         After how many bytes the first, the second, ... connection is cut; later ones are not.
     answers : bool
@@ -113,7 +113,7 @@ def cutting(port: int, *n_bytes: int, answers: bool = False) -> Iterator[int]:
                     client, _ = listening.accept()
                 except OSError:
                     return
-                there = socket.create_connection(("127.0.0.1", port))
+                there = _connected(server)
                 end = next(ends, None)
                 for here, away, most in (
                     (client, there, None if answers else end),
@@ -131,6 +131,14 @@ def cutting(port: int, *n_bytes: int, answers: bool = False) -> Iterator[int]:
             accepting.join(STARTS_S)
             for thread in threads:
                 thread.join(STARTS_S)
+
+
+def _connected(server: int | str) -> socket.socket:
+    if isinstance(server, int):
+        return socket.create_connection(("127.0.0.1", server))
+    there = socket.socket(socket.AF_UNIX)
+    there.connect(server)
+    return there
 
 
 def _carry(here: socket.socket, away: socket.socket, most: int | None) -> None:
