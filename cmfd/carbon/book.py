@@ -15,7 +15,8 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from cmfd.carbon import kept, reckon, timeline
-from cmfd.carbon.model import GRADE_BOUNDS, Carbon, Stretch
+from cmfd.carbon.hours import HOUR_NS, Hours
+from cmfd.carbon.model import GRADE_BOUNDS, Carbon, Stretch, Weighed
 from cmfd.carbon.spread import Course, span_ns
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ NO_FACTORS = (
     " with `cmfd carbon factors add --use FILE`."
 )
 NO_PLACE = "The factor set has no place for the nodes {nodes}: nothing is known of their emissions."
+MOST_HOURS = 200_000
+"""22 years. Where energy is of a longer time, some clock was wrong."""
 _UJ_PER_J = 1_000_000
 _DAY_NS = 86_400_000_000_000
 
@@ -107,6 +110,7 @@ class CarbonBook:
         rows: Iterable[EnergyRow],
         holds: Iterable[Hold] | None = None,
         *,
+        weighed: Iterable[Weighed] = (),
         bounds: Mapping[str, tuple[float, float]] = GRADE_BOUNDS,
     ) -> Carbon:
         """
@@ -118,18 +122,21 @@ class CarbonBook:
             The energy, each part of it once; the order is of no matter.
         holds : iterable of Hold, optional
             The shares of nodes that were held; without them, nothing is said of embodied carbon.
+        weighed : iterable of Weighed
+            More energy, by the factors of `hours`.
         bounds : mapping
             How far energy of each grade may lie below and above, as shares of it.
         """
         sums, missing = reckon.Sums(bounds), []
         if self._factors is None:
-            sums.add_unknown(sum(row.uj for row in rows))
+            sums.add_unknown(sum(row.uj for row in rows) + sum(one.uj for one in weighed))
             return self._carbon(sums, reckon.Embodied(None, [], []), [NO_FACTORS])
         unplaced: set[str] = set()
-        for number, energy in self._by_place(rows, sums, unplaced).items():
+        for number, (energy, more) in self._by_place(rows, weighed, sums, unplaced).items():
             place = self._factors.places[number]
             sources = self._sources_of(number)
-            if not sums.add(place, self._course(number, *span_ns(energy)).lots(energy)):
+            course = self._course(number, *span_ns(energy, more))
+            if not sums.add(place, course.lots(energy, more)):
                 missing += sources.reasons
         if unplaced:
             missing.append(NO_PLACE.format(nodes=", ".join(sorted(unplaced))))
@@ -158,6 +165,34 @@ class CarbonBook:
             return [_stretch(timeline.Piece(t0_ns, t1_ns, None, None, None))]
         place, sources = self._factors.places[number], self._sources_of(number)
         return [_stretch(one) for one in timeline.pieces(place, sources.layers, t0_ns, t1_ns)]
+
+    def hours(self, nodes: Iterable[tuple[int, str]], span: tuple[int, int]) -> Hours | None:
+        """
+        Return the factors of each hour of a time, for a database to join with energy.
+
+        Parameters
+        ----------
+        nodes : iterable of tuple
+            Nodes, each with a number of it.
+        span : tuple of int
+            From when to when.
+
+        Returns
+        -------
+        Hours or None
+            None where factors change within hours, or the hours are very many.
+        """
+        t0_ns, t1_ns = span[0] // HOUR_NS * HOUR_NS, -(-span[1] // HOUR_NS) * HOUR_NS
+        if self.step_ns % HOUR_NS or not 0 < t1_ns - t0_ns <= MOST_HOURS * HOUR_NS:
+            return None
+        found = Hours()
+        for at, node in nodes:
+            number = self._number_of(node)
+            if number is None:
+                found.add_none(at, node, t0_ns, t1_ns)
+            else:
+                found.add(at, node, self._course(number, t0_ns, t1_ns), (t0_ns, t1_ns))
+        return found
 
     @cached_property
     def step_ns(self) -> int:
@@ -221,12 +256,17 @@ class CarbonBook:
         return None if place is None or not self._factors else self._factors.places.index(place)
 
     def _by_place(
-        self, rows: Iterable[EnergyRow], sums: reckon.Sums, unplaced: set[str]
-    ) -> dict[int, Rows]:
+        self,
+        rows: Iterable[EnergyRow],
+        weighed: Iterable[Weighed],
+        sums: reckon.Sums,
+        unplaced: set[str],
+    ) -> dict[int, tuple[Rows, list[Weighed]]]:
         """Add rows up that are alike, by the numbers of their places; put down what has none."""
-        found: dict[int, Rows] = {}
+        found: dict[int, tuple[Rows, list[Weighed]]] = {}
         places: dict[str, int | None] = {}
-        for row in rows:
+        every: Iterable[EnergyRow | Weighed] = chain(rows, weighed)
+        for row in every:
             if row.node not in places:
                 places[row.node] = self._number_of(row.node)
             number = places[row.node]
@@ -234,8 +274,11 @@ class CarbonBook:
                 sums.add_unknown(row.uj)
                 unplaced.add(row.node)
                 continue
-            alike = found.setdefault(number, defaultdict(int))
-            alike[row.t0_ns, row.dur_ns, row.grade] += row.uj
+            alike, more = found.setdefault(number, (defaultdict(int), []))
+            if isinstance(row, Weighed):
+                more.append(row)
+            else:
+                alike[row.t0_ns, row.dur_ns, row.grade] += row.uj
         return found
 
     def _carbon(self, sums: reckon.Sums, embodied: reckon.Embodied, missing: list[str]) -> Carbon:

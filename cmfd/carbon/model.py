@@ -13,6 +13,7 @@ from cmfd.query.results import Result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from fractions import Fraction
 
 
 class EnergyRow(Protocol):
@@ -41,6 +42,21 @@ class EnergyRow(Protocol):
     @property
     def grade(self) -> str:
         """How well it is known: ``A`` to ``E``."""
+
+
+class Weighed(NamedTuple):
+    """Energy in steps of time whose factors differ in nothing but the grid's intensity."""
+
+    node: str
+    """One that took it, or one that has the same factors."""
+    grade: str
+    first_ns: int
+    """When the first step begins."""
+    end_ns: int
+    """When the last one ends."""
+    uj: int
+    weighted: Fraction
+    """Microjoules, those of each step times its intensity (gCO2e/kWh); 0 where none is known."""
 
 
 class Hold(NamedTuple):

@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 
     from cmfd.query.periods import Period
 
-_TABLES = re.compile(r"\b(energy|energy_day|energy_hour|run_energy|run_reading|batch_run)\b")
+_TABLES = re.compile(
+    r"\b(energy|energy_day|energy_hour|run_energy|run_reading|run_hour|batch_run)\b"
+)
 _CLEARED = (
     "run", "day", "key", "energy", "energy_day", "energy_hour", "run_energy", "run_reading",
+    "run_hour",
 )  # fmt: skip
 _FILLED = ("days", "keys", "energy")
 _FROM_ROWS = ("energy_day", "energy_hour")
-_FROM_DAYS = ("run_6", "run_8")
-"""The statements of sums.sql that add days up."""
+_FROM_DAYS = ("run_6", "run_8", "run_10")
+"""The statements of sums.sql that add days and hours up."""
 
 _T0, _DUR, _UJ, _N_DIVIDED = 4, 5, 6, 3
 """Columns of a row: its time, and the amounts that are divided."""

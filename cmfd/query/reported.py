@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd.query import parts
+from cmfd.query.index import all_rows
 from cmfd.query.selection import ANONYMOUS
 from cmfd.store.connection import named
 
@@ -77,6 +78,14 @@ factors, the code of the grade's letter, begin and length in nanoseconds, and mi
 """
 
 
+Product = tuple[int, int, int, int, int, int, int, int, int, int, int, int]
+"""
+Energy of a pile in hours times their factors: the numbers of the pile, of how it came to nothing,
+of a node that has the same factors and of a kind of hours; the code of the grade's letter, and
+which part of factors it is; then as of `cmfd.carbon.hours.Product`.
+"""
+
+
 class Span(NamedTuple):
     """When an execution was, of a run that has several."""
 
@@ -111,7 +120,8 @@ def run_lines(db: sqlite3.Connection, by: str) -> list[RunLine]:
     by : str
         What they are put together by.
     """
-    return list(map(RunLine._make, _rows(db, "runs", by=by, anonymous=ANONYMOUS)))
+    asked = {"by": by, "anonymous": ANONYMOUS}
+    return list(map(RunLine._make, all_rows(db, named("query/reported")["runs"], asked)))
 
 
 def named_runs(db: sqlite3.Connection, runs: Iterable[str]) -> set[str]:
@@ -122,7 +132,8 @@ def named_runs(db: sqlite3.Connection, runs: Iterable[str]) -> set[str]:
 
 def part_lines(db: sqlite3.Connection, by: str) -> list[PartLine]:
     """Return the chosen executions, the latest first."""
-    return list(map(PartLine._make, _rows(db, "executions", by=by)))
+    rows = all_rows(db, named("query/reported")["executions"], {"by": by})
+    return list(map(PartLine._make, rows))
 
 
 def hosts(db: sqlite3.Connection) -> dict[int, list[str]]:
@@ -183,6 +194,26 @@ def put_nodes(db: sqlite3.Connection, nodes: Iterable[tuple[str, int | None, int
     _put(db, "node", nodes)
 
 
+def put_factors(db: sqlite3.Connection, factors: Iterable[tuple[int, int, int, int, int]]) -> None:
+    """
+    Say by what the energy of hours is multiplied.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+        As for `put_units`.
+    factors : iterable of tuple
+        As of `cmfd.carbon.hours.Factor`.
+    """
+    _put(db, "factor", factors)
+
+
+def extent(db: sqlite3.Connection) -> tuple[int, int] | None:
+    """Return from when to when chosen runs took energy; None if they took none."""
+    first_ns, end_ns = _rows(db, "extent").fetchone()
+    return None if first_ns is None else (first_ns, end_ns)
+
+
 def _put(db: sqlite3.Connection, kind: str, rows: Iterable[tuple[object, ...]]) -> None:
     queries = named("query/reported")
     db.execute(queries[f"make_{kind}s"])
@@ -218,10 +249,10 @@ class Energies:
         self._is_cut = False
         self._kind = "apart" if by_node else "part" if are_parts else "whole"
         self._readings = "node" if by_node and not are_parts else self._kind
-        self._hours_of_all = "hours"
+        self._together = ""
         self._asked: dict[str, object] = {"by_parts": are_parts, "by_run": 0}
-        if self._kind == "whole" and node_of_all is not None:
-            self._hours_of_all = "whole_hours"
+        if not by_node and node_of_all is not None:
+            self._together = "together_"
             self._asked["node_of_all"] = node_of_all
 
     def choose(self, run_ids: Iterable[int] | None, period: Period | None, step_ns: int) -> None:
@@ -258,9 +289,20 @@ class Energies:
         """Return, by pile and component, for how many nanoseconds it was read, and was there."""
         return self._rows(f"{self._readings}_readings", {}).fetchall()
 
+    def weighed(self) -> list[Product]:
+        """Return energy of hours times their factors, after `put_factors`."""
+        return self._rows(f"{self._together}weighed", self._asked).fetchall()
+
     def hours(self, step_ns: int) -> list[Hour]:
-        """Return energy by pile and time, for factors that change at such steps, or more seldom."""
-        return self._hours(self._hours_of_all, step_ns, self._asked)
+        """
+        Return by pile and time what other energy there is, as `weighed` has it.
+
+        Parameters
+        ----------
+        step_ns : int
+            Factors change at such steps, or more seldom.
+        """
+        return self._hours(f"{self._together}hours", step_ns, self._asked)
 
     def sums_by_run(self) -> list[Given]:
         """Return what each run was given."""

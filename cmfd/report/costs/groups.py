@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cmfd.query.runs import run_of
+from cmfd.report.costs.holds import Holds
 from cmfd.report.costs.model import Group, Histogram, Lost, Spread, Top
 from cmfd.report.costs.piles import outcome_of
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from cmfd.carbon.book import CarbonBook
-    from cmfd.carbon.model import Carbon
+    from cmfd.carbon.model import Carbon, Weighed
     from cmfd.report.costs.piles import Heap, Key, Piece, Pile, Stretch
     from cmfd.report.costs.policy import Policy
 
@@ -61,22 +62,26 @@ class Reckoner:
         self.heap = heap
         self.policy = policy
         self.book = book
+        self._holds = Holds(heap)
 
     def carbon(self, pile: Pile, node: str | None) -> Carbon | None:
         """Return what a pile's energy means in emissions; None where nothing is known of it."""
-        if self.book is None or not pile.stretches:
+        if self.book is None or not (pile.weighed or pile.stretches):
             return None
-        held = self.heap.holds(pile, node)
-        found = self.book.of(pile.stretches, held, bounds=self.policy.all_bounds())
+        held = self._holds.of(pile, node)
+        found = self.book.of(
+            pile.stretches, held, weighed=pile.weighed.values(), bounds=self.policy.all_bounds()
+        )
         if held is None:
             found = msgspec.structs.replace(found, missing=[*found.missing, _NOT_HELD])
         return found
 
-    def operational(self, rows: Iterable[Stretch]) -> float | None:
+    def operational(self, rows: Iterable[Stretch], weighed: Iterable[Weighed] = ()) -> float | None:
         """Return the location-based emissions of energy."""
         if self.book is None:
             return None
-        return self.book.of(rows, bounds=self.policy.all_bounds()).operational_gco2e
+        bounds = self.policy.all_bounds()
+        return self.book.of(rows, weighed=weighed, bounds=bounds).operational_gco2e
 
     def group(self, key: Key, pile: Pile, *, node: str | None = None) -> Group:
         """Make a group; with an empty key, of all that was chosen."""
@@ -114,30 +119,17 @@ class Reckoner:
         for piece in pile.pieces:
             if outcome := outcome_of(piece.state):
                 pieces[outcome].append(piece)
-        stretches: dict[str, list[Stretch]] = defaultdict(list)
-        for stretch in pile.stretches if pieces else ():
-            if stretch.lost:
-                stretches[stretch.lost].append(stretch)
-        found = [
-            self._lost_so(outcome, mine, pile.uj_of_unit, stretches[outcome])
-            for outcome, mine in pieces.items()
-        ]
+        found = [self._lost_so(outcome, mine, pile) for outcome, mine in pieces.items()]
         return sorted(found, key=lambda one: (-one.energy_j, -(one.core_s or 0)))
 
-    def _lost_so(
-        self,
-        outcome: str,
-        pieces: Sequence[Piece],
-        uj_of_unit: Mapping[int, int],
-        stretches: Sequence[Stretch],
-    ) -> Lost:
+    def _lost_so(self, outcome: str, pieces: Sequence[Piece], pile: Pile) -> Lost:
         units = {piece.unit for piece in pieces}
         return Lost(
             outcome=outcome,
             n_runs=len(units),
             core_s=_held_s([piece.wall_s for piece in pieces], [piece.cores for piece in pieces]),
-            energy_j=sum(uj_of_unit.get(unit, 0) for unit in units) * _J,
-            operational_gco2e=self.operational(stretches),
+            energy_j=sum(pile.uj_of_unit.get(unit, 0) for unit in units) * _J,
+            operational_gco2e=self.operational(*pile.lost(outcome)),
         )
 
     def top(self, db: sqlite3.Connection) -> list[Top]:

@@ -6,22 +6,21 @@ from collections import defaultdict
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cmfd.carbon.model import Hold
+from cmfd.carbon.hours import Product, merged
 from cmfd.query import reported
-from cmfd.query.energy import hardware
 from cmfd.query.jobs import OUTCOMES
 from cmfd.query.parts import extents
 from cmfd.query.reported import part_lines, run_lines
-from cmfd.query.shares import Span, own_share_ns
 from cmfd.report.costs.slices import NO_TIME, Slice, Times
 from cmfd.report.costs.sums import Sum
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from cmfd.carbon.book import CarbonBook
-    from cmfd.query.periods import Period
+    from cmfd.carbon.hours import Hours
+    from cmfd.carbon.model import Weighed
     from cmfd.query.reported import PartLine, RunLine
     from cmfd.query.selection import Selection
 
@@ -35,6 +34,7 @@ NANO = 1e9
 _REST = 0
 """Number of what is of no execution, where those are put together."""
 _LOST = sorted({*OUTCOMES.values(), *OUTCOME_OF_STATUS.values()})
+_OUTCOMES = (None, *_LOST)
 _NUMBER_OF = {outcome: number for number, outcome in enumerate(_LOST, 1)}
 
 
@@ -72,13 +72,34 @@ class Stretch(NamedTuple):
 
 
 class Pile:
-    """All that is put together under one name."""
+    """
+    All that is put together under one name.
+
+    Attributes
+    ----------
+    weighed : dict
+        Its energy in hours, by how what took it came to nothing, the number of a node with the same
+        factors, that of a kind of hours, and grade.
+    stretches : list of Stretch
+        Other energy by time.
+    """
 
     def __init__(self) -> None:
         self.pieces: list[Piece] = []
         self.sum = Sum()
         self.uj_of_unit: dict[int, int] = defaultdict(int)
+        self.weighed: dict[tuple[str | None, int, int, str], Weighed] = {}
         self.stretches: list[Stretch] = []
+
+    def weigh(self, key: tuple[str | None, int, int, str], weighed: Weighed) -> None:
+        """Add energy in hours."""
+        found = self.weighed.get(key)
+        self.weighed[key] = weighed if found is None else merged(found, weighed)
+
+    def lost(self, outcome: str) -> tuple[list[Stretch], list[Weighed]]:
+        """Return the energy of what came to nothing in a way."""
+        stretches = [one for one in self.stretches if one.lost == outcome]
+        return stretches, [one for key, one in self.weighed.items() if key[0] == outcome]
 
 
 class Heap:
@@ -100,7 +121,7 @@ class Heap:
     def __init__(
         self, db: sqlite3.Connection, by: str, selection: Selection, *, book: CarbonBook | None
     ) -> None:
-        self._db = db
+        self.db = db
         self.by = by
         self.node = selection.node
         self.is_of_parts = selection.is_of_parts
@@ -124,8 +145,8 @@ class Heap:
             by_node=self._is_of_nodes,
             node_of_all=self._alike[0] if len(set(self._alike)) == 1 else None,
         )
-        self._times: Times | None = None
-        self._own_s: dict[int | None, dict[int, float]] = {}
+        self.times: Times | None = None
+        self._hours = self._factors_of_hours(book)
         if by == "month" or selection.is_of_a_time:
             self._tell_apart(selection)
         self._put_all()
@@ -134,8 +155,8 @@ class Heap:
     def _tell_apart(self, selection: Selection) -> None:
         """Find the times that are told apart, and forget runs that were in none of them."""
         spans = {run.run_id: _span_of(run) for run in self.runs.values() if run.began_ns}
-        times = self._times = Times(
-            selection.period, extents(self._db), spans.values(), by_month=self.by == "month"
+        times = self.times = Times(
+            selection.period, extents(self.db), spans.values(), by_month=self.by == "month"
         )
         if not selection.is_of_a_time:
             return
@@ -149,10 +170,10 @@ class Heap:
     def nodes(self) -> dict[int, set[str]]:
         """The nodes of each run: where it took energy, and where nodes matter, its processes."""
         found: dict[int, set[str]] = defaultdict(set)
-        for run_id, names in reported.metered_nodes(self._db).items():
+        for run_id, names in reported.metered_nodes(self.db).items():
             found[run_id].update(names)
         if self._is_of_nodes:
-            for run_id, names in reported.hosts(self._db).items():
+            for run_id, names in reported.hosts(self.db).items():
                 found[run_id].update(names)
         return found
 
@@ -164,7 +185,7 @@ class Heap:
         if self.by == "run":
             return (run.run, run.job, run.user)
         if self.by == "month":
-            return ("" if self._times is None else self._times.name(number),)
+            return ("" if self.times is None else self.times.name(number),)
         if self.by not in OF_PARTS:
             return (run.name,)
         return self._key_of_part(self.parts.get(execution_id))
@@ -182,7 +203,7 @@ class Heap:
                 nodes = self.nodes[piece.run.run_id]
                 part = _shared(piece, max(len(nodes), 1))
             shown = piece if self.node is None else part
-            if self._times is None:
+            if self.times is None:
                 self.all.pieces.append(shown)
                 self._put(part, nodes)
                 continue
@@ -200,16 +221,16 @@ class Heap:
 
     def _numbers(self, piece: Piece) -> Iterable[int]:
         """Return the times that something is in; of what nobody knows when it was, none."""
-        assert self._times is not None  # asked for only then
-        numbers = set(self._times.of(*self._span(piece)))
+        assert self.times is not None  # asked for only then
+        numbers = set(self.times.of(*self._span(piece)))
         if not self.has_parts:
-            numbers.update(self._times.of_energy(piece.run.run_id))
+            numbers.update(self.times.of_energy(piece.run.run_id))
         return sorted(numbers) or (NO_TIME,) if self.by == "month" else sorted(numbers)
 
     def _within(self, piece: Piece, number: int | None) -> Piece:
         """Return what of a piece is in one of the times that are told apart; or in all of them."""
-        assert self._times is not None  # asked for only then
-        wall_ns = self._times.period(number).overlap_ns(*self._span(piece))
+        assert self.times is not None  # asked for only then
+        wall_ns = self.times.period(number).overlap_ns(*self._span(piece))
         return piece._replace(wall_s=wall_ns / NANO, number=number)
 
     def _span(self, piece: Piece) -> tuple[int, int]:
@@ -240,18 +261,36 @@ class Heap:
                 self.uj_of_run[run_id] += uj
             for at, component, covered_ns, need_ns in self._energies.readings():
                 self.piles[keys[at]].sum.cover(component, covered_ns, need_ns)
+            self._weigh(keys)
             for at, stretch in self._stretches(self._energies.hours):
                 self.piles[keys[at]].stretches.append(stretch)
         self._add_all()
 
+    def _factors_of_hours(self, book: CarbonBook | None) -> Hours | None:
+        """Let the index know the factors of each hour of the time in which runs took energy."""
+        span = None if book is None else reported.extent(self.db)
+        hours = None
+        if book is not None and span is not None:
+            alike = sorted(set(self._alike))
+            hours = book.hours([(at, self._known[at]) for at in alike], span)
+        reported.put_factors(self.db, () if hours is None else hours.factors)
+        return hours
+
+    def _weigh(self, keys: Sequence[Key]) -> None:
+        if self._hours is None:
+            return
+        for pile, lost, alike, kind, grade, part, *product in self._energies.weighed():
+            one = self._hours.weighed(alike, part, chr(grade), Product._make(map(int, product)))
+            self.piles[keys[pile]].weigh((_OUTCOMES[lost], alike, kind, one.grade), one)
+
     def _slices(self, run_ids: Iterable[int], numbers: dict[Key, int]) -> Iterator[None]:
         """Let the index know of runs, a part of them after the other, numbering their piles."""
         every = [Slice(None)] if run_ids is self.runs else [Slice(list(run_ids))]
-        for run_ids_then, number in every if self._times is None else self._times.slices(run_ids):
+        for run_ids_then, number in every if self.times is None else self.times.slices(run_ids):
             asked = self.runs if run_ids_then is None else run_ids_then
-            period = None if number is None or self._times is None else self._times.period(number)
-            reported.put_units(self._db, self._units(asked, number, numbers))
-            reported.put_nodes(self._db, (
+            period = None if number is None or self.times is None else self.times.period(number)
+            reported.put_units(self.db, self._units(asked, number, numbers))
+            reported.put_nodes(self.db, (
                 (node, numbers.setdefault((node,), len(numbers)) if self.by == "node" else None, to)
                 for node, to in zip(self._known, self._alike, strict=True)
             ))  # fmt: skip
@@ -263,6 +302,8 @@ class Heap:
         times: dict[Any, int] = defaultdict(int)
         for pile in self.piles.values():
             self.all.sum.merge(pile.sum)
+            for key, one in pile.weighed.items():
+                self.all.weigh(key, one)
             for *when, uj in pile.stretches:
                 times[tuple(when)] += uj
             for unit, uj in pile.uj_of_unit.items():
@@ -292,24 +333,24 @@ class Heap:
 
     def _time(self, run_id: int, number: int | None) -> int:
         """Return the number of the time that energy of a run is in, all of it if none is given."""
-        if number is not None or self._times is None:
+        if number is not None or self.times is None:
             return number or 0
-        return next(iter(self._times.of_energy(run_id)), 0)
+        return next(iter(self.times.of_energy(run_id)), 0)
 
     def _wall_ns(self, run: RunLine, number: int | None) -> int:
         began_ns, ended_ns = _span_of(run)
-        if number is None or self._times is None:
+        if number is None or self.times is None:
             return ended_ns - began_ns
-        return self._times.period(number).overlap_ns(began_ns, ended_ns)
+        return self.times.period(number).overlap_ns(began_ns, ended_ns)
 
     def _stretches(
         self, hours: Callable[[int], Iterable[reported.Hour]]
     ) -> Iterator[tuple[int, Stretch]]:
-        known, outcomes = self._known, (None, *_LOST)
+        known = self._known
         for pile, lost, node, grade, t0_ns, dur_ns, uj in (
             hours(self._step_ns) if self._step_ns else ()
         ):
-            yield pile, Stretch(outcomes[lost], known[node], chr(grade), t0_ns, dur_ns, uj)
+            yield pile, Stretch(_OUTCOMES[lost], known[node], chr(grade), t0_ns, dur_ns, uj)
 
     def stretches_of(self, run_ids: Collection[int]) -> dict[int, list[Stretch]]:
         """Return the energy of some runs by time, as far as it is in the report."""
@@ -326,85 +367,6 @@ class Heap:
             for row in self._energies.sums_by_run():
                 found[row.pile].add(row)
         return found
-
-    def holds(self, pile: Pile, node: str | None = None) -> list[Hold] | None:
-        """
-        Return which shares of nodes were held, added up by node; None if any is not known.
-
-        Parameters
-        ----------
-        pile : Pile
-            By whom.
-        node : str, optional
-            Only this one.
-        """
-        held: dict[str, float] = defaultdict(float)
-        for piece in pile.pieces:
-            nodes = self.nodes[piece.run.run_id]
-            share = self.shares[piece.run.run_id]
-            held_s = self._held_s(piece)
-            for name in nodes if node is None else nodes & {node}:
-                if name not in share:
-                    return None
-                held[name] += share[name] * held_s
-        return [Hold(name, round(held_s * NANO), 1.0) for name, held_s in held.items()]
-
-    def _held_s(self, piece: Piece) -> float:
-        """Return for how long a piece is charged: executions at the same time share it."""
-        if not self.has_parts or piece.run.run_id not in self._several:
-            return piece.wall_s
-        if piece.number not in self._own_s:
-            self._own_s[piece.number] = self._own(piece.number)
-        return self._own_s[piece.number].get(piece.unit, 0.0)
-
-    @cached_property
-    def _several(self) -> dict[int, list[reported.Span]]:
-        return reported.spans(self._db)
-
-    def _own(self, number: int | None) -> dict[int, float]:
-        """Return how long each piece is charged, with what is nested in it and part of it."""
-        found: dict[int, float] = defaultdict(float)
-        period = None if self._times is None else self._times.period(number)
-        for spans in self._several.values():
-            outer = {one.execution_id: one.outer_id for one in spans}
-            own = own_share_ns({one.execution_id: _when(one, period) for one in spans}, outer)
-            for execution_id, own_ns in own.items():
-                if (owner := self._owner(execution_id, outer)) is not None:
-                    found[owner] += float(own_ns) / NANO
-        return found
-
-    def _owner(self, execution_id: int, outer: dict[int, int | None]) -> int | None:
-        """Return the piece that an execution is, or is part of."""
-        at: int | None = execution_id
-        for _ in outer:  # what a job says of its parents might be a circle
-            part = None if at is None else self.parts.get(at)
-            if part is None or at is None:
-                return None
-            if not part.is_nested:
-                return at
-            at = outer.get(at)
-        return None
-
-    @cached_property
-    def _exclusive(self) -> set[int]:
-        return reported.exclusive(self._db)
-
-    @cached_property
-    def _n_threads(self) -> dict[str, int]:
-        return {one.node: one.n_threads for one in hardware(self._db)}
-
-    @cached_property
-    def shares(self) -> dict[int, dict[str, float]]:
-        """Which share of its nodes each run held; without those of which that is not known."""
-        return {run.run_id: self._share(run, self.nodes[run.run_id]) for run in self.runs.values()}
-
-    def _share(self, run: RunLine, nodes: set[str]) -> dict[str, float]:
-        if run.run_id in self._exclusive:
-            return dict.fromkeys(nodes, 1.0)
-        if not run.cores:
-            return {}
-        each, n_threads = run.cores / max(len(nodes), 1), self._n_threads
-        return {name: min(each / n_threads[name], 1.0) for name in nodes if n_threads.get(name)}
 
 
 @cache
@@ -426,13 +388,3 @@ def _shared(piece: Piece, n_nodes: int) -> Piece:
 
 def _span_of(run: RunLine) -> tuple[int, int]:
     return run.began_ns, run.began_ns + round(max(run.wall_s or 0.0, 0.0) * NANO)
-
-
-def _when(one: reported.Span, period: Period | None) -> Span:
-    """Return when an execution was, as far as that is in a period."""
-    began_ns = one.began_ns or 0
-    ended_ns = began_ns + round(max(one.wall_s or 0.0, 0.0) * NANO)
-    if period is None:
-        return Span(began_ns, ended_ns)
-    began_ns = min(max(began_ns, period.since_ns), period.until_ns)
-    return Span(began_ns, max(min(ended_ns, period.until_ns), began_ns))

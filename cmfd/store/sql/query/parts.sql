@@ -95,6 +95,17 @@ CREATE TEMP TABLE IF NOT EXISTS part_run_reading (
     PRIMARY KEY (run_id, node, component)
 ) WITHOUT ROWID;
 
+-- name: make_run_hour
+CREATE TEMP TABLE IF NOT EXISTS part_run_hour (
+    run_id INTEGER NOT NULL,
+    execution_id INTEGER NOT NULL,
+    grade TEXT NOT NULL,
+    began_ns INTEGER NOT NULL,
+    dur_ns INTEGER NOT NULL,
+    uj INTEGER NOT NULL,
+    PRIMARY KEY (run_id, execution_id, grade, began_ns, dur_ns)
+) WITHOUT ROWID;
+
 -- name: clear_run
 DELETE FROM part_batch_run;
 
@@ -118,6 +129,9 @@ DELETE FROM part_run_energy;
 
 -- name: clear_run_reading
 DELETE FROM part_run_reading;
+
+-- name: clear_run_hour
+DELETE FROM part_run_hour;
 
 -- name: put_run
 INSERT INTO part_batch_run VALUES (?);

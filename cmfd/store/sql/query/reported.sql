@@ -64,8 +64,15 @@ UNION
 SELECT c.id, d.node FROM chosen_run AS c JOIN delivery AS d ON d.run_id = c.id;
 
 -- name: nodes
--- On which nodes chosen runs took energy.
-SELECT DISTINCT x.run_id, x.node FROM chosen_run AS c CROSS JOIN run_reading AS x ON x.run_id = c.id;
+-- On which nodes chosen runs took energy. In the order of the tables, so that nothing is sorted.
+SELECT x.run_id, x.node
+FROM chosen_run AS c CROSS JOIN run_reading AS x ON x.run_id = c.id
+GROUP BY x.run_id, x.node;
+
+-- name: extent
+-- From when to when they did.
+SELECT min(s.first_ns), max(s.end_ns)
+FROM chosen_run AS c CROSS JOIN energy_span AS s ON s.run_id = c.id;
 
 -- name: exclusive
 -- Which of them had a node for themselves.
@@ -106,6 +113,17 @@ CREATE TEMP TABLE IF NOT EXISTS report_node (
     alike INTEGER NOT NULL
 );
 
+-- name: make_factors
+-- Factors of emissions by hour: see cmfd/carbon/hours.py.
+CREATE TEMP TABLE IF NOT EXISTS report_factor (
+    alike INTEGER NOT NULL,
+    began_ns INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    grams INTEGER NOT NULL,
+    PRIMARY KEY (alike, began_ns, part)
+) WITHOUT ROWID;
+
 -- name: clear_units
 DELETE FROM report_unit;
 
@@ -114,6 +132,12 @@ DELETE FROM report_run;
 
 -- name: clear_nodes
 DELETE FROM report_node;
+
+-- name: clear_factors
+DELETE FROM report_factor;
+
+-- name: put_factor
+INSERT INTO report_factor VALUES (?, ?, ?, ?, ?);
 
 -- name: put_unit
 INSERT INTO report_unit VALUES (?, ?, ?, ?);
@@ -232,15 +256,56 @@ CROSS JOIN report_node AS n ON n.node = m.node
 CROSS JOIN report_unit AS u ON u.unit = x.execution_id
 GROUP BY 1, m.component;
 
--- name: whole_hours
--- Energy by time: of hours, within which no factor of emissions changes, where all nodes have the same.
+-- name: together_weighed
+-- Energy in hours times their factors, where all nodes have the same; 20 bits at a time, so that no
+-- product is too much for an integer.
 SELECT
-    u.pile, u.lost, :node_of_all, unicode(x.grade), x.began_ns, x.dur_ns,
-    sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575)
-FROM report_unit AS u CROSS JOIN energy_hour AS x ON x.run_id = u.unit
-GROUP BY u.pile, u.lost, x.grade, x.began_ns, x.dur_ns;
+    coalesce(u.pile, r.pile) AS pile, coalesce(u.lost, 0) AS lost, f.alike, f.kind,
+    unicode(x.grade), f.part,
+    min(x.began_ns), max(x.began_ns), sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575),
+    sum((x.uj >> 40) * f.grams), sum(((x.uj >> 20) & 1048575) * f.grams),
+    sum((x.uj & 1048575) * f.grams)
+FROM report_run AS c
+CROSS JOIN run_hour AS x ON x.run_id = c.id AND x.dur_ns = 3600000000000
+CROSS JOIN report_factor AS f ON f.alike = :node_of_all AND f.began_ns = x.began_ns
+LEFT JOIN report_unit AS u ON u.unit = CASE WHEN :by_parts = 1 THEN x.execution_id ELSE x.run_id END
+LEFT JOIN report_unit AS r ON r.unit = 0
+WHERE coalesce(u.unit, r.unit) IS NOT NULL
+GROUP BY 1, 2, f.alike, f.kind, x.grade, f.part;
+
+-- name: weighed
+-- The same by node.
+SELECT
+    coalesce(n.pile, u.pile, r.pile) AS pile, coalesce(u.lost, 0) AS lost, n.alike, f.kind,
+    unicode(x.grade), f.part,
+    min(x.began_ns), max(x.began_ns), sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575),
+    sum((x.uj >> 40) * f.grams), sum(((x.uj >> 20) & 1048575) * f.grams),
+    sum((x.uj & 1048575) * f.grams)
+FROM report_run AS c
+CROSS JOIN energy_hour AS x ON x.run_id = c.id AND x.dur_ns = 3600000000000
+CROSS JOIN report_node AS n ON n.node = x.node
+CROSS JOIN report_factor AS f ON f.alike = n.alike AND f.began_ns = x.began_ns
+LEFT JOIN report_unit AS u ON u.unit = CASE WHEN :by_parts = 1 THEN x.execution_id ELSE x.run_id END
+LEFT JOIN report_unit AS r ON r.unit = 0
+WHERE coalesce(u.unit, r.unit) IS NOT NULL
+GROUP BY 1, 2, n.alike, f.kind, x.grade, f.part;
+
+-- name: together_hours
+-- Energy by time, of what no factor was found for: of one row over several hours, for one.
+SELECT
+    coalesce(u.pile, r.pile) AS pile, coalesce(u.lost, 0) AS lost, :node_of_all AS alike,
+    unicode(x.grade), x.began_ns, x.dur_ns, sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575)
+FROM report_run AS c
+CROSS JOIN run_hour AS x ON x.run_id = c.id
+LEFT JOIN report_factor AS f ON f.alike = :node_of_all AND f.began_ns = x.began_ns AND f.part = 0
+    AND x.dur_ns = 3600000000000
+LEFT JOIN report_unit AS u ON u.unit = CASE WHEN :by_parts = 1 THEN x.execution_id ELSE x.run_id END
+LEFT JOIN report_unit AS r ON r.unit = 0
+WHERE f.alike IS NULL AND coalesce(u.unit, r.unit) IS NOT NULL
+GROUP BY 1, 2, x.grade, x.began_ns, x.dur_ns;
 
 -- name: hours
+-- The same by node; or, for single runs, all of it by run.
 SELECT
     CASE WHEN :by_run = 1 THEN c.id ELSE coalesce(n.pile, u.pile, r.pile) END AS pile,
     coalesce(u.lost, 0) AS lost, n.alike, unicode(x.grade), x.began_ns, x.dur_ns,
@@ -248,9 +313,11 @@ SELECT
 FROM report_run AS c
 CROSS JOIN energy_hour AS x ON x.run_id = c.id
 CROSS JOIN report_node AS n ON n.node = x.node
+LEFT JOIN report_factor AS f ON f.alike = n.alike AND f.began_ns = x.began_ns AND f.part = 0
+    AND x.dur_ns = 3600000000000 AND :by_run = 0
 LEFT JOIN report_unit AS u ON u.unit = CASE WHEN :by_parts = 1 THEN x.execution_id ELSE x.run_id END
 LEFT JOIN report_unit AS r ON r.unit = 0
-WHERE coalesce(u.unit, r.unit) IS NOT NULL
+WHERE f.alike IS NULL AND coalesce(u.unit, r.unit) IS NOT NULL
 GROUP BY 1, 2, n.alike, x.grade, x.began_ns, x.dur_ns;
 
 -- name: steps
