@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cmfd import identity
 from cmfd.client.values import as_json
 from cmfd.errors import NotFoundError
+from cmfd.forks import no_fork
 from cmfd.model import CONTINUES, INSIDE, OBSERVED, ArtifactKind, Direction, Relation
 from cmfd.wire.messages import Hashed, Link, SliceMembers, Touch
 
@@ -158,8 +159,9 @@ def _end_slice(  # noqa: PLR0913, PLR0917 - as above
     whole: Hash | None, files: Mapping[str, Hash],
 ) -> None:  # fmt: skip
     """Say what the members of a slice are, now that it is known what they are parts of."""
-    from cmfd.content import slices  # noqa: PLC0415 - off the caller's path
-    from cmfd.content.files import Hash  # noqa: PLC0415 - as above
+    with no_fork():
+        from cmfd.content import slices  # noqa: PLC0415 - off the caller's path
+        from cmfd.content.files import Hash  # noqa: PLC0415 - as above
 
     unread = [item for item in (*files.values(), whole) if item and item.problem]
     if unread:
@@ -222,9 +224,10 @@ def _link(execution: Execution, subject: str, item: str, name: str) -> None:
 
 def _identity(execution: Execution, place: Place, digest: str = "full") -> Hash:
     """Identify content; what changed since it was named is not what was named."""
-    from cmfd.content.cache import identify  # noqa: PLC0415 - off the caller's path
-    from cmfd.content.files import Hash  # noqa: PLC0415 - as above
-    from cmfd.content.quick import quick_hash  # noqa: PLC0415 - as above
+    with no_fork():
+        from cmfd.content.cache import identify  # noqa: PLC0415 - off the caller's path
+        from cmfd.content.files import Hash  # noqa: PLC0415 - as above
+        from cmfd.content.quick import quick_hash  # noqa: PLC0415 - as above
 
     if digest == "quick":
         found = quick_hash(place.absolute)
@@ -242,8 +245,9 @@ def _cache_of(execution: Execution) -> Path:
 
 def _whole(execution: Execution, place: Place) -> Hash:
     """Identify a file, or a data set inside of one."""
-    from cmfd.content.files import Hash  # noqa: PLC0415 - as above
-    from cmfd.content.inside import datasets_in  # noqa: PLC0415 - as above
+    with no_fork():
+        from cmfd.content.files import Hash  # noqa: PLC0415 - as above
+        from cmfd.content.inside import datasets_in  # noqa: PLC0415 - as above
 
     path, inside, name = place.absolute.partition(INSIDE)
     if not inside:
@@ -267,8 +271,9 @@ def _touch_datasets(
         tokens.append(_begin(execution, direction, at, kind, properties))
 
     def finish() -> None:
-        from cmfd.content.files import Hash  # noqa: PLC0415 - off the caller's path
-        from cmfd.content.inside import datasets_in  # noqa: PLC0415 - as above
+        with no_fork():
+            from cmfd.content.files import Hash  # noqa: PLC0415 - off the caller's path
+            from cmfd.content.inside import datasets_in  # noqa: PLC0415 - as above
 
         found = datasets_in(place.absolute, names, _cache_of(execution))
         if place.is_changed:

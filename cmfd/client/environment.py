@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cmfd.client.deadline import Deadline
 from cmfd.client.git import GitError, describe_code
 from cmfd.client.redact import is_secret_name, is_secret_value, scrub_argv
+from cmfd.forks import no_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,7 +79,8 @@ def capture(
 
 def _bounded(section: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Return a section, or what kept it from being read."""
-    import json  # noqa: PLC0415 - keeps `import cmfd` short
+    with no_fork():
+        import json  # noqa: PLC0415 - keeps `import cmfd` short
 
     try:
         found = section()
@@ -133,7 +135,8 @@ def _python() -> dict[str, Any]:
 
 def _packages(deadline: Deadline) -> list[tuple[str, str]]:
     """Return the names and versions of what can be imported, the first of a name as Python does."""
-    from importlib.metadata import distributions  # noqa: PLC0415 - keeps `import cmfd` short
+    with no_fork():
+        from importlib.metadata import distributions  # noqa: PLC0415 - keeps `import cmfd` short
 
     found: dict[str, str] = {}
     for distribution in distributions():
@@ -240,7 +243,8 @@ def _lines(path: str) -> list[str]:
 
 def _variables(environ: Mapping[str, str], allow: Sequence[str]) -> dict[str, Any]:
     """Return the variables that are allowed and no secrets, sorted by name."""
-    from fnmatch import fnmatchcase  # noqa: PLC0415 - keeps `import cmfd` short
+    with no_fork():
+        from fnmatch import fnmatchcase  # noqa: PLC0415 - keeps `import cmfd` short
 
     return {
         _clean(name): _cut(environ[name])

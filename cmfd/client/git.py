@@ -12,6 +12,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from cmfd.client.redact import scrub_url
+from cmfd.forks import no_fork
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -142,7 +143,8 @@ def last_change(path: str, deadline: Deadline) -> dict[str, str | None]:
 
 def _changes(top: str, commit: str | None, status: list[str], deadline: Deadline) -> dict[str, Any]:
     """Digest what differs from the commit, so that equal states are seen to be equal."""
-    from hashlib import sha256  # noqa: PLC0415 - keeps `import cmfd` short
+    with no_fork():
+        from hashlib import sha256  # noqa: PLC0415 - keeps `import cmfd` short
 
     diff, diff_bytes = sha256(), 0
     for chunk in _run(top, [*_DIFF, *([commit] if commit else ["--cached"])], deadline):
@@ -193,11 +195,12 @@ def _git(directory: str, *arguments: str, deadline: Deadline) -> str:
 
 def _run(directory: str, arguments: Iterable[str], deadline: Deadline) -> Iterator[bytes]:
     """Yield what a git command prints, as it comes; end it when the deadline passes."""
-    import subprocess  # noqa: PLC0415 - keeps `import cmfd` short
-    import tempfile  # noqa: PLC0415 - as above
+    with no_fork():
+        import subprocess  # noqa: PLC0415 - keeps `import cmfd` short
 
+    # In memory: `tempfile` has a lock, which a child forked meanwhile would find taken for ever.
     with (
-        tempfile.TemporaryFile() as complaints,
+        os.fdopen(os.memfd_create("cmfd-git"), "w+b") as complaints,
         subprocess.Popen(  # noqa: S603 - no shell; the arguments are cmfd's own
             ["git", "-C", directory, *_OPTIONS, *arguments],  # noqa: S607 - the user's git
             stdin=subprocess.DEVNULL,
@@ -225,7 +228,8 @@ def _run(directory: str, arguments: Iterable[str], deadline: Deadline) -> Iterat
 
 def _read_until(deadline: Deadline, descriptor: int) -> Iterator[bytes]:
     """Yield what can be read until the end of file; raise when that takes too long."""
-    from select import POLLIN, poll  # noqa: PLC0415 - keeps `import cmfd` short
+    with no_fork():
+        from select import POLLIN, poll  # noqa: PLC0415 - keeps `import cmfd` short
 
     waiting = poll()
     waiting.register(descriptor, POLLIN)

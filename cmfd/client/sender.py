@@ -21,6 +21,7 @@ import msgspec
 from cmfd.client.values import legible
 from cmfd.client.warn import tell
 from cmfd.errors import WireError
+from cmfd.forks import no_fork
 from cmfd.wire.endpoint import check_daemon
 from cmfd.wire.messages import (
     PROTOCOL_VERSION,
@@ -159,7 +160,8 @@ class Sender(threading.Thread):
             tell("sending", error)
 
     def _carry(self) -> None:
-        import zmq  # noqa: PLC0415 - 40 ms that no caller should wait for
+        with no_fork():
+            import zmq  # noqa: PLC0415 - 40 ms that no caller should wait for
 
         context = zmq.Context()
         socket = self._connect(context)

@@ -21,6 +21,7 @@ from cmfd.client.ranks import Rank, rank_from, rank_of
 from cmfd.client.session import session
 from cmfd.client.values import legible
 from cmfd.client.warn import tell
+from cmfd.forks import no_fork
 from cmfd.wire.messages import ExecutionBegin, ProcessBegin, Record, RunBegin
 
 if TYPE_CHECKING:
@@ -292,8 +293,9 @@ def tell_of_job(execution: Execution, run: bytes) -> None:
 
 def describe(execution: Execution, here: Session, argv: Sequence[str] = ()) -> None:
     """Record the environment of an execution."""
-    from cmfd.client.environment import PATIENCE_S, capture  # noqa: PLC0415 - as above
-    from cmfd.client.values import as_json  # noqa: PLC0415 - as above
+    with no_fork():
+        from cmfd.client.environment import PATIENCE_S, capture  # noqa: PLC0415 - as above
+        from cmfd.client.values import as_json  # noqa: PLC0415 - as above
 
     at_ns = time.time_ns()
     document = capture(

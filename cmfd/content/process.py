@@ -9,6 +9,8 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from cmfd.forks import no_fork
+
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Sequence
@@ -37,7 +39,8 @@ def run_module(module: str, *arguments: str) -> Answer:
     OSError
         It cannot be started.
     """
-    import subprocess  # noqa: PLC0415 - off the caller's path
+    with no_fork():
+        import subprocess  # noqa: PLC0415 - off the caller's path
 
     done = subprocess.run(  # noqa: S603 - our own module
         [sys.executable, "-m", module, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
@@ -54,7 +57,8 @@ class _Helper:
     """A process that runs a module's `main` again and again: most of the time goes to its start."""
 
     def __init__(self, module: str) -> None:
-        import subprocess  # noqa: PLC0415 - as above
+        with no_fork():
+            import subprocess  # noqa: PLC0415 - as above
 
         self._process: subprocess.Popen[str] = subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", __name__, module], stdin=subprocess.PIPE,
