@@ -38,6 +38,9 @@ INSERT INTO cmfd_index VALUES (0, '', gen_random_uuid()::text)
 """
 
 
+_UNIQUE = re.compile(r"CREATE UNIQUE INDEX (?:IF NOT EXISTS )?(\w+) ON (\w+)\b")
+
+
 @contextmanager
 def atomic(db: PostgresIndex) -> Iterator[None]:
     """Run the block in one transaction: all of it is kept, or nothing."""
@@ -110,6 +113,7 @@ def set_up(db: PostgresIndex) -> None:
         # Another merger may have done it while this one waited.
         if check(db) == len(SCHEMAS["site"]) and is_current(db):
             return
+        _require_keys(db)
         _undo_derived(db)
         _make_functions(db)
         for step in range(check(db), len(SCHEMAS["site"])):
@@ -172,6 +176,22 @@ def _derived() -> str:
 def views() -> list[str]:
     """Return the statements that make the views."""
     return [translated(statement) for statement in statements(sql("site/views"))]
+
+
+def _require_keys(db: PostgresIndex) -> None:
+    """See to it that rows are told apart by the keys of this release: no step changes those."""
+    query = "SELECT tablename, indexname FROM pg_catalog.pg_indexes WHERE schemaname = ?"
+    there = {(table, name) for table, name in db.execute(query, (db.schema,)).fetchall()}
+    tables = {table for table, _ in there}
+    every = (one for step in SCHEMAS["site"] for name in step for one in statements(sql(name)))
+    for statement in every:
+        for name, table in _UNIQUE.findall(translated(statement)):
+            if table in tables and (table, name) not in there:
+                raise StoreError(
+                    f"{db.url} was made by an older cmfd, with other keys ({name} is not there); it"
+                    " was left unchanged, and packs stay in the inbox. Make it anew from the packs:"
+                    " cmfd site reindex"
+                )
 
 
 def _undo_derived(db: PostgresIndex) -> None:
