@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _MISSING = "The columns of {kind} files need a library: pip install 'cmfd[{extra}]'."
 
+_MOST_KNOWN = 10_000
+"""So many artifacts' columns are in memory at most."""
+
 
 class Column(NamedTuple):
     """A column of a table, or a data set of an HDF5 file."""
@@ -59,6 +62,8 @@ class Columns:
             return []
         known = self._known.get(artifact.digest)
         if known is None:
+            if len(self._known) == _MOST_KNOWN:
+                self._known.clear()
             known = self._known[artifact.digest] = self._read(artifact)
         return known
 

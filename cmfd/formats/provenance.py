@@ -8,20 +8,26 @@ output nobody has told.
 
 from __future__ import annotations
 
+import hashlib
 import json
+from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from itertools import count
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from prov.constants import PROV, PROV_LABEL, PROV_TYPE
 from prov.identifier import Namespace
-from prov.model import Literal, ProvDocument
+from prov.model import Literal as ProvLiteral
+from prov.model import ProvDocument
 
 from cmfd.query.runs import detail
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from prov.identifier import QualifiedName
 
@@ -29,12 +35,18 @@ if TYPE_CHECKING:
 
 CMFD = Namespace("cmfd", "urn:cmfd:")
 _CODE = ("remote", "branch")
+_LAST = "\nendDocument"
+_BLOCK_CHARS = 1 << 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-def document(db: sqlite3.Connection, run_ids: Iterable[int]) -> ProvDocument:
+def written(
+    db: sqlite3.Connection, run_ids: Iterable[int], kind: Literal["json", "provn"]
+) -> Iterator[bytes]:
     """
-    Return runs as a document of PROV.
+    Yield the parts of a document with runs.
+
+    Only one run is in memory at a time, and 16 bytes of the name of each thing that was said.
 
     Parameters
     ----------
@@ -42,22 +54,83 @@ def document(db: sqlite3.Connection, run_ids: Iterable[int]) -> ProvDocument:
         A site's index.
     run_ids : iterable of int
         The runs' numbers there.
+    kind : str
+        PROV-JSON or PROV-N.
     """
-    made = _Document()
-    for run_id in run_ids:
-        made.add(detail(db, run_id))
-    return made.document
+    said = _Said()
+    documents = (_Document(said).add(detail(db, run_id)) for run_id in run_ids)
+    for part in (_as_json if kind == "json" else _as_provn)(documents):
+        yield part.encode()
+
+
+def _as_provn(documents: Iterable[ProvDocument]) -> Iterator[str]:
+    """Yield one document: all statements between the first lines and the last one of each."""
+    head = _empty().get_provn().removesuffix(_LAST)
+    yield head
+    for document in documents:
+        yield document.get_provn().removeprefix(head).removesuffix(_LAST)
+    yield f"{_LAST}\n"
+
+
+def _as_json(documents: Iterable[ProvDocument]) -> Iterator[str]:
+    """Yield one document: it is sorted by kinds of statements, of which each waits in a file."""
+    with ExitStack() as stack:
+        files: dict[str, IO[str]] = {}
+        numbers = count(1)
+        for document in documents:
+            kinds = _sections(document)
+            del kinds["prefix"]
+            for kind in kinds:
+                if kind not in files:
+                    files[kind] = stack.enter_context(TemporaryFile("w+", encoding="utf-8"))
+                for name, statement in kinds[kind].items():
+                    # Those without a name of their own are numbered, in each document from 1.
+                    key = f"_:id{next(numbers)}" if name.startswith("_:") else name
+                    comma = ", " if files[kind].tell() else ""
+                    files[kind].write(f"{comma}{json.dumps(key)}: {json.dumps(statement)}")
+        yield json.dumps(_sections(_empty())).removesuffix("}")
+        for kind, file in files.items():
+            yield f", {json.dumps(kind)}: {{"
+            file.seek(0)
+            yield from iter(partial(file.read, _BLOCK_CHARS), "")
+            yield "}"
+        yield "}\n"
+
+
+def _sections(document: ProvDocument) -> dict[str, dict[str, Any]]:
+    """Return PROV-JSON: statements by their kinds and names, and prefixes."""
+    found: dict[str, dict[str, Any]] = json.loads(str(document.serialize(format="json")))
+    return found
+
+
+def _empty() -> ProvDocument:
+    made = ProvDocument()
+    made.add_namespace(CMFD)
+    return made
+
+
+class _Said:
+    """What was said, so that it is said once."""
+
+    def __init__(self) -> None:
+        self._names: set[bytes] = set()
+
+    def is_new(self, name: QualifiedName) -> bool:
+        """Tell whether something has not been said; from now on it has."""
+        known = hashlib.blake2b(name.localpart.encode(), digest_size=16).digest()
+        is_new = known not in self._names
+        self._names.add(known)
+        return is_new
 
 
 class _Document:
-    """A document, in which everything is said once."""
+    """A document of a run, without what others have said."""
 
-    def __init__(self) -> None:
-        self.document = ProvDocument()
-        self.document.add_namespace(CMFD)
-        self._said: set[QualifiedName] = set()
+    def __init__(self, said: _Said) -> None:
+        self.document = _empty()
+        self._is_new = said.is_new
 
-    def add(self, found: RunDetail) -> None:
+    def add(self, found: RunDetail) -> ProvDocument:
         """Say a run's executions, what they read and wrote, who ran them and which code."""
         for one in found.executions:
             if one.began_ns is not None:
@@ -78,6 +151,7 @@ class _Document:
                 self.document.used(execution, name, at, other_attributes=role)
             else:
                 self.document.wasGeneratedBy(name, execution, at, other_attributes=role)
+        return self.document
 
     def _execution(self, found: RunDetail, one: Execution) -> None:
         name = self._named("execution", one.execution)
@@ -116,11 +190,6 @@ class _Document:
             self.document.entity(name, [(PROV_TYPE, PROV["Plan"]), *told])
         return name
 
-    def _is_new(self, name: QualifiedName) -> bool:
-        is_new = name not in self._said
-        self._said.add(name)
-        return is_new
-
     @staticmethod
     def _named(kind: str, name: str) -> QualifiedName:
         return CMFD[f"{kind}.{quote(name, safe='')}"]
@@ -134,4 +203,4 @@ def _value(value: Any) -> Any:
     """Return a parameter's value as PROV takes it: what is none of its types as JSON."""
     if isinstance(value, (bool, int, float, str)):
         return value
-    return Literal(json.dumps(value))
+    return ProvLiteral(json.dumps(value))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -33,16 +33,15 @@ if TYPE_CHECKING:
 )
 @output
 @options.site
-def command(*, site: Path, where: str, kind: str, out: Path | None) -> None:
+def command(*, site: Path, where: str, kind: Literal["json", "provn"], out: Path | None) -> None:
     """
     Write executions, what they read and wrote, who ran them and which code, as PROV.
 
     Executions are activities, artifacts entities, users agents, commits plans.
     """
     try:
-        from cmfd.formats.provenance import document  # noqa: PLC0415 - an extra
+        from cmfd.formats.provenance import written  # noqa: PLC0415 - an extra
     except ImportError:
         raise ConfigError("PROV needs its library: pip install 'cmfd[prov]'.") from None
     with open_index(site) as db:
-        made = document(db, runs(db, where))
-    write(f"{made.serialize(format=kind)}\n".encode(), out)
+        write(written(db, runs(db, where), kind), out)
