@@ -22,6 +22,8 @@ INPUTS = frozenset((2, 3, 5))
 
 INPUT, OUTPUT = 3, 4
 
+Kind = Literal["execution", "artifact", "context"]
+
 PIPELINE, STAGE = "Parent_Context", "Pipeline_Stage"
 """Types of the contexts that CMF makes."""
 
@@ -173,7 +175,7 @@ class Kept(Execution, kw_only=True, omit_defaults=True):
 class Type(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A type of one of the kinds ``execution``, ``artifact`` and ``context``."""
 
-    kind: Literal["execution", "artifact", "context"]
+    kind: Kind
     name: str
     id: Int = 0
     """Its number in the file that it came from."""

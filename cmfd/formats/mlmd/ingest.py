@@ -4,6 +4,10 @@ What a store of ML Metadata holds, into a site: an execution becomes a run with 
 The rows are what a process would have said. Besides, each context, artifact and execution is kept
 as it stood there, in a fact: the last word counts, so that a later state of a store replaces an
 earlier one, in whatever order they come. Exports are made of those facts.
+
+What cmfd recorded and gave out comes back as a copy, under the id of what it is a copy of. All that
+is said of it is bound to that id, and no content where the execution itself is: see
+`cmfd/store/sql/site/absorb.sql`.
 """
 
 from __future__ import annotations
@@ -118,7 +122,7 @@ class _Rows:
     def __init__(self, graph: Graph, known: _Known) -> None:
         self.graph, self.known = graph, known
         self.uid = os.getuid()
-        self.instances: set[bytes] = set()
+        self.series: set[tuple[bytes, int]] = set()
         self.some: dict[str, list[tuple[Any, ...]]] = {
             table: [] for table in (
                 "run", "run_end", "execution", "execution_end", "param", "fact", "artifact",
@@ -193,7 +197,7 @@ class _Rows:
 
     def _add(self, ref: str, one: Execution, pipeline: str, stage: str) -> None:
         execution = bytes.fromhex(ref)
-        run = uuid5(execution, "run")
+        run = execution if one.is_copy else uuid5(execution, "run")
         at_ns, end_ns = one.made_ms * _NS, max(one.said_ms, one.made_ms) * _NS
         command = str(one.properties.get("Execution", ""))
         put = self._put
@@ -243,19 +247,20 @@ class _Rows:
             for name, value in artifact.custom.items():
                 if type(value) in (int, float):
                     instance = uuid5(execution, f"{artifact.digest}/{name}")
+                    series = (instance, 1)
                     if is_copy:
-                        instance = bytes(8) + instance[8:]  # as an origin: see absorb.sql
-                    self._metric(execution, instance, name, value, at_ns)
+                        series = (execution, int.from_bytes(instance[:8], "big") >> 1)
+                    self._metric(execution, series, name, value, at_ns)
 
     def _metric(
-        self, execution: bytes, instance: bytes, name: str, value: float, at_ns: int
+        self, execution: bytes, series: tuple[bytes, int], name: str, value: float, at_ns: int
     ) -> None:
         """Add a value that CMF keeps as a property of an artifact, so that it can be asked for."""
         if type(value) is int and not -(1 << 63) <= value < 1 << 63:
             return
-        if instance in self.instances:  # it goes in and comes out
+        if series in self.series:  # it goes in and comes out
             return
-        self.instances.add(instance)
+        self.series.add(series)
         is_int = type(value) is int
         times = np.array([at_ns], np.int64)
         values = np.array([value], np.int64) if is_int else np.array([value], np.float64)
@@ -263,9 +268,9 @@ class _Rows:
         is_nan = math.isnan(value)
         least = None if is_nan else value
         total = float(value) if math.isfinite(value) else 0.0
-        self._put("series", instance, 1, execution, name, "int" if is_int else "float")
+        self._put("series", *series, execution, name, "int" if is_int else "float")
         self._put(
-            "chunk", instance, 1, 0, 1, int(is_nan), 0, 0, at_ns, at_ns, least, least, total, 0,
+            "chunk", *series, 0, 1, int(is_nan), 0, 0, at_ns, at_ns, least, least, total, 0,
             least, data,
         )  # fmt: skip
 

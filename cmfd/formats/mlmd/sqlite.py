@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from cmfd.formats.mlmd.graph import Node
+    from cmfd.formats.mlmd.graph import Kind, Node
 
-_KINDS = ("execution", "artifact", "context")
+_KINDS: tuple[Kind, ...] = ("execution", "artifact", "context")
 """By `type_kind`."""
 
 _INT, _DOUBLE, _STRING, _STRUCT, _BOOLEAN = 1, 2, 3, 4, 6
@@ -230,7 +230,7 @@ class _Writer:
             self._node("execution", self.executions[ref], ref, execution, state)
         self._edges()
 
-    def _types(self) -> dict[tuple[str, str], int]:
+    def _types(self) -> dict[tuple[Kind, str], int]:
         """Write the types that were known, and those that nodes have."""
         kinds: tuple[dict[str, Any], ...] = (
             self.graph.executions, self.graph.artifacts, self.graph.contexts
@@ -266,7 +266,7 @@ class _Writer:
         self.taken.add(what)
         return is_free
 
-    def _node(self, kind: str, number: int, ref: str, node: Node, *rest: Any) -> None:
+    def _node(self, kind: Kind, number: int, ref: str, node: Node, *rest: Any) -> None:
         type_ = self.types[kind, node.type]
         named_ = node.name or None  # of what has no name there may be several
         if named_ and not self._take(kind, type_, named_):  # what several stores call the same

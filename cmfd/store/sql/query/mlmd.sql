@@ -6,7 +6,8 @@ WHERE f.key IN ('mlmd.artifact', 'mlmd.context', 'mlmd.execution', 'mlmd.type')
 ORDER BY f.key, f.at_ns, f.subject;
 
 -- name: execution
-SELECT 1 FROM execution WHERE execution = :execution AND at_ns IS NOT NULL;
+-- Whether cmfd recorded it, and not only a copy of it was imported.
+SELECT 1 FROM execution WHERE execution = :execution AND origin >= x'0000000000000001';
 
 -- name: run_of
 SELECT r.run, ifnull(r.cluster, ''), ifnull(r.job, ''), ifnull(r.restart, 0)

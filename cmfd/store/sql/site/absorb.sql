@@ -338,6 +338,69 @@ DELETE FROM main.fact WHERE origin < x'0000000000000001' AND subject IN (
     WHERE e.origin >= x'0000000000000001'
 );
 
+-- A copy of an execution that cmfd recorded has that one's id, and the run and the series that it makes
+-- up have it, too (see cmfd/formats/mlmd/ingest.py). So their keys alone tell that they are no content
+-- where the execution is. Chunks come after this, and only to series that are here.
+DELETE FROM main.chunk WHERE series_id IN (
+    SELECT s.id
+    FROM (
+        SELECT execution AS id FROM incoming.execution UNION SELECT instance FROM incoming.series
+    ) AS x
+    CROSS JOIN main.execution AS e ON e.execution = x.id
+    CROSS JOIN main.series AS s ON s.instance = e.execution
+    WHERE e.origin >= x'0000000000000001'
+);
+DELETE FROM main.series WHERE id IN (
+    SELECT s.id
+    FROM (
+        SELECT execution AS id FROM incoming.execution UNION SELECT instance FROM incoming.series
+    ) AS x
+    CROSS JOIN main.execution AS e ON e.execution = x.id
+    CROSS JOIN main.series AS s ON s.instance = e.execution
+    WHERE e.origin >= x'0000000000000001'
+);
+DELETE FROM main.run_end WHERE origin < x'0000000000000001' AND run_id IN (
+    SELECT r.id
+    FROM (
+        SELECT execution AS id FROM incoming.execution UNION SELECT run FROM incoming.run_end
+    ) AS x
+    CROSS JOIN main.execution AS e ON e.execution = x.id
+    CROSS JOIN main.run AS r ON r.run = e.execution
+    WHERE e.origin >= x'0000000000000001'
+);
+UPDATE main.run SET
+    at_ns = NULL, origin = NULL, uid = NULL, cluster = NULL, job = NULL, restart = NULL, user = NULL,
+    name = NULL, command = NULL, cwd = NULL
+WHERE origin < x'0000000000000001' AND run IN (
+    SELECT e.execution
+    FROM (SELECT execution AS id FROM incoming.execution UNION SELECT run FROM incoming.run) AS x
+    CROSS JOIN main.execution AS e ON e.execution = x.id
+    WHERE e.origin >= x'0000000000000001'
+);
+-- Nobody waits for those.
+DELETE FROM main.pack_run WHERE run_id IN (
+    SELECT r.id
+    FROM (SELECT execution AS id FROM incoming.execution UNION SELECT run FROM incoming.run) AS x
+    CROSS JOIN main.execution AS e ON e.execution = x.id
+    CROSS JOIN main.run AS r ON r.run = e.execution
+    WHERE e.origin >= x'0000000000000001' AND r.at_ns IS NULL
+        AND NOT EXISTS (SELECT 1 FROM main.execution AS o WHERE o.run_id = r.id)
+        AND NOT EXISTS (SELECT 1 FROM main.run_end AS o WHERE o.run_id = r.id)
+        AND NOT EXISTS (SELECT 1 FROM main.delivery AS o WHERE o.run_id = r.id)
+        AND NOT EXISTS (SELECT 1 FROM main.energy_span AS o WHERE o.run_id = r.id)
+);
+DELETE FROM main.run WHERE id IN (
+    SELECT r.id
+    FROM (SELECT execution AS id FROM incoming.execution UNION SELECT run FROM incoming.run) AS x
+    CROSS JOIN main.execution AS e ON e.execution = x.id
+    CROSS JOIN main.run AS r ON r.run = e.execution
+    WHERE e.origin >= x'0000000000000001' AND r.at_ns IS NULL
+        AND NOT EXISTS (SELECT 1 FROM main.execution AS o WHERE o.run_id = r.id)
+        AND NOT EXISTS (SELECT 1 FROM main.run_end AS o WHERE o.run_id = r.id)
+        AND NOT EXISTS (SELECT 1 FROM main.delivery AS o WHERE o.run_id = r.id)
+        AND NOT EXISTS (SELECT 1 FROM main.energy_span AS o WHERE o.run_id = r.id)
+);
+
 -- Derived: what sums are out of date.
 INSERT INTO main.stale_execution
 SELECT e.id

@@ -6,6 +6,10 @@ SELECT DISTINCT instance, series FROM incoming.chunk AS x
 WHERE NOT EXISTS (
     SELECT 1 FROM incoming.series AS s WHERE s.instance = x.instance AND s.series = x.series
 )
+AND NOT EXISTS (  -- a copy's
+    SELECT 1 FROM main.execution AS e
+    WHERE e.execution = x.instance AND e.origin >= x'0000000000000001'
+)
 ON CONFLICT DO NOTHING;
 
 -- name: new

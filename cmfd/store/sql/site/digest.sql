@@ -70,7 +70,9 @@ SELECT 'node_hardware', boot, node, at_ns, origin, cluster, cpu_model, n_sockets
     n_threads, memory_bytes, gpus
 FROM node_hardware ORDER BY boot;
 
-SELECT 'environment', digest, document FROM environment WHERE document IS NOT NULL ORDER BY digest;
+-- Without those of copies (see cmfd/formats/mlmd/ingest.py), whose facts say the same.
+SELECT 'environment', digest, document FROM environment
+WHERE document IS NOT NULL AND (digest < 'copy:' OR digest >= 'copy;') ORDER BY digest;
 
 SELECT 'execution_environment', e.execution, x.at_ns, x.origin, n.digest
 FROM execution AS e
