@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
 
-    from cmfd.merge.index import Store
+    from cmfd.store.absorbing import Store
 
     Outcome = bool | PackError | SchemaTooNewError | StoreError
     Progress = Callable[[int, int], None]

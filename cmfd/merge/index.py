@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cmfd.merge.layout import Site
+    from cmfd.store.absorbing import Store
     from cmfd.store.postgres.connection import PostgresIndex
-    from cmfd.store.postgres.store import PostgresStore
-
-    Store = SiteStore | PostgresStore
 
 
 def open_store(site: Site, *, readonly: bool = False) -> Store:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cmfd.merge.absorb import Progress
-    from cmfd.merge.index import Store
     from cmfd.merge.layout import Site
+    from cmfd.store.absorbing import Store
 
 PREFIX = "index-new-"
 """Begins the name of an index that is being built."""

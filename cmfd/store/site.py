@@ -58,7 +58,7 @@ PRAGMA cell_size_check = ON;
 
 class SiteStore:
     """
-    A site's index, open for absorbing packs.
+    A site's index, open for absorbing packs: a `cmfd.store.absorbing.Store`.
 
     Parameters
     ----------
@@ -133,15 +133,7 @@ class SiteStore:
             return content_digest(self._db)
 
     def sum_up(self) -> None:
-        """
-        Make anew what sums of reports are out of date: to be done when a merge is.
-
-        Raises
-        ------
-        SiteBusyError, StoreError
-            As for `absorb`; those that are still out of date are made by the next merge, and until
-            then by who reads.
-        """
+        """Make anew what sums of reports are out of date."""
         with index_errors(self.path):
             while is_stale(self._db):
                 with atomic(self._db):
@@ -153,7 +145,7 @@ class SiteStore:
 
     def absorb(self, pack: Path, digest: str) -> bool:
         """
-        Take in all of a pack, or nothing of it.
+        Take in all of a pack, or nothing of it; return whether it was new.
 
         Parameters
         ----------
@@ -162,19 +154,12 @@ class SiteStore:
         digest : str
             Its sha256.
 
-        Returns
-        -------
-        bool
-            Whether it was new.
-
         Raises
         ------
         PackError
             It cannot be read or has rows that no pack may have.
-        SiteBusyError
-            Readers kept the index busy for too long.
-        StoreError
-            The index cannot be written (disk full, read-only, damaged).
+        SiteBusyError, StoreError
+            As for `absorb_group`.
         """
         (outcome,) = self.absorb_group([(pack, digest)])
         if isinstance(outcome, PackError):
@@ -182,24 +167,7 @@ class SiteStore:
         return outcome
 
     def absorb_group(self, packs: Sequence[tuple[Path, str]]) -> list[bool | PackError]:
-        """
-        Take in up to `MAX_GROUP` packs in one transaction, each wholly or not at all.
-
-        Parameters
-        ----------
-        packs : sequence of (Path, str)
-            Files and their sha256, as for `absorb`.
-
-        Returns
-        -------
-        list of bool or PackError
-            For each pack whether it was new, or why nothing of it was taken.
-
-        Raises
-        ------
-        SiteBusyError, StoreError
-            As for `absorb`; nothing of any of them was taken.
-        """
+        """Take in some packs in one transaction: see `cmfd.store.absorbing.Store`."""
         with index_errors(self.path):
             try:
                 return self._absorb_all(packs)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cmfd.merge.index import Store
+    from cmfd.store.absorbing import Store
 
 
 EXECUTION, INSTANCE = an_id("exec", 1), an_id("proc", 1000)

@@ -19,7 +19,7 @@ from support.postgres import new_index
 from cmfd.merge.batch import merge_site
 
 if TYPE_CHECKING:
-    from cmfd.merge.index import Store
+    from cmfd.store.absorbing import Store
 
 seeds = st.integers(0, 2**32)
 

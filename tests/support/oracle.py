@@ -18,6 +18,7 @@ from cmfd.merge.layout import open_site
 from cmfd.store.connection import connect, sql, statements
 from cmfd.store.content import tables
 from cmfd.store.postgres.connection import PostgresIndex
+from cmfd.store.postgres.store import PostgresStore
 from cmfd.store.site import SiteStore
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from support.packs import Content, Row, Value
 
-    from cmfd.merge.index import Store
+    from cmfd.store.absorbing import Store
 
 _IMPORTABLE = {
     "run", "run_end", "execution", "execution_end", "param", "fact", "event",
@@ -85,8 +86,9 @@ def connection_to(index: Path | Store) -> sqlite3.Connection:
     """Connect to an index for reading: a file, or that of the site that the file would be of."""
     if isinstance(index, SiteStore):
         index = index.path
-    if not isinstance(index, Path):
+    if isinstance(index, PostgresStore):
         return cast("sqlite3.Connection", PostgresIndex(index.where, index.db.schema))
+    assert isinstance(index, Path)
     if (index.parent / "site.toml").exists():
         return connect_index(open_site(index.parent))
     return connect(index, readonly=True)

@@ -18,7 +18,7 @@ from cmfd.store.site import SiteStore
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cmfd.merge.index import Store
+    from cmfd.store.absorbing import Store
 
 VARIABLE = "CMFD_SITE_INDEX"
 NOBODY = 65534

@@ -32,7 +32,7 @@ _COUNTED = ("run", "execution", "artifact", "environment", "series", "note", "me
 
 class PostgresStore:
     """
-    A site's index, open for absorbing packs.
+    A site's index, open for absorbing packs: a `cmfd.store.absorbing.Store`.
 
     Parameters
     ----------
@@ -92,24 +92,7 @@ class PostgresStore:
         return ""
 
     def absorb_group(self, packs: Sequence[tuple[Path, str]]) -> list[bool | PackError]:
-        """
-        Take in some packs in one transaction, each wholly or not at all.
-
-        Parameters
-        ----------
-        packs : sequence of (Path, str)
-            Files that `cmfd.store.pack.open_pack` has checked, and their sha256.
-
-        Returns
-        -------
-        list of bool or PackError
-            For each pack whether it was new, or why nothing of it was taken.
-
-        Raises
-        ------
-        SiteBusyError, StoreError
-            The index cannot be written; nothing of any of them was taken.
-        """
+        """Take in some packs in one transaction: see `cmfd.store.absorbing.Store`."""
         try:
             with explained(self.where):
                 return self._absorb_all(packs)
@@ -173,14 +156,7 @@ class PostgresStore:
                 run("about_energy", pack_id=pack_id)
 
     def sum_up(self) -> None:
-        """
-        Make anew what sums of reports are out of date: to be done when a merge is.
-
-        Raises
-        ------
-        SiteBusyError, StoreError
-            As for `absorb_group`; the next merge makes those that are still out of date.
-        """
+        """Make anew what sums of reports are out of date."""
         db = cast("sqlite3.Connection", self._db)
         while is_stale(db):
             with explained(self.where), schema.atomic(self._db):
