@@ -13,7 +13,7 @@ import os
 import threading
 import time
 import zlib
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 _HELLO_AGAIN_S = 1.0
 _STALLED_S = 5.0  # acknowledgements are due within a commit interval; then ask anew
 _LEAVE_S = 0.02
+_DESCRIPTORS, _THREADS = 8, 2  # of libzmq's: six and two, and what is opened meanwhile
 
 
 class Sender(threading.Thread):
@@ -163,6 +164,8 @@ class Sender(threading.Thread):
         with no_fork():
             import zmq  # noqa: PLC0415 - 40 ms that no caller should wait for
 
+        if not self._await_room():
+            return
         context = zmq.Context()
         socket = self._connect(context)
         try:
@@ -177,6 +180,19 @@ class Sender(threading.Thread):
         finally:
             socket.close()
             context.term()
+
+    def _await_room(self) -> bool:
+        """Wait until libzmq can have what it begins with: without, it aborts the process."""
+        while not self._leaving.is_set():
+            try:
+                _try_room()
+            except (OSError, RuntimeError) as error:
+                tell("sending", error)
+            else:
+                return True
+            self._on_tick()
+            self._leaving.wait(_HELLO_AGAIN_S)
+        return False
 
     def _connect(self, context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
         """Open a connection; what was sent over another is the daemon's to account for."""
@@ -317,3 +333,26 @@ class Sender(threading.Thread):
         except zmq.Again:
             return False
         return True
+
+
+def _try_room() -> None:
+    """
+    Open as many files and start as many threads as libzmq will.
+
+    Raises
+    ------
+    OSError, RuntimeError
+        There can be no more.
+    """
+    over = threading.Event()
+    threads = [threading.Thread(target=over.wait, daemon=True) for _ in range(_THREADS)]
+    with ExitStack() as opened:
+        for _ in range(_DESCRIPTORS):
+            opened.callback(os.close, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        try:
+            for thread in threads:
+                thread.start()
+        finally:
+            over.set()
+            for thread in filter(threading.Thread.is_alive, threads):
+                thread.join()

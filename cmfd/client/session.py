@@ -125,20 +125,20 @@ class Session:
         settings = self.settings
         self._journal = self._make_journal()
         _warn_of_network_storage(self._journal.path.parent)
-        sender = Sender(
-            self._journal,
-            endpoint(settings.node_dir),
-            settings.flush_interval_s,
-            self._tick,
-            on_refused=lambda reason: warn_once(
-                "refused", f"cmfd: the daemon refused this process: {reason}"
-            ),
-            service_dir=settings.node_dir if settings.system else None,
-        )
         try:
+            sender = Sender(
+                self._journal,
+                endpoint(settings.node_dir),
+                settings.flush_interval_s,
+                self._tick,
+                on_refused=lambda reason: warn_once(
+                    "refused", f"cmfd: the daemon refused this process: {reason}"
+                ),
+                service_dir=settings.node_dir if settings.system else None,
+            )
             sender.start()
             self._sender = sender
-        except RuntimeError as error:
+        except (OSError, RuntimeError) as error:  # no descriptors left, or no threads
             warn_once(
                 "threads",
                 f"cmfd: {error}: the journal is kept, and taken in when this process has ended",

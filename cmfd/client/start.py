@@ -240,13 +240,11 @@ def first_records(
     plan: Plan, rank: Rank, name: str = "", *, role: str = "rank", command: str = ""
 ) -> list[Record]:
     """Return what every process of an execution says first; `command`: of others than itself."""
-    from cmfd.client.redact import scrub_argv  # noqa: PLC0415 - spares `import cmfd` 3 ms
-
     now_ns = time.time_ns()
     run = RunBegin(
         at_ns=now_ns, run=plan.run.run, cluster=plan.run.cluster, job=plan.run.job,
         restart=plan.run.restart, user=_user(), name=name,
-        command=command or " ".join(scrub_argv(_argv())), cwd=_cwd(), site=plan.site,
+        command=command or _command(), cwd=_cwd(), site=plan.site,
     )  # fmt: skip
     execution = ExecutionBegin(
         at_ns=now_ns, execution=plan.execution, run=plan.run.run, parent=plan.parent,
@@ -259,15 +257,28 @@ def first_records(
     return [run, execution, process]
 
 
+def _command() -> str:
+    """Return this program's command line; where it cannot be told, no more is missing."""
+    try:
+        from cmfd.client.redact import scrub_argv  # noqa: PLC0415 - spares `import cmfd` 3 ms
+
+        return " ".join(scrub_argv(_argv()))
+    except Exception as error:
+        if session().settings.strict:
+            raise
+        tell("start", error)  # law 1: no descriptors left to import it by, ...
+        return ""
+
+
 def _user() -> str:
     """Return who this is; where nobody says, as in many containers, by the list of users."""
     if named := os.environ.get("USER") or os.environ.get("LOGNAME"):
         return named
-    import pwd  # noqa: PLC0415 - not asked otherwise: on a cluster, it may ask the network
-
     try:
+        import pwd  # noqa: PLC0415 - not asked otherwise: on a cluster, it may ask the network
+
         return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
+    except (ImportError, KeyError, OSError):
         return str(os.getuid())
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from typing import TYPE_CHECKING
+
+import pytest
 
 import cmfd
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def test_a_warning_that_cannot_be_logged_does_no_harm(
@@ -28,4 +30,40 @@ def test_a_warning_that_cannot_be_logged_does_no_harm(
     finally:
         logger.removeFilter(refuse)
     assert "metric() did nothing" in capsys.readouterr().err
+    assert list((node / "journals").glob("*.cmfj"))
+
+
+_FULL = """
+import os, resource, sys
+import cmfd
+import cmfd.client.start, cmfd.content.cache, zmq
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+taken = []
+try:
+    while True:
+        taken.append(os.open("/dev/null", os.O_RDONLY))
+except OSError:
+    pass
+for number in taken[:int(sys.argv[1])]:
+    os.close(number)
+with cmfd.start() as ex:
+    ex.metric("loss", 1.0)
+    ex.input(__file__)
+    ex.flush(0.0)
+print("done")
+"""
+
+
+@pytest.mark.slow
+def test_a_program_without_descriptors_goes_on(node: Path, tmp_path: Path) -> None:
+    """However many are left: libzmq aborts a process that has too few for what it begins with."""
+    program = tmp_path / "program.py"
+    program.write_text(_FULL)
+    for n in range(13):
+        done = subprocess.run(
+            [sys.executable, program.name, str(n)],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout) == (0, "done\n"), (n, done.stderr)
     assert list((node / "journals").glob("*.cmfj"))
