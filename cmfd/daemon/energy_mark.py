@@ -25,6 +25,7 @@ import stat
 import struct
 import zlib
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -47,6 +48,8 @@ _HEAD = struct.Struct("<II")
 _MOST_BYTES = 1 << 16
 _NOBODY = bytes(16)
 """The chain of a mark from whose end nobody goes on."""
+_MOST_FILES = 1000
+"""Anybody may make more of that name: where there are, they are not read, and nobody goes on."""
 
 
 class Mark(NamedTuple):
@@ -98,7 +101,7 @@ class Marks:
 
     def has(self, chain: bytes) -> bool:
         """Tell whether a mark is there with a chain."""
-        return any(
+        return not self._is_crowded() and any(
             (mark.boot, mark.chain) == (self._boot, chain)
             for _, _, mark, _ in self._found(self._prefix)
         )
@@ -116,7 +119,7 @@ class Marks:
         now_ns : int
             The time now: nobody has counted longer than until then.
         """
-        return any(
+        return self._is_crowded() or any(
             mark.boot == self._boot and mark.chain != chain and since_ns < mark.boot_ns <= now_ns
             for _, _, mark, _ in self._found(self._prefix)
         )
@@ -150,8 +153,8 @@ class Marks:
         """
         found = [
             (mark, said)
-            for _, owner, mark, said in self._found(self._prefix)
-            if owner == uid and mark.boot == self._boot
+            for _, _, mark, said in self._found(self._prefix, uid)
+            if mark.boot == self._boot
         ]
         if not found:
             return None
@@ -184,7 +187,7 @@ class Marks:
 
     def _is_needed(self, now_ns: int) -> bool:
         """Tell whether another daemon may go on from before this one counted."""
-        return any(
+        return self._is_crowded() or any(
             mark.boot == self._boot
             and mark.chain != _NOBODY
             and mark.boot_ns >= now_ns - LONGEST_GAP_NS
@@ -203,19 +206,31 @@ class Marks:
 
     def _forget(self, now_ns: int) -> None:
         """Remove of this user what daemons left whom nobody goes on from, or this one does."""
-        for path, uid, mark, _ in self._found(_PREFIX):
+        for path, _, mark, _ in self._found(_PREFIX, os.geteuid()):
             is_late = mark.boot != self._boot or mark.boot_ns < now_ns - LONGEST_GAP_NS
-            if uid == os.geteuid() and (is_late or mark.store == self._store):
+            if is_late or mark.store == self._store:
                 with suppress(OSError):
                     path.unlink()
 
-    def _found(self, prefix: str) -> Iterator[tuple[Path, int, Mark, bytes]]:
-        """Yield all marks whose names begin so, whose they are, and what is behind them."""
-        for place in self._places:
+    def _found(
+        self, prefix: str, uid: int | None = None
+    ) -> Iterator[tuple[Path, int, Mark, bytes]]:
+        """Yield marks whose names begin so, of a user or all, whose they are, what is behind."""
+        for entry in islice(self._entries(prefix), _MOST_FILES):
             with suppress(OSError):
-                for path in place.glob(f"{prefix}*"):
-                    if (found := _read(path)) is not None:
-                        yield (path, *found)
+                if uid is not None and entry.stat(follow_symlinks=False).st_uid != uid:
+                    continue
+            if (found := _read(Path(entry.path))) is not None and uid in (None, found[0]):
+                yield (Path(entry.path), *found)
+
+    def _is_crowded(self) -> bool:
+        """Tell whether there are more than `_found` reads."""
+        return next(islice(self._entries(self._prefix), _MOST_FILES, None), None) is not None
+
+    def _entries(self, prefix: str) -> Iterator[os.DirEntry[str]]:
+        for place in self._places:
+            with suppress(OSError), os.scandir(place) as entries:
+                yield from (entry for entry in entries if entry.name.startswith(prefix))
 
 
 def _figures(said: bytes) -> list[Counted] | None:

@@ -16,6 +16,7 @@ from support.daemons import Daemon, wait_until
 from support.sysfs import CrayCounters
 
 from cmfd.config import Settings
+from cmfd.daemon import energy_mark
 from cmfd.daemon.energy_election import Election
 from cmfd.daemon.energy_followed import Followed
 from cmfd.daemon.energy_mark import Marks
@@ -89,6 +90,24 @@ def test_what_is_no_mark_is_passed_over(tmp_path: Path) -> None:
     nowhere = marks(tmp_path / "missing")
     nowhere.tell(MINE, 1)
     assert not nowhere.has_counted(0, OTHERS, 10)
+
+
+def test_of_more_files_than_are_read_nobody_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may make any number: the worst that it costs is what moved between two daemons."""
+    monkeypatch.setattr(energy_mark, "_MOST_FILES", 3)
+    mine = marks(tmp_path)
+    mine.tell(MINE, 5)
+    assert mine.has(MINE)
+    assert not mine.has_counted(4, MINE, 9)
+    (name,) = (path.name for path in tmp_path.iterdir())
+    for number in range(3):
+        (tmp_path / f"{name}{number}").touch()
+    assert not mine.has(MINE)
+    assert mine.has_counted(4, MINE, 9)
+    mine.close(9, goes_on=False)
+    assert (tmp_path / name).exists(), "somebody may need it who cannot be seen"
 
 
 def test_figures_are_believed_of_who_counts_only(tmp_path: Path) -> None:

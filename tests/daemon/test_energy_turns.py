@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from typing import TYPE_CHECKING
+import os
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -14,6 +16,7 @@ from cmfd.daemon import energy_sources
 from cmfd.daemon.effects import ReadEnergy
 from cmfd.daemon.energy import Energy, Place
 from cmfd.daemon.energy_election import Election
+from cmfd.daemon.energy_mark import Marks
 from cmfd.daemon.energy_sources import Sources
 from cmfd.energy.probing import Candidate
 from cmfd.energy.readings import Probe, Reading, Roots, boottime_ns
@@ -21,8 +24,7 @@ from cmfd.energy.sources.pm_counters import PmCounters
 from cmfd.store.node import NodeStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from cmfd.energy.readings import Grade, Scope
 
@@ -43,7 +45,8 @@ class Rounds:
 
     def __init__(self, directory: Path, node_db: Path, memory: bytes = b"") -> None:
         settings = Settings(
-            energy_sysfs=directory / "sys", energy_disabled=("nvml", "ipmi", "amdsmi", "redfish"),
+            energy_sysfs=directory / "sys",
+            energy_disabled=("nvml", "ipmi", "amdsmi", "redfish", "tdp_load"),
             prometheus_textfile=str(directory / "cmfd.prom"),
         )  # fmt: skip
         place = Place(node_db, "c", "n1", bytes(16), b"o" * 16)
@@ -202,3 +205,103 @@ def test_a_service_does_not_go_on_where_a_user_has_counted(tmp_path: Path) -> No
     assert service.is_contested()
     user.close()
     assert not service.is_contested()
+
+
+class KilledError(BaseException):
+    """The daemon is gone, at once."""
+
+
+class Killer:
+    """Kills a daemon before one of its calls that change files, counted from the first."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.left = -1
+        for owner, name in ((os, "pwrite"), (Path, "unlink"), (os, "close")):
+            monkeypatch.setattr(owner, name, self._guarded(getattr(owner, name)))
+
+    def _guarded(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            self.left -= 1
+            if self.left == 0:
+                raise KilledError
+            return call(*args, **kwargs)
+
+        return guarded
+
+    def end(self, daemon: Rounds, n_calls: int) -> None:
+        """Let a daemon end its mark, and be killed before the call of this number."""
+        self.left = n_calls
+        with suppress(KilledError):
+            daemon.energy._marks.close(boottime_ns(), goes_on=False)
+        self.left = -1
+
+
+N_CALLS = 6
+"""For a mark in two places: it says that nobody goes on, removes and closes each."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first_at", range(1, N_CALLS + 2))
+@pytest.mark.parametrize("second_at", [1, 2, 4, N_CALLS + 1])
+def test_wherever_a_mark_s_end_is_cut_off_no_joule_is_counted_twice(
+    tmp_path: Path, counters: CrayCounters, monkeypatch: pytest.MonkeyPatch,
+    first_at: int, second_at: int,
+) -> None:  # fmt: skip
+    """
+    One daemon ends, another user's counts and ends, and the first one's begins again.
+
+    Each is killed before some call of its end. What moved while the second one counted is its own;
+    what moved between two of them may be lost, and is never two's.
+    """
+    places = (tmp_path / "shm", tmp_path / "var")
+    for place in places:
+        place.mkdir()
+
+    def daemon(name: str, memory: bytes = b"") -> Rounds:
+        node_db = tmp_path / name
+        with closing(NodeStore(node_db)):
+            pass
+        made = Rounds(tmp_path, node_db, memory)
+        made.energy._marks = Marks(bytes(16), tmp_path / "sys", node_db, places)
+        made.turn()
+        return made
+
+    killer = Killer(monkeypatch)
+    first = daemon("first.db")
+    counters.advance(energy=5)
+    first.turn()
+    killer.end(first, first_at)
+    counters.advance(energy=7)
+    second = daemon("second.db")
+    counters.advance(energy=11)
+    second.turn()
+    killer.end(second, second_at)
+    counters.advance(energy=13)
+    again = daemon("first.db", first.memory)
+    counters.advance(energy=3)
+    again.turn()
+    assert [first.joules, second.joules, again.joules] == [5, 11, 3]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", range(1, N_CALLS + 2))
+def test_who_goes_on_from_a_mark_s_end_that_was_cut_off_counts_what_moved_once(
+    tmp_path: Path, counters: CrayCounters, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """Nobody else counted: as long as the mark says who, nothing is lost either."""
+    place = tmp_path / "shm"
+    place.mkdir()
+    with closing(NodeStore(tmp_path / "node.db")):
+        pass
+    killer, memory, joules = Killer(monkeypatch), b"", []
+    for _ in range(2):
+        daemon = Rounds(tmp_path, tmp_path / "node.db", memory)
+        daemon.energy._marks = Marks(bytes(16), tmp_path / "sys", tmp_path / "node.db", (place,))
+        daemon.turn()
+        counters.advance(energy=3)
+        daemon.turn()
+        killer.end(daemon, at)
+        memory = daemon.memory
+        joules.append(daemon.joules)
+        counters.advance(energy=4)
+    assert joules == [3, 7 if at == 1 else 3]
