@@ -1,6 +1,9 @@
 """
 An index in PostgreSQL: merging beside a bare COPY and INSERT ON CONFLICT, questions beside SQLite.
 
+Questions are measured in CPU time, that of the server's process included, so that other work on the
+machine is not.
+
     python benchmarks/bench_postgres.py postgresql:///cmfd [--executions 100000]
 
 Makes schemas of its own in the database, and removes them.
@@ -15,6 +18,7 @@ import tempfile
 import time
 import uuid
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,12 +31,15 @@ from synthetic import Project, make_site
 from cmfd.merge.layout import init_site
 from cmfd.query import runs
 from cmfd.query.graph import keep
+from cmfd.query.impact import impact
 from cmfd.query.index import open_index
 from cmfd.query.reach import reach
 from cmfd.query.search import best, search
+from cmfd.query.subject import Subject
 from cmfd.query.walk import Start, Way
 from cmfd.store.content import tables
 from cmfd.store.postgres import schema, staging
+from cmfd.store.postgres.connection import PostgresIndex
 from cmfd.store.postgres.store import PostgresStore
 
 if TYPE_CHECKING:
@@ -41,6 +48,7 @@ if TYPE_CHECKING:
 
 GROUP = 8
 RUNS = 7
+NOTHING = "nothing asked"
 N_PACKS = 16
 
 
@@ -98,20 +106,48 @@ def bench_questions(url: str, n_executions: int) -> bool:
                         keep(db)
                     theirs = questions(file, projects)
                     for name, ask in questions(server, projects).items():
-                        ours, bare, _ = figures.in_turn(timed(ask), timed(theirs[name]), RUNS)
+                        ours, bare, _ = figures.in_turn(
+                            took_ms(server, ask), took_ms(file, theirs[name]), RUNS
+                        )
                         kept &= figures.line(name, ours, "ms", bare, "SQLite, ms", 3)
+                for name in questions_at_once(projects):
+                    at_file, at_server = (opened_ms(at, projects, name) for at in there)
+                    ours, bare, _ = figures.in_turn(at_server, at_file, RUNS)
+                    kept &= figures.line(f"opened, {name}", ours, "ms", bare, "SQLite, ms", 3)
             finally:
                 schema.drop(index.db)
     return kept
 
 
-def timed(ask: Callable[[], object]) -> Callable[[], float]:
-    """Return what asks, and tells how long that took: most of it passes in the server."""
+def took_ms(db: sqlite3.Connection, ask: Callable[[], object]) -> Callable[[], float]:
+    """Return what asks, and tells how much CPU time that took here and in the server."""
 
     def once() -> float:
-        begin = time.perf_counter()
+        begin = cpu_ms(db)
         ask()
-        return (time.perf_counter() - begin) * 1e3
+        return cpu_ms(db) - begin
+
+    return once
+
+
+def cpu_ms(db: object) -> float:
+    """Return the CPU time so far of this process, and of the server's process for a connection."""
+    here = time.process_time() * 1e3
+    if not isinstance(db, PostgresIndex):
+        return here
+    in_ns = Path(f"/proc/{db.raw.info.backend_pid}/schedstat").read_text("ascii").split()[0]
+    return here + int(in_ns) / 1e6
+
+
+def opened_ms(site: Path, projects: list[Project], name: str) -> Callable[[], float]:
+    """Return what opens an index, asks, and tells how much CPU time all of that took."""
+
+    def once() -> float:
+        begin = time.process_time() * 1e3
+        with open_index(site) as db:
+            if name != NOTHING:
+                questions(db, projects)[name]()
+            return cpu_ms(db) - begin
 
     return once
 
@@ -124,12 +160,24 @@ def questions(db: sqlite3.Connection, projects: list[Project]) -> dict[str, Call
             start = Start(is_execution=False, id=number)
             name = f"lineage {way.name.lower()}, {2 * project.n_executions} nodes"
             asked[name] = lambda start=start, way=way: reach(db, start, way)  # type: ignore[misc]
+        start = Start(is_execution=False, id=project.first)
+        query = "SELECT digest FROM artifact WHERE id = ?"
+        subject = Subject(start, db.execute(query, (start.id,)).fetchone()[0])
+        asked[f"impact in full, {2 * project.n_executions} nodes"] = partial(
+            impact, db, subject, limit=20
+        )
     query = "SELECT pipeline FROM execution GROUP BY pipeline ORDER BY count(*) DESC LIMIT 1"
     (largest,) = db.execute(query).fetchone()
     asked["best, largest pipeline"] = lambda: best(db, largest, "accuracy")
     for text in SEARCHES:
         asked[f"search {text[:36]}"] = lambda text=text: search(db, text, limit=20)  # type: ignore[misc]
     return asked
+
+
+def questions_at_once(projects: list[Project]) -> list[str]:
+    """Return what is asked of an index that is opened for it, as by a command."""
+    nodes = 2 * projects[0].n_executions
+    return [NOTHING, "runs", f"lineage down, {nodes} nodes", "search lamb"]
 
 
 def main() -> None:
