@@ -331,15 +331,20 @@ class Session:
 
 
 _session: Session | None = None
+_making = threading.RLock()
 
 
 def session() -> Session:
     """Return this process's session, made with the settings of its environment if need be."""
     global _session  # noqa: PLW0603 - one a process is what it is
-    if _session is None or _session._closed:  # noqa: SLF001 - same module
-        _session = Session(_settings())
-        atexit.register(_close, _session)
-    return _session
+    found = _session
+    if found is None or found.is_over:
+        with _making:  # of threads that come at once, one makes it
+            found = _session
+            if found is None or found.is_over:
+                found = _session = Session(_settings())
+                atexit.register(_close, found)
+    return found
 
 
 def _settings() -> config.Settings:
@@ -399,6 +404,8 @@ def _close_when_multiprocessing_ends(which: Session) -> None:
 
 
 def _after_fork() -> None:
+    global _making  # noqa: PLW0603 - another thread may have held it
+    _making = threading.RLock()
     if _session is not None:
         _session.after_fork()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -45,6 +46,8 @@ class Plan(NamedTuple):
 _current: Execution | None = None
 _ordinals: dict[tuple[bytes, str, str, str], int] = {}
 _surroundings: list[dict[str, str]] = []  # once known: what a process above handed down
+_deciding = threading.RLock()
+"""Held while it is decided what an execution is, which the next one's depends on."""
 _HANDED_DOWN = ("CMFD_RUN", "CMFD_EXECUTION", "CMFD_PIPELINE", "CMFD_STAGE", "CMFD_SITE")
 
 
@@ -120,7 +123,13 @@ def start(  # noqa: PLR0913 - each is optional and named
 
 def current() -> Execution:
     """Return the execution started last in this process, starting one if there is none."""
-    return _current if _current is not None and not _current.ended else start()
+    found = _current
+    if found is None or found.ended:
+        with _deciding:  # of threads that log at once, one starts it
+            found = _current
+            if found is None or found.ended:
+                found = start()
+    return found
 
 
 def _agree(
@@ -140,7 +149,8 @@ def _some_plan(
     """Return a plan whatever happens: the other ranks wait for it."""
     pipeline, stage = (None if name is None else _word(_said(name)) for name in (pipeline, stage))
     try:
-        return _plan(pipeline, stage, site)
+        with _deciding:
+            return _plan(pipeline, stage, site)
     except Exception as error:
         if session().settings.strict:
             raise
@@ -155,6 +165,7 @@ def _some_plan(
 def _plan(pipeline: str | None, stage: str | None, site: str | os.PathLike[str] | None) -> Plan:
     outer = _handed_down()
     run = identity.run_from(os.environ) or identity.new_run()
+    os.environ[identity.RUN_VARIABLE] = identity.text(run.run)  # for other threads, at once
     step = identity.step_from(os.environ)
     inherited = outer.get("CMFD_EXECUTION", "")
     names = (outer.get("CMFD_PIPELINE"), outer.get("CMFD_STAGE"))
@@ -268,6 +279,14 @@ def _command() -> str:
             raise
         tell("start", error)  # law 1: no descriptors left to import it by, ...
         return ""
+
+
+def _after_fork() -> None:
+    global _deciding  # noqa: PLW0603 - another thread may have held it
+    _deciding = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _user() -> str:
