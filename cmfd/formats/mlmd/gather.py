@@ -144,7 +144,7 @@ class _Gathered:
             for event in execution.events
             if event.artifact in self.graph.artifacts
         }
-        for direction, digest, _, at_ns, *_ in self._rows("events", id=number):
+        for direction, digest, at_ns in self._rows("events", id=number):
             is_input = direction == Direction.INPUT
             if (is_input, digest) not in told and (ref := self.by_digest.get(digest)):
                 self.graph.artifacts[ref] = self._artifacts[ref]
@@ -185,49 +185,62 @@ class _Gathered:
             "Git_Start_Commit": str(code.get("commit") or ""),
             "Git_End_Commit": str(facts.get("git.end_commit") or code.get("commit") or ""),
         }
-        execution.events = [*self._own_events(number, ref, pipeline, inner.ref, code)]
-        for key, said in facts.items():
-            digest = key.removeprefix(ARTIFACT_FACT)
-            artifact = self.graph.artifacts.get(self.own_by_digest.get(digest, ""))
-            if digest != key and artifact is not None:
-                artifact.custom |= _object(said)
+        repository = execution.properties["Git_Repo"]
+        execution.events = [*self._own_events(number, inner.ref, repository)]
         if TYPE_FACT not in facts:  # else there are artifacts for them already
             execution.events += self._own_metrics(number, identity, inner.ref, execution)
         return execution
 
-    def _own_events(
-        self, number: int, execution: str, pipeline: str, stage: str, code: dict[str, Any]
-    ) -> Iterator[Event]:
-        for direction, digest, path, at_ns, kind, absolute, said in self._rows("events", id=number):
-            type_ = _TYPES.get(_kind(kind), "Dataset")
-            custom = {key: one for key, one in object_of(said).items() if key != "dvc"}
-            uri, name = digest.removeprefix("md5:"), f"{path}:{digest.removeprefix('md5:')}"
-            properties = {"Commit": uri, "url": f"{pipeline}:{absolute or path}"}
-            if found := _OF_NO_FILE.fullmatch(digest):
-                uri = uuid_text(bytes.fromhex(found[1]))
-                type_ = "Metrics" if type_ == "Step_Metrics" else "Validation_output"
-                name = f"{path}:{uri}:{int(execution[:12], 16)}"
-                properties = {"metrics_name": name}
-            elif type_ == "Model":
-                properties |= {key: str(custom.pop(key, "Default")) for key in _MODEL}
-                name += f":{int(execution[:12], 16)}"
-            elif type_ != "Step_Metrics":
-                properties["git_repo"] = str(code.get("remote") or "")
-            artifact = Artifact(
-                type=type_, name=name, uri=uri, created_ms=at_ns // _NS,
-                updated_ms=at_ns // _NS, properties=properties, custom=custom, contexts=[stage],
-            )  # fmt: skip
-            type_number = INPUT if direction == Direction.INPUT else OUTPUT
-            yield Event(artifact=self._same(artifact), type=type_number, at_ms=at_ns // _NS)
+    def _own_events(self, number: int, stage: str, repository: str) -> Iterator[Event]:
+        for direction, digest, at_ns in self._rows("events", id=number):
+            ref = self.own_by_digest.get(digest)
+            if ref is None:
+                ref = self.own_by_digest[digest] = self._own_artifact(digest, stage, repository)
+            type_ = INPUT if direction == Direction.INPUT else OUTPUT
+            yield Event(artifact=ref, type=type_, at_ms=at_ns // _NS)
+
+    def _own_artifact(self, digest: str, stage: str, repository: str) -> str:
+        """
+        Return what this content is, by all that was said of it, in whatever pipeline.
+
+        As in CMF there is one of a digest, called as at first, with the last word on each property.
+        """
+        uses = [*self._rows("uses", digest=digest)]
+        custom: dict[str, Any] = {}
+        urls = dict.fromkeys(f"{pipeline}:{where}" for _, pipeline, _, _, _, where, _ in uses)
+        for *_, said in uses:
+            custom |= {key: one for key, one in object_of(said).items() if key != "dvc"}
+        for row in self._rows("said", key=f"{ARTIFACT_FACT}{digest}"):
+            custom |= _object(value_of(*row))
+        first, _, path, began_ns, kind, _, said = uses[0]
+        number, type_ = int(first[:12], 16), _TYPES.get(_kind(kind), "Dataset")
+        uri, name = digest.removeprefix("md5:"), f"{path}:{digest.removeprefix('md5:')}"
+        properties = {"Commit": uri, "url": ",".join(urls)}
+        if found := _OF_NO_FILE.fullmatch(digest):
+            uri = uuid_text(bytes.fromhex(found[1]))
+            type_ = "Metrics" if type_ == "Step_Metrics" else "Validation_output"
+            name = f"{path}:{uri}:{number}"
+            properties = {"metrics_name": name}
+        elif type_ == "Model":
+            properties |= {key: str(object_of(said).get(key, "Default")) for key in _MODEL}
+            custom = {key: value for key, value in custom.items() if key not in _MODEL}
+            name += f":{number}"
+        elif type_ != "Step_Metrics":
+            properties["git_repo"] = repository
+        return self._same(
+            Artifact(
+                type=type_, name=name, uri=uri, created_ms=began_ns // _NS,
+                updated_ms=uses[-1][3] // _NS, properties=properties, custom=custom,
+                contexts=[stage],
+            )
+        )  # fmt: skip
 
     def _same(self, artifact: Artifact) -> str:
-        """Return the artifact that this content is: CMF has one of a digest, the first."""
-        digest = artifact.digest
-        ref = self.own_by_digest.get(digest) or self.by_digest.get(digest)
+        """Return the artifact that this is in the store that it was taken in from, if it was."""
+        ref = self.by_digest.get(artifact.digest)
         if ref is None:
-            self.own_by_digest[digest] = self.graph.add(artifact)
-            return self.own_by_digest[digest]
-        known = self.graph.artifacts.setdefault(ref, self._artifacts.get(ref, artifact))
+            return self.graph.add(artifact)
+        known = self.graph.artifacts.setdefault(ref, self._artifacts[ref])
         known.custom |= artifact.custom
         known.updated_ms = max(known.updated_ms, artifact.updated_ms)
         return ref

@@ -46,9 +46,23 @@ SELECT f.key, f.value_type, f.value FROM fact AS f
 WHERE f.subject = :execution ORDER BY f.key;
 
 -- name: events
-SELECT v.direction, a.digest, v.path, v.at_ns, v.kind, v.absolute, v.properties
+SELECT v.direction, a.digest, v.at_ns
 FROM event AS v CROSS JOIN artifact AS a ON a.id = v.artifact_id
 WHERE v.execution_id = :id ORDER BY v.at_ns, v.direction, v.path, a.digest;
+
+-- name: uses
+-- Of an artifact, in whatever pipeline, in the order of time.
+SELECT lower(hex(e.execution)) AS execution, e.pipeline, v.path, v.at_ns, v.kind,
+    CASE WHEN v.absolute = '' THEN v.path ELSE v.absolute END AS place, v.properties
+FROM artifact AS a
+CROSS JOIN event AS v ON v.artifact_id = a.id
+CROSS JOIN execution AS e ON e.id = v.execution_id
+WHERE a.digest = :digest AND e.pipeline IS NOT NULL
+ORDER BY v.at_ns, e.execution, v.direction, v.path;
+
+-- name: said
+-- What was said of it afterwards.
+SELECT value_type, value FROM fact WHERE key = :key ORDER BY at_ns, subject;
 
 -- name: metrics
 -- The value of each metric that was logged last.
