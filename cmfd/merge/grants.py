@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cmfd.errors import ConfigError
 from cmfd.merge.index import connect_index, open_database
-from cmfd.store.postgres.grants import Grant, told
+from cmfd.store.grants import Grant, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,9 +31,9 @@ def grant(site: Site, wanted: Sequence[Grant]) -> None:
     StoreError
         It is somebody else's, or cannot be reached.
     """
-    from cmfd.store.postgres import readers  # noqa: PLC0415 - an extra, and 0.1 s
-
     with _index(site) as db:
+        from cmfd.store.postgres import readers  # noqa: PLC0415 - an extra, and 0.1 s
+
         readers.grant(db, wanted)
 
 
@@ -51,9 +51,9 @@ def revoke(site: Site, role: str, unwanted: Sequence[Grant] | None = None) -> li
     NotFoundError, ConfigError, StoreError
         As for `grant`.
     """
-    from cmfd.store.postgres import readers  # noqa: PLC0415 - as above
-
     with _index(site) as db:
+        from cmfd.store.postgres import readers  # noqa: PLC0415 - as above
+
         return readers.revoke(db, role, unwanted)
 
 
@@ -66,9 +66,9 @@ def grants(site: Site) -> list[Grant]:
     NotFoundError, ConfigError, StoreError
         As for `grant`.
     """
-    from cmfd.store.postgres import readers  # noqa: PLC0415 - as above
-
     with _index(site) as db:
+        from cmfd.store.postgres import readers  # noqa: PLC0415 - as above
+
         return readers.grants(db)
 
 

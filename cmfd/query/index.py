@@ -17,7 +17,7 @@ from cmfd.merge.index import connect_index
 from cmfd.merge.layout import open_site
 from cmfd.model import ValueType
 from cmfd.store.connection import sql, statements
-from cmfd.store.postgres.grants import Grant, told
+from cmfd.store.grants import Grant, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

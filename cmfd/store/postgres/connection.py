@@ -11,19 +11,13 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+from psycopg.adapt import Dumper, Loader
+from psycopg.conninfo import conninfo_to_dict
+
 from cmfd.errors import ConfigError, SiteBusyError, StoreError
 from cmfd.store.postgres.dialect import MAIN, translated
 from cmfd.store.postgres.values import held, numeric_told, told
-
-try:
-    import psycopg
-    from psycopg.adapt import Dumper, Loader
-    from psycopg.conninfo import conninfo_to_dict
-except ImportError as missing:  # an extra of the installation
-    raise ConfigError(
-        "An index in PostgreSQL needs psycopg, which is not installed here;"
-        " nothing was changed. Install it: pip install 'cmfd[postgres]'"
-    ) from missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -52,6 +46,15 @@ SET extra_float_digits = 3;
 """
 # The index's own functions and operators before PostgreSQL's. Joins are made as they are written,
 # as SQLite's CROSS JOIN is: new tables have no statistics.
+
+
+_LISTED = {"ids"}
+"""
+Parameters of statements that the server may keep: lists, of which it knows the type.
+
+To plan such a statement takes longer than to run it. Of others, which leave out what is null, the
+plan would have to be for all values.
+"""
 
 
 class _Text(Loader):
@@ -162,11 +165,13 @@ class PostgresIndex:
             statement, self._has_begun = _BEGIN, True
         with explained(self.url), self._undone_on_error():
             text = translated(statement).replace(MAIN, f'"{self.schema}"')
-            if parameters:
+            if parameters and (not isinstance(parameters, dict) or parameters.keys() != _LISTED):
                 return self._db.cursor().execute(text.encode(), _plain(parameters))
             # The server keeps what is asked again and again. What makes a table may be several.
             kept = None if ";" not in text else False
-            return psycopg.Cursor(self._db).execute(text.replace("%%", "%").encode(), prepare=kept)
+            if not parameters:
+                text = text.replace("%%", "%")
+            return psycopg.Cursor(self._db).execute(text.encode(), parameters or None, prepare=kept)
 
     @contextmanager
     def _undone_on_error(self) -> Iterator[None]:

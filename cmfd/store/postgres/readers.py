@@ -14,8 +14,8 @@ from psycopg.sql import SQL, Identifier
 
 from cmfd.errors import NotFoundError
 from cmfd.store.connection import sql, statements
+from cmfd.store.grants import Grant
 from cmfd.store.postgres.connection import explained
-from cmfd.store.postgres.grants import Grant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
