@@ -25,7 +25,9 @@ def site() -> Path:
 
 def refresh() -> None:
     """
-    Merge what this node has into the site, and what this program logged until now first of all.
+    Merge what this node has, and what this program logged until now first of all.
+
+    What belongs to other sites goes there, as by `cmfd merge`.
 
     Raises
     ------
@@ -42,7 +44,7 @@ def refresh() -> None:
     where = [settings.own_journal_dir] if settings.system else [settings.node_dir]
     present = [path for path in where if path.is_dir()]
     try:
-        merge_site(site(), present, wait=True)
+        merge_site(site(), present, wait=True, own_sites=True)
     except NotFoundError:  # no journal is there: all of it is merged
         merge_site(site(), wait=True)
 

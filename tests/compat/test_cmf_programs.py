@@ -198,6 +198,22 @@ def test_one_call_is_enough_and_many_programs_lose_nothing(node: Node) -> None:
     assert all(len(one["events"]) == 2 for one in stage["executions"])
 
 
+@pytest.mark.slow
+def test_a_query_leaves_runs_of_other_sites_where_they_belong(node: Node) -> None:
+    """The node keeps what its user runs at any site; a question to one site moves nothing."""
+    done = node.cmfd("run", "-q", "--site", "elsewhere", "--pipeline", "others", "--", "true")
+    assert done.returncode == 0
+    program = (
+        "import cmfd; import cmfd.compat.as_cmflib; from cmflib.cmfquery import CmfQuery;"
+        " cmfd.start('ours', 'ask'); assert CmfQuery().get_pipeline_names() == ['ours']"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program], check=True, cwd=node.cwd, env=node.environment()
+    )
+    elsewhere = node.json("runs", "--site", "elsewhere")
+    assert [found["stages"] for found in elsewhere] == [["others.true"]]
+
+
 def test_nobody_gets_it_who_did_not_ask(node: Node) -> None:
     """Neither by importing cmfd nor by having it installed; a line asks for it."""
     program = (
