@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.energy import BUCKET_NS, E_NS, Metered
+from support.factors import HEAD
 from support.laws import examples
 from support.sites import ASite, Invoke, from_json, invoker
 
+from cmfd.carbon import kept
 from cmfd.merge.layout import open_site
 from cmfd.query.index import open_index
 from cmfd.query.selection import Selection
@@ -55,11 +57,16 @@ def invoke(two_months: ASite, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) ->
     return invoker(two_months, tmp_path, monkeypatch)
 
 
-def reported(site: ASite, by: str, since_ns: int | None, until_ns: int | None) -> Report:
-    """Return the energy of a time."""
+def reported(
+    site: ASite, by: str, since_ns: int | None, until_ns: int | None, factors: str | None = None
+) -> Report:
+    """Return the energy of a time; with factors, its emissions."""
     with open_index(site.path) as db:
         selection = Selection(since_ns=since_ns, until_ns=until_ns, when="during")
-        asked = Asked(about="energy", by=by, selection=selection, now_ns=END_NS, is_operator=True)
+        asked = Asked(
+            about="carbon" if factors else "energy", by=by, selection=selection, factors=factors,
+            now_ns=END_NS, is_operator=True,
+        )  # fmt: skip
         return build(db, open_site(site.path), asked)
 
 
@@ -95,6 +102,68 @@ def test_times_that_adjoin_add_up_to_the_whole(
         parts += amounts_uj(reported(two_months, by, since_ns, until_ns))
 
     assert parts == amounts_uj(reported(two_months, by, None, None))
+
+
+SERIES = f"""{HEAD}
+DE,2023-11-14T22:00:00Z,2023-11-14T22:20:30Z,200.7,average,lifecycle,false,the grid
+DE,2023-11-14T22:20:30Z,2023-11-14T23:50:10Z,411.3,average,lifecycle,true,the grid
+DE,2023-11-15T00:05:00Z,2023-12-01T00:10:00Z,333.3,average,lifecycle,false,the grid
+"""
+CHANGING = """\
+name = "changing"
+
+[[places]]
+nodes = ["*"]
+zone = "DE"
+order = ["series", "constant"]
+constant = { g_per_kwh = 512.9, source = "our contract" }
+pue = [
+  { value = 1.23, source = "a", end_utc = 2023-11-14T23:49:59Z },
+  { value = 1.41, source = "b", start_utc = 2023-11-14T23:49:59Z },
+]
+contracts = [{ share = 0.3, g_per_kwh = 7.0, source = "d", end_utc = 2023-12-01T00:00:00Z }]
+residual = { g_per_kwh = 412.7, source = "e" }
+"""
+
+
+@pytest.fixture(scope="module")
+def factors(two_months: ASite, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Add factors all of which change in time, and none of which is in use; returns their id."""
+    files = tmp_path_factory.mktemp("factors")
+    (files / "grid.csv").write_text(SERIES, "utf-8")
+    kept.add_series(two_months.path, files / "grid.csv")
+    (files / "changing.toml").write_text(CHANGING, "utf-8")
+    return kept.add_factors(two_months.path, files / "changing.toml")[0].id
+
+
+def emissions(report: Report) -> Counter[Any]:
+    """Return each line's emissions and the whole's: by place and market, and bounds."""
+    found: Counter[Any] = Counter()
+    for group in (*report.groups, report.total):
+        if group is None or group.carbon is None:
+            continue
+        for name in ("operational_gco2e", "market_gco2e", "low_gco2e", "high_gco2e"):
+            key = (tuple(sorted(group.names.items())), name)
+            found[key] += getattr(group.carbon, name) or 0
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by", ["run", "node"])
+@settings(deadline=None, max_examples=examples(15))
+@given(borders=st.lists(instants, min_size=1, max_size=3, unique=True))
+def test_emissions_of_times_that_adjoin_add_up_to_the_whole(
+    two_months: ASite, factors: str, by: str, borders: list[int]
+) -> None:
+    """Wherever the borders are, and whatever intensity, PUE and contracts do there."""
+    ends = [None, *sorted(borders), None]
+    parts: Counter[Any] = Counter()
+    for since_ns, until_ns in pairwise(ends):
+        parts.update(emissions(reported(two_months, by, since_ns, until_ns, factors)))
+
+    assert parts == pytest.approx(
+        emissions(reported(two_months, by, None, None, factors)), rel=1e-9, abs=1e-9
+    )
 
 
 def test_a_run_over_the_end_of_a_month_is_in_both(invoke: Invoke) -> None:

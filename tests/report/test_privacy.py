@@ -74,6 +74,26 @@ def test_groups_of_few_others_are_not_shown(invoke: Invoke) -> None:
     assert "4 runs of other users" in invoke("report", "energy", "--by", "account").stderr
 
 
+@pytest.mark.usefixtures("a_site")
+@pytest.mark.parametrize("about", ["energy", "carbon"])
+def test_months_name_nobody_and_hold_all(invoke: Invoke, about: str) -> None:
+    """Ann and four others in one month: enough of them to be shown, and none by name."""
+    found = report(invoke, "--by", "month", about=about)
+    assert names(found, "month") == pytest.approx({"2023-11": 15})
+    text = invoke("report", about, "--by", "month").stdout
+    assert not any(user in text for user in USERS[1:])
+
+
+@pytest.mark.usefixtures("a_site")
+def test_a_month_of_few_others_is_ones_own(invoke: Invoke) -> None:
+    """On the account chemistry are two others, and nothing of ann's: no month at all."""
+    found = report(invoke, "--by", "month", "--account", "chemistry")
+    assert names(found, "month") == {}
+    assert found["privacy"]["n_hidden"] == 2
+    found = report(invoke, "--by", "month", "--account", "physics")
+    assert names(found, "month") == pytest.approx({"2023-11": 1})
+
+
 def test_the_operator_says_how_few_are_few(a_site: ASite, invoke: Invoke) -> None:
     """Two are enough, where the site says so."""
     say(a_site, "least_users = 2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from support.energy import Metered
 from support.jobs import a_job
 from support.laws import examples
-from support.sites import ASite
+from support.sites import BEGIN_NS, ASite, invoker
 
+from cmfd.merge.batch import merge_site
 from cmfd.merge.layout import open_site
 from cmfd.query.index import open_index
 from cmfd.query.selection import Selection
@@ -36,6 +38,36 @@ minutes = st.lists(
     max_size=8,
     unique_by=lambda one: one[:3],
 )
+
+
+@pytest.mark.slow
+def test_what_is_merged_again_changes_no_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packs that come again, in any order, with an index made anew: each report is the same."""
+    monkeypatch.setattr("time.time_ns", lambda: BEGIN_NS + 10**15)
+    metered = Metered().spend(0, {1: 7, 2: 10**9, "idle": 13, "system": 5}, n_buckets=4)
+    metered.spend(2, {1: 10**10}, node="n2", component="gpu", source="nvml", n_buckets=3)
+    contents = metered.contents(a_job(1), a_job(2, "bob", 1001, state="FAILED"))
+    site = ASite(tmp_path / "site").take(*contents)
+    invoke = invoker(site, tmp_path, monkeypatch)
+
+    def all_reports() -> list[str]:
+        every = [("energy", by) for by in NAMES] + [("carbon", "user"), ("runtime", "run")]
+        return [invoke("report", about, "--by", by, "--json").stdout for about, by in every]
+
+    before = all_reports()
+    packs = sorted((site.path / "packs").glob("*/*.db"))
+    assert len(packs) == len(contents)
+    for order in (packs, packs[::-1]):
+        for number, pack in enumerate(order):
+            again = tmp_path / f"again-{number}"
+            again.mkdir(exist_ok=True)
+            shutil.copy(pack, again)
+            merge_site(site.path, [again])
+        assert all_reports() == before
+    invoke("site", "reindex")
+    assert all_reports() == before
 
 
 def report(site: Path, by: str) -> Report:
