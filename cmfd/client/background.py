@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from cmfd.client.deadline import Deadline
@@ -35,20 +35,27 @@ class Background:
     def __init__(self, idle: Callable[[], object] | None = None) -> None:
         self._idle = idle
         self.deadline = Deadline()
-        self._tasks: deque[Callable[[], object]] = deque()
-        self._ready = threading.Semaphore(0)
+        # This queue and this lock, since a signal handler may come in the middle of `submit`, and
+        # submit as well.
+        self._tasks: SimpleQueue[Callable[[], object]] = SimpleQueue()
+        self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
         self._n_done = 0
 
     def submit(self, task: Callable[[], object]) -> None:
         """Run `task` when those before it are done; its errors become warnings."""
         with self._lock:
             if self._thread is None:
-                thread = threading.Thread(target=self._run, name="cmfd-work", daemon=True)
-                thread.start()  # there may be no more threads: then nobody must wait for this one
-                self._thread = thread
-        self._put(task)
+                self._start()
+        self._tasks.put(task)
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="cmfd-work", daemon=True)
+        try:
+            self._thread.start()
+        except BaseException:  # there may be no more threads: then nobody must wait for this one
+            self._thread = None
+            raise
 
     def wait(
         self, timeout_s: float, *, most_s: float = 0.0, progress: Callable[[], int] | None = None
@@ -73,7 +80,7 @@ class Background:
         if self._thread is None:
             return True
         done = threading.Event()
-        self._put(done.set)
+        self._tasks.put(done.set)
         until_s = time.monotonic() + most_s
         before = self._n_done, progress() if progress else 0
         while not done.wait(timeout_s):
@@ -82,19 +89,20 @@ class Background:
                 return False
         return True
 
-    def _put(self, task: Callable[[], object]) -> None:
-        self._tasks.append(task)
-        self._ready.release()
-
     def _run(self) -> None:
         while True:
-            if self._idle is None or not self._ready.acquire(timeout=IDLE_S):
-                if self._idle is not None:
-                    self._idle()
-                self._ready.acquire()
-            task = self._tasks.popleft()
             try:
-                task()
-            except Exception as error:  # noqa: BLE001 - law 1: the job goes on
-                tell("background work", error)
+                task = self._tasks.get(timeout=IDLE_S if self._idle else None)
+            except Empty:
+                if self._idle:
+                    self._attempt(self._idle)
+                task = self._tasks.get()
+            self._attempt(task)
             self._n_done += 1
+
+    @staticmethod
+    def _attempt(task: Callable[[], object]) -> None:
+        try:
+            task()
+        except Exception as error:  # noqa: BLE001 - law 1: the job goes on
+            tell("background work", error)

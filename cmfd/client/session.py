@@ -212,7 +212,7 @@ class Session:
 
     def _tick(self) -> None:
         now_s = time.monotonic()
-        if now_s - self._read_s < _READING_S:
+        if self._closed or now_s - self._read_s < _READING_S:
             return
         self._read_s = now_s
         try:
@@ -221,19 +221,23 @@ class Session:
             if self._sender is not None and not self._sender.connected:
                 self.journal.seal(whole=False)
         except CmfdError as error:
-            tell("reading", error)
+            if not self._closed:  # else it was closed just now, with a last report
+                tell("reading", error)
 
     def report(
         self, execution: Execution, status: Status, exit_code: int | None = None,
         signal: int | None = None, usage: resource.struct_rusage | None = None,
     ) -> None:  # fmt: skip
         """Write this process's state in an execution, with its CPU time and memory."""
+        at_ns = self.now_ns()  # before looking: the time of an end from now on is later
+        if status is Status.RUNNING and execution.ended:
+            return
         used = usage or resource.getrusage(resource.RUSAGE_SELF)
         # of a process, what it used since it took part: before that it served something else
         before_s = (0.0, 0.0) if usage else execution.used_before_s
         self.append(
             ProcessState(
-                at_ns=self.now_ns(),
+                at_ns=at_ns,
                 execution=execution.id,
                 status=status.value,
                 exit_code=exit_code,
@@ -399,8 +403,9 @@ def _close(which: Session) -> None:
 def _close_when_multiprocessing_ends(which: Session) -> None:
     """Children of multiprocessing leave by ``os._exit``, past atexit, but run its finalizers."""
     util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        util.Finalize(None, _close, args=(which,), exitpriority=0)
+    finalize = getattr(util, "Finalize", None)  # where the parent was just importing it, it is half
+    if finalize is not None:
+        finalize(None, _close, args=(which,), exitpriority=0)
 
 
 def _after_fork() -> None:
@@ -422,5 +427,7 @@ def _n_bytes_hashed() -> int:
 
 def _end_helpers() -> None:
     """Let no child of cmfd's be about where a program waits for its own."""
-    if process := sys.modules.get("cmfd.content.process"):
-        process.end_helpers()
+    process = sys.modules.get("cmfd.content.process")
+    end = getattr(process, "end_helpers", None)  # another thread may be just importing it
+    if end is not None:
+        end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -78,3 +79,14 @@ def test_executions_that_threads_start_at_once_are_two_of_one_run(meeting: Path)
     assert len({record.run for record in begun}) == 1
     assert len({record.execution for record in begun}) == 2
     assert ended == {record.execution for record in begun}
+
+
+def test_a_reading_taken_while_an_execution_ends_does_not_make_it_run_again(node: Path) -> None:
+    """Readings are a thread's: what it goes through may have ended by then."""
+    ex = cmfd.start("pipe", "stage")
+    ex.end()
+    ex.session.running.add(ex)  # as that thread has it
+    ex.session._read_s = -math.inf
+    ex.session._tick()
+    states = [record for record in said(node) if isinstance(record, ProcessState)]
+    assert [state.status for state in states] == ["completed"]
