@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 HITS = [Column("id", "int64"), Column("kind", "string"), Column("energy", "double")]
 
 
+@pytest.mark.slow
 def test_tables_say_their_columns(tmp_path: Path) -> None:
     """The same of the same table, however it is stored."""
     text = b"id,kind,energy\n1,a,0.5\n2,b,1.5\n"

@@ -68,16 +68,26 @@ def invoke(site: ASite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invo
     return invoker(site, tmp_path, monkeypatch)
 
 
+class Received(list[Event]):
+    """Events that were taken."""
+
+    n_wanted: int | None = None
+    """Once there are so many, no more are taken."""
+
+
 @pytest.fixture
-def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Event]]:
+def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Received]:
     """Receive events at OpenLineage's address, as its client is told by the environment."""
-    events: list[Event] = []
+    events = Received()
 
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             assert self.path == "/api/v1/lineage"
-            events.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(201)
+            event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            is_taken = len(events) != events.n_wanted
+            if is_taken:
+                events.append(event)
+            self.send_response(201 if is_taken else 400)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -186,6 +196,7 @@ def with_factors(invoke: Invoke, tmp_path: Path) -> None:
     invoke("carbon", "factors", "add", "--use", str(tmp_path / "factors.toml"))
 
 
+@pytest.mark.slow
 def test_columns_of_tables_are_told(invoke: Invoke, site: ASite, tmp_path: Path) -> None:
     """Of those that are still where they were, as they were; of others it is said why not."""
     with_tables(site, tmp_path)
@@ -284,7 +295,7 @@ def test_own_facets_are_of_their_schemas(invoke: Invoke, tmp_path: Path) -> None
 
 
 def test_its_client_sends_what_is_new(
-    invoke: Invoke, site: ASite, tmp_path: Path, received: list[Event]
+    invoke: Invoke, site: ASite, tmp_path: Path, received: Received
 ) -> None:
     """With a cursor, an export sends runs of which something was merged since the last one."""
     send = ("export", "openlineage", "--send", "--cursor", str(tmp_path / "sent"))
@@ -305,8 +316,20 @@ def test_its_client_sends_what_is_new(
     assert len(received) == 12 + 8 + 16
 
 
+def test_what_was_cut_off_is_sent_again(invoke: Invoke, tmp_path: Path, received: Received) -> None:
+    """Each event comes at least once, and what comes again says the same of the same."""
+    send = ("export", "openlineage", "--send", "--cursor", str(tmp_path / "sent"))
+    received.n_wanted = 5
+    assert "could not be sent" in invoke(*send, code=19).stderr
+    received.n_wanted = None
+    invoke(*send)
+    assert len(received) == 5 + 12
+    assert received[:5] == received[5:10]
+    assert received[5:] == printed(invoke)
+
+
 @pytest.mark.slow
-def test_what_is_merged_is_followed(site: ASite, received: list[Event]) -> None:
+def test_what_is_merged_is_followed(site: ASite, received: Received) -> None:
     """A run is told of while it runs, and again when more of it was merged."""
     words = [sys.executable, "-m", "cmfd", "export", "openlineage", "--send", "--follow"]
     with subprocess.Popen([*words, "--every", "0.1", "--site", str(site.path)]) as follower:
