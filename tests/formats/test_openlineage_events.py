@@ -122,19 +122,26 @@ def of(events: list[Event], kind: str, number: int) -> dict[str, Event]:
     return {event["eventType"]: event for event in found}
 
 
-def test_each_has_one_life(invoke: Invoke) -> None:
+def test_each_has_one_life(invoke: Invoke, site: ASite) -> None:
     """It starts, and it ends or runs; nothing comes after an end."""
+    cancelled = a_run(3)
+    cancelled["execution_end"] = [
+        (an_id("exec", 3), BEGIN_NS + 10**9, an_id("proc", 3000), "cancelled", None, 15)
+    ]
+    site.take(cancelled)
     events = printed(invoke)
     lives: dict[str, list[Event]] = defaultdict(list)
     for event in events:
         lives[event["run"]["runId"]].append(event)
-    assert {name.replace("-", "") for name in lives} == ids("run", 0, 1, 2) | ids("exec", 0, 1, 2)
+    assert {name.replace("-", "") for name in lives} == ids("run", *range(4)) | ids(
+        "exec", *range(4)
+    )
     for life in lives.values():
         assert [event["eventType"] == "START" for event in life] == [True, False]
         assert [event["eventTime"] for event in life] == sorted(e["eventTime"] for e in life)
         assert len({event["job"]["name"] for event in life}) == 1
-    ends = {number: set(of(events, "exec", number)) - {"START"} for number in range(3)}
-    assert ends == {0: {"COMPLETE"}, 1: {"FAIL"}, 2: {"RUNNING"}}
+    ends = {number: set(of(events, "exec", number)) - {"START"} for number in range(4)}
+    assert ends == {0: {"COMPLETE"}, 1: {"FAIL"}, 2: {"RUNNING"}, 3: {"ABORT"}}
     failed = of(events, "exec", 1)["FAIL"]["run"]["facets"]["errorMessage"]["message"]
     assert failed == "exit code 3"
 
