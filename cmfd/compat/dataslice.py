@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from cmfd.compat.nodes import Artifact
     from cmfd.compat.writer import Cmf
 
 
@@ -39,6 +40,16 @@ class DataSlice:
         table.to_parquet(path)
         kind = ArtifactKind.DATASLICE
         writer._content(path, "output", kind, "Dataslice", custom_properties)  # noqa: SLF001 - as above
+
+    def log_dataslice_from_client(
+        self,
+        uri: str,
+        props: Mapping[str, Any] | None = None,
+        custom_properties: Mapping[str, Any] | None = None,
+    ) -> Artifact:
+        """Record the slice as an output without its file, of which `uri` is the MD5."""
+        path = self.name.partition(f":{uri}")[0]
+        return self.writer.known("Dataslice", path, uri, "output", props, custom_properties)
 
 
 def read_slice(path: str) -> pd.DataFrame:

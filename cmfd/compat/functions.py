@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cmfd.compat import reading
-from cmfd.errors import ConfigError
+from cmfd.compat.known import elsewhere
 
 if TYPE_CHECKING:
     from cmfd.compat.query import CmfQuery
@@ -70,40 +70,36 @@ def cmf_init_show() -> str:
     return f"site = {reading.site()}"
 
 
-def _elsewhere(command: str) -> NoReturn:
-    raise ConfigError(f"Nothing was done: with cmfd, a command does this. Run: {command}")
-
-
 def metadata_push(pipeline_name: str, *_: object, **__: object) -> NoReturn:
     """Say which command sends a pipeline to a server of CMF's."""
-    _elsewhere(f"cmfd push cmf+http://SERVER --pipeline {pipeline_name}")
+    elsewhere(f"cmfd push cmf+http://SERVER --pipeline {pipeline_name}")
 
 
 def metadata_pull(pipeline_name: str, *_: object, **__: object) -> NoReturn:
     """Say which command brings a pipeline from a server of CMF's."""
-    _elsewhere(f"cmfd pull cmf+http://SERVER --pipeline {pipeline_name}")
+    elsewhere(f"cmfd pull cmf+http://SERVER --pipeline {pipeline_name}")
 
 
 def artifact_push(*_: object, **__: object) -> NoReturn:
     """Say which command stores what files hold."""
-    _elsewhere("cmfd run --dvc add --dvc-push -o FILE -- COMMAND")
+    elsewhere("cmfd run --dvc add --dvc-push -o FILE -- COMMAND")
 
 
 def artifact_pull(*_: object, **__: object) -> NoReturn:
     """Say which command brings what files held."""
-    _elsewhere("cmfd artifacts pull DIGEST")
+    elsewhere("cmfd artifacts pull DIGEST")
 
 
 def repo_push(*_: object, **__: object) -> NoReturn:
     """Say which commands send all of it."""
-    _elsewhere("git push && dvc push && cmfd push")
+    elsewhere("git push && dvc push && cmfd push")
 
 
 def repo_pull(*_: object, **__: object) -> NoReturn:
     """Say which commands bring all of it."""
-    _elsewhere("git pull && dvc pull && cmfd pull")
+    elsewhere("git pull && dvc pull && cmfd pull")
 
 
 def dvc_ingest(*_: object, **__: object) -> NoReturn:
     """Say which command takes in a pipeline of DVC's."""
-    _elsewhere("cmfd dvc ingest")
+    elsewhere("cmfd dvc ingest")

@@ -7,7 +7,10 @@ are kept as they are, and not as texts of six decimals.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
+
+from cmfd.formats.mlmd import graph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,6 +116,18 @@ class Artifact(Node):
     def __init__(self, node: GraphArtifact, ref: str) -> None:
         super().__init__(node, ref)
         self.uri = node.uri
+
+
+def artifact(
+    type_: str, name: str, uri: str, properties: dict[str, Any], custom: dict[str, Any]
+) -> Artifact:
+    """Return an artifact as it is now."""
+    now_ms = time.time_ns() // 1_000_000
+    made = graph.Artifact(
+        type=type_, name=name, uri=uri, properties=properties, custom=custom, created_ms=now_ms,
+        updated_ms=now_ms,
+    )  # fmt: skip
+    return Artifact(made, made.ref)
 
 
 def number_of(ref: str) -> int:

@@ -50,7 +50,14 @@ def refresh() -> None:
 
 
 def graph(pipelines: Sequence[str] = ()) -> Graph:
-    """Return what is known of pipelines, of all if none is named."""
+    """
+    Return what is known of pipelines, of all if none is named.
+
+    Raises
+    ------
+    NotFoundError
+        There is nothing of a pipeline that was named.
+    """
     from cmfd.formats.mlmd.gather import gather  # noqa: PLC0415 - as above
     from cmfd.query.index import open_index  # noqa: PLC0415 - as above
 
@@ -59,6 +66,8 @@ def graph(pipelines: Sequence[str] = ()) -> Graph:
         with open_index(site()) as db:
             return gather(db, pipelines)
     except NotFoundError:
+        if pipelines:
+            raise
         return Graph()
 
 

@@ -17,7 +17,7 @@ from cmfd.client.execution import Execution
 from cmfd.client.ranks import rank_from
 from cmfd.client.session import session
 from cmfd.client.values import as_json
-from cmfd.client.warn import harmless
+from cmfd.client.warn import harmless, warn_once
 from cmfd.compat import reading
 from cmfd.content.cache import identify
 from cmfd.content.files import Hash
@@ -30,11 +30,12 @@ from cmfd.formats.mlmd.graph import (
     TYPE_FACT,
 )
 from cmfd.identity import run_from
-from cmfd.model import ArtifactKind, Direction
 from cmfd.wire.messages import Hashed, Touch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from cmfd.model import ArtifactKind, Direction
 
 _executions: dict[bytes, Recorder] = {}
 _named: dict[tuple[str, str, str], Recorder] = {}
@@ -118,15 +119,31 @@ class Recorder:
         """Record a file or directory as it is now; return what it is."""
         found = self._identify(path) or Hash(problem="it could not be read")
         self._record(direction, Place.of(path), kind, found, properties)
+        self._show(path, found)
         return found
+
+    def _show(self, path: str, found: Hash) -> None:
+        """Say that content could not be identified, as CMF's own library would."""
+        if found.problem:
+            said = f"what {path} holds is not known: {found.problem}; only its name was recorded"
+            if self.strict:
+                raise NotFoundError(said)
+            warn_once(f"content {path}", f"cmfd: {said}")
 
     @harmless()
     def _identify(self, path: str) -> Hash:
         return identify(Place.of(path).absolute, session().settings.own_journal_dir / "hashes")
 
-    def value(self, path: str, kind: ArtifactKind, found: Hash, said: Mapping[str, Any]) -> None:
-        """Record something that no file holds."""
-        self._record(Direction.OUTPUT, Place(path, "", -1, -1), kind, found, said)
+    def value(
+        self, direction: Direction, path: str, kind: ArtifactKind, found: Hash,
+        said: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        """Record something that no file here holds."""
+        self._record(direction, Place(path, "", -1, -1), kind, found, said)
+
+    def has(self, digest: str) -> bool:
+        """Tell whether content goes into this execution or comes out of it."""
+        return any(digest == logged for _, logged, _ in self.logged)
 
     @harmless()
     def _record(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cmfd.client.deadline import Deadline
 from cmfd.client.git import GitError, describe_code
 from cmfd.compat import dataslice, nodes, reading
+from cmfd.compat.known import Known
 from cmfd.compat.recorder import Recorder
 from cmfd.content.files import Hash
 from cmfd.formats.mlmd import graph
@@ -31,7 +32,7 @@ _SETS = frozenset(("labels", "labels_uri", "dataset_uri"))
 """Properties to which what comes later is added, after a comma."""
 
 
-class Cmf:
+class Cmf(Known):
     """
     One writer, as of CMF; what it is given is recorded as by `cmfd.start`.
 
@@ -224,7 +225,7 @@ class Cmf:
             **(own or {}), "git_repo": str(code_here().get("remote") or ""), "Commit": uri,
             "url": f"{self.pipeline_name}:{Path(url).absolute()}",
         }  # fmt: skip
-        return _artifact(type_, f"{url}:{uri}{behind}", uri, properties, given)
+        return nodes.artifact(type_, f"{url}:{uri}{behind}", uri, properties, given)
 
     # -- metrics --------------------------------------------------------------------------------
 
@@ -232,15 +233,7 @@ class Cmf:
         self, metrics_name: str, custom_properties: Given = None
     ) -> nodes.Artifact:
         """Record the values of metrics that an execution came to."""
-        recorder, execution = self._ready()
-        given = dict(custom_properties or {})
-        recorder.metrics(given)
-        identity = uuid7()
-        uri = graph.uuid_text(identity)
-        found = Hash(digest=f"mlmd:{identity.hex()}")
-        recorder.value(metrics_name, ArtifactKind.METRICS, found, given)
-        name = f"{metrics_name}:{uri}:{execution.id}"
-        return _artifact("Metrics", name, uri, {"metrics_name": name}, given)
+        return self.valued(metrics_name, uuid7(), custom_properties)
 
     def log_metric(self, metrics_name: str, custom_properties: Given = None) -> None:
         """Record the values of metrics at the next step; they are kept when this returns."""
@@ -268,9 +261,10 @@ class Cmf:
         identity = uuid7()
         uri = graph.uuid_text(identity)
         said = {**(custom_properties or {}), "version": version}
-        recorder.value(uri, ArtifactKind.OTHER, Hash(digest=f"mlmd:{identity.hex()}"), said)
+        found = Hash(digest=f"mlmd:{identity.hex()}")
+        recorder.value(Direction.OUTPUT, uri, ArtifactKind.OTHER, found, said)
         given = dict(custom_properties or {})
-        return _artifact("Validation_output", uri, uri, {"version": version}, given)
+        return nodes.artifact("Validation_output", uri, uri, {"version": version}, given)
 
     # -- slices ---------------------------------------------------------------------------------
 
@@ -306,9 +300,6 @@ class Cmf:
         known = reading.graph().artifacts
         ref = next(one for one in known if nodes.number_of(one) == artifact_id)
         return nodes.Artifact(known[ref], ref)
-
-    def update_dataset_url(self, artifact: nodes.Artifact, updated_url: str) -> None:
-        """Do nothing: where content is, is said with each use of it."""
 
     def update_model_output(self, artifact: nodes.Artifact) -> None:
         """Record the custom properties that an artifact has now."""
@@ -385,17 +376,6 @@ def code_here() -> dict[str, Any]:
         except (GitError, TimeoutError, OSError):
             _code.append({})
     return _code[0]
-
-
-def _artifact(
-    type_: str, name: str, uri: str, properties: dict[str, Any], custom: dict[str, Any]
-) -> nodes.Artifact:
-    now_ms = time.time_ns() // 1_000_000
-    made = graph.Artifact(
-        type=type_, name=name, uri=uri, properties=properties, custom=custom, created_ms=now_ms,
-        updated_ms=now_ms,
-    )  # fmt: skip
-    return nodes.Artifact(made, made.ref)
 
 
 def _digest_of(artifact: nodes.Artifact) -> str:

@@ -104,6 +104,31 @@ writer.update_execution(found.id, {"c": 3})
 writer.log_execution_metrics("late", {"auc": 0.25})
 """
 
+KNOWN = """
+from cmflib.cmf import Cmf
+
+writer = Cmf("mlmd", "tracks")
+writer.create_context("Known")
+writer.create_execution("Known")
+props = {"url": "tracks:/store/a", "uri": "b" * 32, "model_type": "gnn"}
+data = writer.log_dataset_with_version("far.csv", "a" * 32, "input", props, {"kind": "raw"})
+model = writer.log_model_with_version("far.bin", "output", props, {"depth": 3})
+assert (data.name, model.uri) == (f"far.csv:{'a' * 32}", "b" * 32)
+writer.log_label_with_version("labels", "c" * 32)
+writer.log_python_env_from_client("env.txt", "d" * 32)
+writer.log_step_metrics_from_client(f"course:{'e' * 32}:7", "e" * 32)
+writer.create_dataslice("part").log_dataslice_from_client("f" * 32)
+named = "scores:97636a0a-e67f-11f1-b54e-02fc00000001:7"
+assert writer.log_execution_metrics_from_client(named, {"auc": 0.5}).uri == named[7:43]
+(model,) = writer.update_model_url([model], "elsewhere:/b")
+writer.update_dataset_url(data, "elsewhere:/a")
+assert data.properties["url"].string_value == "tracks:/store/a,elsewhere:/a"
+
+writer.create_execution("Linked")
+writer.link_artifacts(data, model)
+writer.link_artifacts(data, model)
+"""
+
 NANO = """
 from cmflib.cmf import Cmf
 
@@ -180,6 +205,69 @@ def test_an_execution_can_be_gone_on_with(node: Node) -> None:
     assert [said[key] for key in "abc"] == [1, 2, 3]
     (late,) = [e for e in execution["events"] if e["artifact"]["type"] == "Metrics"]
     assert late["artifact"]["name"].startswith("late:")
+
+
+@pytest.mark.slow
+def test_content_can_be_logged_by_the_digest_that_it_is_known_by(node: Node) -> None:
+    """It need not be here; what comes of what is an edge, too."""
+    run(node, KNOWN, "known.py")
+    (pipeline,) = exported(node)["Pipeline"]
+    linked, known = pipeline["stages"][0]["executions"]
+    used = sorted(
+        (one["type"], one["artifact"]["type"], one["artifact"]["uri"]) for one in known["events"]
+    )
+    assert used[0] == (3, "Dataset", "a" * 32)
+    assert (3, "Environment", "d" * 32) in used
+    assert [(type_, uri) for _, type_, uri in used if type_ != "Environment"][1:] == [
+        ("Label", "c" * 32), ("Dataslice", "f" * 32),
+        ("Metrics", "97636a0a-e67f-11f1-b54e-02fc00000001"), ("Model", "b" * 32),
+        ("Step_Metrics", "e" * 32),
+    ]  # fmt: skip
+    edges = [(one["type"], one["artifact"]["uri"]) for one in linked["events"]]
+    assert edges[1:] == [(3, "a" * 32), (4, "b" * 32)]
+
+
+FAILING = """
+from cmflib import cmf
+
+writer = cmf.Cmf("mlmd", "tracks")
+writer.log_dataset("no such file", "input")
+for failing in (
+    lambda: writer.merge_created_context("tracks/Train"),
+    lambda: writer.merge_created_execution("Train", "train.py"),
+    lambda: cmf.metadata_push("tracks"),
+    lambda: cmf.metadata_export("nowhere"),
+):
+    try:
+        failing()
+    except Exception as error:
+        print(error)
+    else:
+        raise SystemExit("it said nothing")
+cmf.artifact_pull("tracks")
+"""
+
+
+@pytest.mark.slow
+def test_what_fails_shows(node: Node) -> None:
+    """By an exit code, with what to do; a job only is not ended by what cannot be recorded."""
+    (node.cwd / "failing.py").write_text(FAILING)
+    command = ("run", "--cmf-compat", "-q", "--", sys.executable, "failing.py")
+    strict = node.cmfd(*command)
+    assert strict.returncode == 1
+    assert b"what no such file holds is not known" in strict.stderr
+
+    node.environ["CMFD_STRICT"] = "false"
+    done = node.cmfd(*command)
+    assert done.returncode == 1
+    assert done.stderr.count(b"what no such file holds is not known") == 1
+    assert b"cmfd artifacts pull" in done.stderr
+    assert [line.split(". ")[-1] for line in done.stdout.decode().splitlines()] == [
+        "Run: cmfd import cmf FILE, or cmfd pull cmf+http://SERVER",
+        "Run: cmfd import cmf FILE, or cmfd pull cmf+http://SERVER",
+        "Run: cmfd push cmf+http://SERVER --pipeline tracks",
+        "`cmfd runs` lists what is.",
+    ]
 
 
 @pytest.mark.slow
