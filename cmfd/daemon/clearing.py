@@ -34,8 +34,12 @@ _REST = (
 
 def has_anything(settings: Settings) -> bool:
     """Tell whether there is a store or a journal: else those who were here have left nothing."""
-    store, journals = settings.node_dir / "node.db", settings.own_journal_dir
-    return store.exists() or any(journals.glob(f"*{SUFFIX}"))
+    return (settings.node_dir / "node.db").exists() or any(journals_in(settings))
+
+
+def journals_in(settings: Settings) -> Iterator[Path]:
+    """Yield the journals of this user's that are there."""
+    return settings.own_journal_dir.glob(f"*{SUFFIX}")
 
 
 def clear(node_dir: Path) -> None:

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cmfd import config, identity, slurm
-from cmfd.daemon.clearing import clear, has_anything
+from cmfd.daemon.clearing import clear, has_anything, journals_in
 from cmfd.daemon.lock import Lock
 from cmfd.daemon.options import Limits, Options, options_from
 from cmfd.daemon.service import check_service
 from cmfd.daemon.sites import Sites
 from cmfd.daemon.stimuli import FoundJournal, Reloaded, Started
-from cmfd.errors import ConfigError
+from cmfd.errors import ConfigError, DaemonRunningError
 from cmfd.wire.endpoint import endpoint, socket_path
 
 if TYPE_CHECKING:
@@ -101,8 +101,13 @@ def run_daemon(
             cleanup.callback(clear, settings.node_dir)
         _set_up_logging(settings.node_dir if detach else None)
         lock.name_holder()
+        before = set(journals_in(settings))
         reason = _serve(settings, idle_s, lock, cleanup)
         log.info("ended: %s", reason)
+    if reason == "idle" and not before.issuperset(journals_in(settings)):
+        # Of a process that found the lock still held, and so started no daemon itself.
+        with contextlib.suppress(DaemonRunningError):
+            return run_daemon(settings, idle_s=idle_s)
     return 0
 
 

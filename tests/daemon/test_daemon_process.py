@@ -21,6 +21,10 @@ from support.dealer import Dealer, units_of
 from support.journals import EXECUTION, RUN, T0_NS, Journal
 
 from cmfd.cli.slurm import deliver
+from cmfd.client.launch import ensure_daemon
+from cmfd.config import Settings
+from cmfd.daemon import main
+from cmfd.daemon.main import run_daemon
 from cmfd.store.connection import connect
 from cmfd.wire.control import request
 from cmfd.wire.endpoint import MAX_SOCKET_PATH_BYTES, socket_path
@@ -300,6 +304,28 @@ def test_what_a_daemon_took_while_it_was_given_up_is_delivered_by_it(
     (pack,) = (site / "inbox").glob("*.db")
     with closing(connect(pack, readonly=True)) as db:
         assert db.execute("SELECT sum(n_values) FROM chunk").fetchone() == (100,)
+
+
+def test_who_begins_while_a_daemon_ends_is_not_left_without(
+    short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It saw that one runs, and started none."""
+    settings = Settings(node_dir=short_dir, journal_dir=short_dir / "journals")
+    path = settings.journal_dir / f"{instance(1).hex()}.cmfj"
+    served: list[bool] = []
+
+    def serve(*_: object) -> str:
+        served.append(path.exists())
+        if path.exists():
+            path.unlink()
+        else:
+            assert not ensure_daemon(settings)
+            path.touch()  # after the last look for journals
+        return "idle"
+
+    monkeypatch.setattr(main, "_serve", serve)
+    assert run_daemon(settings) == 0
+    assert served == [False, True]
 
 
 @pytest.mark.slow
