@@ -32,10 +32,15 @@ def main() -> None:
     args = arguments()
     found = []
     with begin("evaluate", args) as ex:
-        for path in events(args.events, "test"):
+        for number, path in enumerate(events(args.events, "test")):
             truth = Truth(*read(ex, path, TRUE))
             with np.load(ex.input(args.tracks / f"{path.stem}.npz")) as stored:
-                found.append(match(stored["track"], truth))
+                one = match(stored["track"], truth)
+            found.append(one)
+            ex.metric("event_efficiency", one.efficiency(), step=number)
+            ex.metric("event_purity", one.purity(), step=number)
+            ex.metric("event_particles", len(one.is_found), step=number)
+            ex.metric("event_tracks", len(one.is_right), step=number)
             for region, name in enumerate(REGIONS):
                 ex.slice(name, of=f"{path}::{TRUE[1]}", rows=rows_of(truth, region))
         counts = Counts.sum(found)

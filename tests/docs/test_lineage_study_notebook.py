@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
+
+from cmfd.cli.main import cli
 
 if TYPE_CHECKING:
     from support.console import Tutorial
@@ -74,7 +77,11 @@ def test_the_notebook_answers_what_is_true(tutorial: Tutorial, tmp_path: Path) -
     )
 
     assert CHANGED.strip() in printed
+    assert printed.count("events add up: True") == 2
     assert "grades: E" in printed
+    said = CliRunner().invoke(cli, ["report", "energy", "--json", "--site", str(tutorial.site)])
+    energy_j = json.loads(said.stdout)["total"]["energy"]["energy_j"]
+    assert f"all runs: {energy_j:.6f} J" in printed
     for what in ("model", "figure"):
         for how, expected in (("touched", TOUCHED[what]), ("clean", CLEAN[what])):
             begin = f"{what} {how} out/"
