@@ -74,6 +74,10 @@ class Lock:
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
+    def fileno(self) -> int:
+        """Return the descriptor that holds it."""
+        return self._descriptor
+
     def close(self) -> None:
         """Give it back, unless another process shares it."""
         os.close(self._descriptor)

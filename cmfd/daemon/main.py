@@ -49,6 +49,7 @@ LOG_BYTES = 1 << 20
 QUEUED_MESSAGES = 256
 """Of one connection, in each direction; what a client may send is bounded by its credit."""
 LINGER_MS = 500
+MOST_FILES = 1 << 16
 TRIES = 5
 
 
@@ -95,7 +96,7 @@ def run_daemon(
             if comes_and_goes:
                 clear(settings.node_dir)
             return 0
-        if detach and not _go_to_background(settings.node_dir):
+        if detach and not _go_to_background(settings.node_dir, lock):
             return 0
         if comes_and_goes:
             cleanup.callback(clear, settings.node_dir)
@@ -130,10 +131,13 @@ def _prepare(settings: Settings) -> None:
     settings.journal_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _go_to_background(node_dir: Path) -> bool:
+def _go_to_background(node_dir: Path, lock: Lock) -> bool:
     """Fork; tells whether this is the process that goes on."""
     if os.fork():
         return False
+    # Whoever started it may have handed files on: a pipe whose end is waited for, a job's own lock.
+    os.closerange(3, lock.fileno())
+    os.closerange(lock.fileno() + 1, MOST_FILES)
     os.setsid()
     os.chdir("/")
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW

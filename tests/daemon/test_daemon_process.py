@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -21,7 +22,7 @@ from support.dealer import Dealer, units_of
 from support.journals import EXECUTION, RUN, T0_NS, Journal
 
 from cmfd.cli.slurm import deliver
-from cmfd.client.launch import ensure_daemon
+from cmfd.client.launch import daemon_runs, ensure_daemon
 from cmfd.config import Settings
 from cmfd.daemon import main
 from cmfd.daemon.main import run_daemon
@@ -326,6 +327,24 @@ def test_who_begins_while_a_daemon_ends_is_not_left_without(
     monkeypatch.setattr(main, "_serve", serve)
     assert run_daemon(settings) == 0
     assert served == [False, True]
+
+
+@pytest.mark.slow
+def test_a_detached_daemon_keeps_no_file_of_who_started_it(daemons: MakeDaemon) -> None:
+    """A script may wait for the end of a pipe that its programs have, or for a lock of theirs."""
+    daemon = daemons(idle_s="600")
+    lock = daemon.node_dir / "daemon.lock"
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as end:
+        command = daemon.command("--detach")
+        subprocess.run(command, env=daemon.environ(), pass_fds=[writer], check=True)
+        os.close(writer)
+        wait_until(lock.read_text, "it runs")
+        try:
+            wait_until(lambda: select.select([end], [], [], 0)[0], "nobody has it open any more")
+        finally:
+            os.kill(int(lock.read_text()), signal.SIGTERM)
+    wait_until(lambda: not daemon_runs(daemon.node_dir), "it has ended")
 
 
 @pytest.mark.slow
