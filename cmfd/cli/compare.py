@@ -28,8 +28,8 @@ def command(site: Path, runs: tuple[str, ...], *, every: bool, as_json: bool) ->
     """
     Put runs side by side: what differs of parameters and data, and first, last, best of metrics.
 
-    Each of RUNS is the id of a run or its beginning, a job id, `last`, or `@-2` for the last but
-    one. JSON has all parameters and artifacts and says of each whether it differs.
+    Each of RUNS is as for `cmfd show`. JSON has all parameters and artifacts and says of each
+    whether it differs.
     """
     with open_index(site) as db:
         found = compare(db, [runs_.find(db, run) for run in runs])

@@ -81,8 +81,8 @@ def command(  # noqa: PLR0913 - options
     """
     Show the metrics of a run, or with NAME the values of one, by step and rank.
 
-    RUN is the id of a run or its beginning, a job id, `last`, or `@-2` for the last but one. In
-    JSON and CSV, times are UTC nanoseconds and NaN, Infinity and -Infinity are words.
+    RUN is as for `cmfd show`. In JSON and CSV, times are UTC nanoseconds and NaN, Infinity and
+    -Infinity are words.
     """
     with open_index(site) as db:
         run_id = runs.find(db, run)

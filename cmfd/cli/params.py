@@ -29,7 +29,7 @@ def command(site: Path, run: str, *, as_json: bool, as_csv: bool) -> None:
     """
     Show the parameters of a run, with all values of those on which its ranks disagree.
 
-    RUN is the id of a run or its beginning, a job id, `last`, or `@-2` for the last but one.
+    RUN is as for `cmfd show`.
     """
     with open_index(site) as db:
         found = runs.params(db, runs.find(db, run))

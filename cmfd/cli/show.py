@@ -37,8 +37,8 @@ def command(site: Path, run: str, *, as_json: bool) -> None:
     """
     Show a run: executions, parameters, metrics, artifacts, facts, and what it took.
 
-    RUN is the id of a run or its beginning, a job id, the run's name, `last`, or `@-2` for the last
-    but one.
+    RUN is the id of a run or of one of its executions, or its beginning, a job id, the run's name,
+    `last`, or `@-2` for the last but one.
     """
     try:
         with open_index(site) as db:

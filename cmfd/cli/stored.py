@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from cmfd.client.start import Plan
     from cmfd.config import Settings
+    from cmfd.merge.report import MergeReport
     from cmfd.query.results import RunDetail
     from cmfd.wire.messages import AnyRecord
 
@@ -39,6 +41,11 @@ _SEAL_S = 60.0
 
 _ANSWER_S = 5.0
 """How long it may take to say that it is there."""
+
+_MERGER_S = 5.0
+"""How long another merger of the site, the daemon's often, is waited for to show what it took."""
+
+_LOOK_AGAIN_S = 0.05
 
 
 def finish(plan: Plan, settings: Settings, *, as_json: bool, quiet: bool) -> None:
@@ -57,7 +64,8 @@ def finish(plan: Plan, settings: Settings, *, as_json: bool, quiet: bool) -> Non
         Print only what went wrong.
     """
     try:
-        found = store(plan, settings)
+        # A loop of many short commands that shows nothing is not held up.
+        found = store(plan, settings, patience_s=0.0 if quiet else _MERGER_S)
     except IncompleteError as error:
         click.echo(f"cmfd: {printable_lines(str(error))}", err=True)
         return
@@ -70,7 +78,7 @@ def finish(plan: Plan, settings: Settings, *, as_json: bool, quiet: bool) -> Non
     click.echo("\n".join(lines), err=True)
 
 
-def store(plan: Plan, settings: Settings) -> RunDetail | None:
+def store(plan: Plan, settings: Settings, *, patience_s: float = 0.0) -> RunDetail | None:
     """
     Seal a run, merge it into its site, and read it back.
 
@@ -80,6 +88,8 @@ def store(plan: Plan, settings: Settings) -> RunDetail | None:
         Which run, and which site.
     settings : Settings
         Where its records are, and whether to merge at all.
+    patience_s : float
+        How long another merger of the site is waited for.
 
     Returns
     -------
@@ -96,7 +106,7 @@ def store(plan: Plan, settings: Settings) -> RunDetail | None:
         journals = _sealed(plan, settings)
         if settings.system or not settings.auto_merge:
             return None
-        done = merge_site(site, journals)
+        done = _merged(site, journals, patience_s)
         if done.busy_holder:
             raise IncompleteError(f"it is left to the merger at work: {done.busy_holder}")
         with open_index(site) as db:
@@ -106,6 +116,15 @@ def store(plan: Plan, settings: Settings) -> RunDetail | None:
             f"run {plan.run.run.hex()} is not in {site} yet: {error}\nIt is kept in "
             f"{settings.node_dir}. To merge it later: cmfd merge {settings.node_dir}"
         ) from error
+
+
+def _merged(site: Path, journals: list[Path], patience_s: float) -> MergeReport:
+    until = time.monotonic() + patience_s
+    done = merge_site(site, journals)
+    while done.busy_holder and time.monotonic() < until:
+        time.sleep(_LOOK_AGAIN_S)
+        done = merge_site(site)  # what was in journals is in the inbox by now
+    return done
 
 
 def _sealed(plan: Plan, settings: Settings) -> list[Path]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cmfd.config import load_usable
+from cmfd.config import SITE_DIRECTORY, load_usable
 from cmfd.errors import ConfigError, NotFoundError
 from cmfd.store.pack import INBOX, PACKS, is_pack_name, merged_path
 from cmfd.store.shared import follow, write_whole
@@ -138,6 +138,8 @@ def init_site(path: Path, database: str = "") -> Site:
         if not label.exists():
             created = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
             path.mkdir(parents=True, exist_ok=True)
+            if path.name == SITE_DIRECTORY:  # within a project, to whose code it does not belong
+                write_once(path / ".gitignore", "*\n")
             text = _TEMPLATE.format(id=uuid.uuid4(), created=created)
             write_once(label, with_index(text, database or load_usable()[0].site_index))
     except OSError as error:

@@ -94,7 +94,8 @@ def find(db: sqlite3.Connection, name: str) -> int:
     name : str
         ``last``, ``@-1`` (the same), ``@-2`` (the last but one); a job id, which means the last
         start of that job, or of an array any of its tasks; the run's id or the beginning of it; its
-        name. A job id goes before the beginning of an id, which goes before a name.
+        name; the id of one of its executions or the beginning of that. Of several, what comes first
+        here counts.
 
     Returns
     -------
@@ -134,7 +135,13 @@ def _candidates(db: sqlite3.Connection, name: str) -> list[dict[str, Any]]:
     by_job = [row for row in rows if row["is_job"] and not row["is_followed"]]
     for kind in ("is_part", "is_id"):
         by_job = by_job or [row for row in rows if row[kind]]
-    return by_job or rows
+    return by_job or rows or _of_executions(db, low, high)
+
+
+def _of_executions(
+    db: sqlite3.Connection, low: bytes | None, high: bytes | None
+) -> list[dict[str, Any]]:
+    return fetch(db, "runs_of_execution", low=low, high=high, limit=_MOST_CANDIDATES + 1)
 
 
 def _listed(found: list[dict[str, Any]]) -> str:

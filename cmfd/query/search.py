@@ -154,14 +154,14 @@ def best(  # noqa: PLR0913 - filters, each by name
         The pipeline is not known, or has no such metric.
     """
     goal = goal or goal_of(metric)
-    if goal is None:
-        raise ConfigError(
-            f"Which values of {metric!r} are good is not clear from its name: say --max or --min."
-        )
     if slice is not None:
         metric = f"{metric}[{slice}]"
     chosen = Filter(where, db)
     _require(db, pipeline, metric)
+    if goal is None:
+        raise ConfigError(
+            f"Which values of {metric!r} are good is not clear from its name: say --max or --min."
+        )
     if using is not None:
         reach_into_tables(db, using.start, Way.DOWN)
     rows = _leaders(
@@ -193,7 +193,9 @@ def _leaders(
 def _require(db: sqlite3.Connection, pipeline: str, metric: str) -> None:
     """See to it that there is something to compare."""
     if db.execute(_sql("has_pipeline"), {"pipeline": pipeline}).fetchone() is None:
-        raise NotFoundError(f"No execution is of pipeline {pipeline!r} here.")
+        raise NotFoundError(
+            f"No execution is of pipeline {pipeline!r} here. `cmfd runs` shows which there are."
+        )
     query = """
         SELECT 1 FROM series AS s CROSS JOIN execution AS e ON e.id = s.execution_id
         WHERE s.name = ? AND e.pipeline = ? LIMIT 1"""

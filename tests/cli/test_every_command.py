@@ -51,6 +51,18 @@ def test_help_has_an_example_that_parses(words: tuple[str, ...]) -> None:
         assert set(options) <= known, line
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"), [(("rusn",), "runs"), (("report", "carbno"), "carbon"), (("x",), "")]
+)
+def test_what_comes_near_a_command_is_said(typed: tuple[str, ...], meant: str) -> None:
+    """A slip of the fingers; what comes near none is only said to be none."""
+    done = CliRunner().invoke(cli, typed)
+    assert done.exit_code == 2
+    assert "No such command" in done.output
+    assert ("Did you mean" in done.output) == bool(meant)
+    assert meant in done.output
+
+
 @pytest.mark.parametrize("words", [words for words in EVERY if words], ids=" ".join)
 def test_help_explains_every_option(words: tuple[str, ...]) -> None:
     """No option is without a word on it."""

@@ -101,6 +101,15 @@ def test_a_unique_beginning_names_a_run(site: ASite, invoke: Invoke) -> None:
     assert from_json(invoke("show", RUN[0][:5], "--json"))["run"]["run"] == RUN[0]
 
 
+def test_a_run_goes_by_its_executions(three_runs: ASite, invoke: Invoke) -> None:
+    """What searches and leader boards list can be looked at; a run's own name goes before that."""
+    del three_runs
+    execution = an_id("exec", 1).hex()
+    assert from_json(invoke("show", execution, "--json"))["run"]["run"] == RUN[1]
+    assert invoke("params", execution).stdout == invoke("params", RUN[1]).stdout
+    assert RUN[1] in invoke("show", execution[:8], code=4).stderr
+
+
 def test_an_ambiguous_name_lists_the_candidates(three_runs: ASite, invoke: Invoke) -> None:
     """All three ids begin alike: the error says which they are."""
     del three_runs

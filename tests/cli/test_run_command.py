@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from support.wrapper import CMFD, PATIENCE_S, Node, eventually
 
+from cmfd.merge.layout import init_site
+from cmfd.merge.lock import merge_lock
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -418,3 +421,14 @@ def test_an_execution_has_the_cpu_time_of_its_own_time(node: Node) -> None:
     ranks = [p for p in node.last()["processes"] if p["role"] == "rank"]
     assert len(ranks) == 2
     assert all(p["cpu_user_ns"] + p["cpu_system_ns"] < 1e9 for p in ranks)
+
+
+@pytest.mark.slow
+def test_the_summary_waits_a_little_for_another_merger(lone_node: Node) -> None:
+    """The daemon's own merger is at work often, when a command ends; it takes the run as well."""
+    site = init_site(lone_node.site)
+    with merge_lock(site.lock):
+        started = lone_node.start("run", "--", "true", stderr=subprocess.PIPE)
+        eventually(lambda: list(site.inbox.glob("*.db")), "the pack of the run")
+    _, said = started.communicate(timeout=PATIENCE_S)
+    assert b"completed" in said

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from support.packs import an_id
-from support.sites import from_json
+from support.sites import a_run, from_json
 
 if TYPE_CHECKING:
     from support.sites import ASite, Invoke
@@ -53,6 +53,15 @@ def test_the_leader_board_shows_what_differs(three_runs: ASite, invoke: Invoke) 
     ]
     used = from_json(invoke(*board, "--using", "md5:" + "0" * 31 + "1", "--json"))
     assert used["leaders"] == []
-    assert "is not clear" in invoke("best", "--pipeline", "digits", "--metric", "x", code=3).stderr
-    assert "It has: loss" in invoke(*board[:-1], "x", "--max", code=4).stderr
+    assert "It has: loss" in invoke(*board[:-1], "x", code=4).stderr
     assert "No execution is of" in invoke(*board[:2], "x", *board[3:], code=4).stderr
+
+
+def test_a_metric_whose_name_does_not_say_what_is_good_needs_to_be_told(
+    site: ASite, invoke: Invoke
+) -> None:
+    """Only one that there is: of another one it is said that there is none."""
+    site.take(a_run(1, elapsed=[1.0]))
+    board = ("best", "--pipeline", "digits", "--metric", "elapsed")
+    assert "is not clear" in invoke(*board, code=3).stderr
+    assert len(from_json(invoke(*board, "--min", "--json"))["leaders"]) == 1

@@ -20,6 +20,7 @@ from cmfd.client.deadline import Deadline
 from cmfd.client.environment import capture
 from cmfd.client.git import GitError, describe_code
 from cmfd.config import ENV_ALLOW
+from cmfd.merge.layout import init_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +78,13 @@ def test_untracked_files_are_counted_and_named_by_digest(repository: Path) -> No
     code = describe_code(str(repository), soon())
     assert (code["dirty"], code["untracked"], code["diff_bytes"]) == (True, 2, 0)
     assert code["untracked_sha256"] == hashlib.sha256(b".gitignore\0new\nfile\0").hexdigest()
+
+
+def test_a_site_within_the_work_tree_is_none_of_its_code(repository: Path) -> None:
+    """Else each run would change the code that the next one is of, and none would be seen again."""
+    clean = describe_code(str(repository), soon())
+    init_site(repository / ".cmfd")
+    assert describe_code(str(repository), soon()) == clean
 
 
 def test_the_digest_does_not_depend_on_the_users_git_configuration(
