@@ -235,8 +235,10 @@ def _decoded(entry: _Entry, kind: type[Found]) -> Found | None:
 
 
 def _write(descriptor: int, entry: _Entry) -> None:
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, msgspec.json.encode(entry) + b"\n", 0)
+    """Remember; on a full disk, what was found out is only not remembered."""
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, msgspec.json.encode(entry) + b"\n", 0)
 
 
 def _open(directory: str, key: str) -> int:

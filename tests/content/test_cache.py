@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -103,6 +104,22 @@ def test_small_files_leave_nothing(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("small")
     assert identify(tmp_path / "data", tmp_path / "hashes") == hash_path(tmp_path / "data")
     assert not (tmp_path / "hashes").exists()
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_content_is_read_once_where_there_is_no_room_to_remember_it(
+    tmp_path: Path, reads: list[str]
+) -> None:
+    """On a full disk, too."""
+    path = large(tmp_path / "data")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        found = identify(path, tmp_path / "hashes")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert found == hash_path(path)
+    assert len(reads) == 1
 
 
 @pytest.mark.usefixtures("unhurried")
