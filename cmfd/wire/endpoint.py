@@ -23,6 +23,10 @@ MAX_SOCKET_PATH_BYTES = 100
 
 ROOT_UID = 0
 _UCRED = struct.Struct("3i")
+_TIMEVAL = struct.Struct("ll")
+
+PATIENCE_S = 5.0
+"""How long a daemon may take to let somebody in."""
 
 
 class Peer(NamedTuple):
@@ -75,13 +79,16 @@ def listener(node_dir: Path) -> Peer | None:
     Returns
     -------
     Peer or None
-        None when nobody listens: no socket, or one left behind by a killed
-        daemon. A `uid` other than one's own or 0 is somebody who took the
-        name first: do not talk to it.
+        None when nobody listens: no socket, one left behind by a killed
+        daemon, or one at which nobody is let in. A `uid` other than one's own or 0 is
+        somebody who took the name first: do not talk to it.
     """
     import socket  # noqa: PLC0415 - 6 ms, and a rank has no use for it
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        # A daemon that is stopped lets in as many as may wait, and the next one would for ever.
+        patience = _TIMEVAL.pack(int(PATIENCE_S), int(PATIENCE_S % 1 * 1e6))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
         try:
             probe.connect(os.fsencode(socket_path(node_dir)))
         except OSError:

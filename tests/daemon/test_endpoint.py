@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 import threading
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import zmq
 
 from cmfd.errors import DaemonUnavailableError, WireError
 from cmfd.wire import control
+from cmfd.wire import endpoint as wire_endpoint
 from cmfd.wire.endpoint import (
     MAX_SOCKET_PATH_BYTES,
     Peer,
@@ -118,6 +120,21 @@ def test_nobody_listens_at_a_socket_that_was_left_behind(node_dir: Path) -> None
 
     assert stat.S_ISSOCK(socket_path(node_dir).stat().st_mode)
     assert listener(node_dir) is None
+
+
+def test_a_daemon_that_lets_nobody_in_is_not_waited_for(
+    node_dir: Path, bound: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is stopped, while all tasks of a large node end."""
+    monkeypatch.setattr(wire_endpoint, "PATIENCE_S", 0.01)
+    bound.listen(0)
+    with ExitStack() as waiting:
+        with suppress(BlockingIOError):
+            while True:
+                client = waiting.enter_context(socket.socket(socket.AF_UNIX))
+                client.settimeout(0)
+                client.connect(str(socket_path(node_dir)))
+        assert listener(node_dir) is None
 
 
 def test_a_question_gets_its_answer(node_dir: Path) -> None:
