@@ -74,9 +74,11 @@ def remote_of(name: str, url: str, there: str, file: Path | None) -> remotes.Rem
     return remotes.Remote(name, remotes.absolute(url), there, token)
 
 
-def is_cmf(remote: str) -> bool:
-    """Tell whether an address is that of a server of CMF's."""
-    return remote.startswith(("cmf+http://", "cmf+https://"))
+def cmf_server_of(site_dir: Path, remote: str) -> str | None:
+    """Return the address of a remote that is a server of CMF's; None: it is a site."""
+    is_address = remote.startswith(remotes.CMF)
+    url = remote if is_address else remotes.named(open_site(site_dir), remote).url
+    return url if url.startswith(remotes.CMF) else None
 
 
 def everything(function: F) -> F:

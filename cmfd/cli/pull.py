@@ -42,10 +42,10 @@ def command(  # noqa: PLR0913 - options
     REMOTE is as for `cmfd push`. Whatever it sends is checked as any pack is, and kept apart if it
     is none. From a server of CMF's (cmf+http://HOST) pipelines come as by `cmfd import cmf`.
     """
-    if exchange.is_cmf(remote):
+    if server := exchange.cmf_server_of(site, remote):
         from cmfd.cli import cmf_server  # noqa: PLC0415 - only for such a server
 
-        cmf_server.pull(site, remote, chosen, as_json=as_json, quiet=quiet)
+        cmf_server.pull(site, server, chosen, as_json=as_json, quiet=quiet)
         return
     with (
         exchange.reached(site, remote) as (own, other, peer),

@@ -57,12 +57,12 @@ def command(  # noqa: PLR0913 - options
 
     cmf+http://HOST is a server of CMF's: it gets pipelines in CMF's own format.
     """
-    if exchange.is_cmf(remote):
+    if server := exchange.cmf_server_of(site, remote):
         from cmfd.cli import cmf_server  # noqa: PLC0415 - only for such a server
 
         if key is not None:
             raise click.UsageError("A server of CMF's takes no signatures.")
-        cmf_server.push(site, remote, chosen, as_json=as_json, quiet=quiet)
+        cmf_server.push(site, server, chosen, as_json=as_json, quiet=quiet)
         return
     with exchange.reached(site, remote) as (own, other, peer):
         if os.access(own.path, os.W_OK):  # else another's merge takes what waits

@@ -37,6 +37,8 @@ def add(name: str, url: str, site: Path, there: str, token_file: Path | None) ->
     """
     Call the site at URL by NAME: a directory, HOST:PATH, ssh://HOST[:PORT]/PATH or https://HOST.
 
+    cmf+http://HOST is a server of CMF's, to push pipelines to and pull them from.
+
     The token for a server is taken from CMFD_TOKEN, else from --token-file, else from
     ~/.config/cmfd/credentials.toml. It is never part of a URL.
     """

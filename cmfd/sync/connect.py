@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cmfd.errors import ConfigError
 from cmfd.merge.layout import open_site
 from cmfd.merge.rules import user_of
 from cmfd.sync import remotes
@@ -32,13 +33,18 @@ def connect(remote: remotes.Remote) -> Iterator[Peer]:
     Raises
     ------
     ConfigError
-        The token for a server cannot be read.
+        The token for a server cannot be read, or it is a server of CMF's, which is no site.
     NotFoundError
         There is no site.
     RemoteError
         The other machine cannot be reached, or has no cmfd.
     """
     address = remotes.parse(remote.url)
+    if remote.url.startswith(remotes.CMF):
+        raise ConfigError(
+            f"{remote.url} is a server of CMF's, which has no packs: only cmfd push and cmfd pull"
+            " know what to do with it; nothing was done"
+        )
     if address.scheme:
         from cmfd.sync.http import Wire  # noqa: PLC0415 - TLS takes time to import
         from cmfd.sync.https import HttpsPeer  # noqa: PLC0415 - as above

@@ -34,6 +34,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _SCP_LIKE = re.compile(r"(?P<host>[^/:]+):(?P<path>.+)")
 _SSH = re.compile(r"ssh://(?P<host>[^/:]+)(?::(?P<port>[0-9]+))?(?P<path>/.*)")
+CMF = ("cmf+http://", "cmf+https://")
+"""Begin the address of a server of CMF's: no site, but pipelines go there and come from there."""
+
 _HEAD = """\
 # Sites that this one exchanges packs with: `cmfd remote` reads and writes this file.
 """
@@ -52,7 +55,8 @@ class Address(NamedTuple):
     port : int or None
         None is ssh's own, or that of https.
     scheme : str
-        ``https``, or ``http`` on this machine; empty for ssh and directories.
+        ``https``, or ``http`` on this machine; of a server of CMF's ``cmf+https`` or ``cmf+http``;
+        empty for ssh and directories.
     """
 
     path: str
@@ -78,7 +82,8 @@ def parse(url: str) -> Address:
     Parameters
     ----------
     url : str
-        PATH, ``file://PATH``, ``ssh://HOST[:PORT]/PATH``, ``HOST:PATH`` or ``https://HOST[:PORT]``.
+        PATH, ``file://PATH``, ``ssh://HOST[:PORT]/PATH``, ``HOST:PATH``, ``https://HOST[:PORT]`` or
+        ``cmf+http[s]://HOST[:PORT]``.
 
     Raises
     ------
@@ -94,7 +99,7 @@ def parse(url: str) -> Address:
         )
     if url.startswith("file:///"):
         return Address(url.removeprefix("file://"))
-    if url.startswith(("https://", "http://")):
+    if url.startswith(("https://", "http://", *CMF)):
         return _of_server(url)
     if "://" in url:
         raise ConfigError(

@@ -58,6 +58,18 @@ def test_a_pipeline_goes_there_and_comes_back(cmfd: Cmfd, server: Server) -> Non
 
 
 @pytest.mark.usefixtures("fed")
+def test_a_server_goes_by_a_name(cmfd: Cmfd, server: Server) -> None:
+    """As other remotes, for what can be done with it; there is no port to remember."""
+    cmfd("remote", "add", "cmf", server.url)
+    assert server.url in cmfd("remote", "list")
+    assert cmfd("push", "cmf", "--json")[0]["state"] == "success"
+    assert {one["state"] for one in cmfd("pull", "cmf", "--json")} == {"known"}
+    assert "only cmfd push and cmfd pull" in cmfd("fetch", "cmf", code=3)
+    assert "has no remote 'hub'" in cmfd("push", "hub", code=4)
+    assert "with a password in it" in cmfd("remote", "add", "x", "cmf+http://a:b@host", code=3)
+
+
+@pytest.mark.usefixtures("fed")
 def test_what_the_server_does_not_take_or_have_is_said(cmfd: Cmfd, server: Server) -> None:
     """With exit codes: no such pipeline, a refusal, no server."""
     assert "Tracks not found" in cmfd("pull", server.url, "--pipeline", "Tracks", code=4)
