@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from cmfd.carbon.factors import FactorSet, Place
+    from cmfd.carbon.factors import FactorSet, NodeType, Place
     from cmfd.carbon.model import EnergyRow, Hold, Provenance
     from cmfd.carbon.spread import Rows
 
@@ -62,6 +62,7 @@ class CarbonBook:
         self._factors: FactorSet | None = chosen.factors if chosen else None
         self._sources: dict[int, timeline.Sources] = {}
         self._courses: dict[int, Course] = {}
+        self._types: dict[str, NodeType | None] = {}
         self.factor_set_id = chosen.id if chosen else ""
         self.factor_set_name = chosen.factors.name if chosen else ""
 
@@ -142,7 +143,7 @@ class CarbonBook:
             missing.append(NO_PLACE.format(nodes=", ".join(sorted(unplaced))))
         if holds is None:
             return self._carbon(sums, reckon.Embodied(None, [], []), missing)
-        return self._carbon(sums, reckon.embodied(self._factors, holds), missing)
+        return self._carbon(sums, reckon.embodied(self._type_of, holds), missing)
 
     def intensity(self, t0_ns: int, t1_ns: int, *, node: str = "") -> list[Stretch]:
         """
@@ -250,6 +251,11 @@ class CarbonBook:
             pieces = timeline.pieces(self._factors.places[number], layers, t0_ns, t1_ns)
             course = self._courses[number] = Course(pieces)
         return course
+
+    def _type_of(self, node: str) -> NodeType | None:
+        if node not in self._types:
+            self._types[node] = self._factors.type_of(node) if self._factors else None
+        return self._types[node]
 
     def _number_of(self, node: str) -> int | None:
         place: Place | None = self._factors.place_of(node) if self._factors else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from cmfd.query import parts
 from cmfd.query.index import all_rows
@@ -136,14 +136,14 @@ def part_lines(db: sqlite3.Connection, by: str) -> list[PartLine]:
     return list(map(PartLine._make, rows))
 
 
-def hosts(db: sqlite3.Connection) -> dict[int, list[str]]:
-    """Return on which nodes processes of each chosen run were, as far as they said."""
-    return _lists(_rows(db, "hosts"))
+def hosts(db: sqlite3.Connection) -> list[tuple[int, str]]:
+    """Return chosen runs with each node on which they had processes, as far as these said."""
+    return cast("list[tuple[int, str]]", all_rows(db, named("query/reported")["hosts"]))
 
 
-def metered_nodes(db: sqlite3.Connection) -> dict[int, list[str]]:
-    """Return on which nodes each chosen run took energy."""
-    return _lists(_rows(db, "nodes"))
+def metered_nodes(db: sqlite3.Connection) -> list[tuple[int, str]]:
+    """Return chosen runs with each node on which they took energy."""
+    return cast("list[tuple[int, str]]", all_rows(db, named("query/reported")["nodes"]))
 
 
 def exclusive(db: sqlite3.Connection) -> set[int]:
@@ -249,10 +249,10 @@ class Energies:
         self._is_cut = False
         self._kind = "apart" if by_node else "part" if are_parts else "whole"
         self._readings = "node" if by_node and not are_parts else self._kind
-        self._together = ""
+        self._hours_of_all, self._weighed = "hours", "weighed"
         self._asked: dict[str, object] = {"by_parts": are_parts, "by_run": 0}
         if not by_node and node_of_all is not None:
-            self._together = "together_"
+            self._hours_of_all, self._weighed = "together_hours", f"{self._kind}_weighed"
             self._asked["node_of_all"] = node_of_all
 
     def choose(self, run_ids: Iterable[int] | None, period: Period | None, step_ns: int) -> None:
@@ -291,7 +291,7 @@ class Energies:
 
     def weighed(self) -> list[Product]:
         """Return energy of hours times their factors, after `put_factors`."""
-        return self._rows(f"{self._together}weighed", self._asked).fetchall()
+        return self._rows(self._weighed, self._asked).fetchall()
 
     def hours(self, step_ns: int) -> list[Hour]:
         """
@@ -302,7 +302,7 @@ class Energies:
         step_ns : int
             Factors change at such steps, or more seldom.
         """
-        return self._hours(f"{self._together}hours", step_ns, self._asked)
+        return self._hours(self._hours_of_all, step_ns, self._asked)
 
     def sums_by_run(self) -> list[Given]:
         """Return what each run was given."""
@@ -320,13 +320,6 @@ class Energies:
     def _rows(self, query: str, asked: dict[str, object]) -> sqlite3.Cursor:
         statement = named("query/reported")[query]
         return self._db.execute(parts.of_parts(statement) if self._is_cut else statement, asked)
-
-
-def _lists(rows: Iterable[tuple[int, str]]) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
-    for run_id, name in rows:
-        found.setdefault(run_id, []).append(name)
-    return found
 
 
 def unattributed(db: sqlite3.Connection, selection: Selection) -> list[Left]:

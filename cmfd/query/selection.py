@@ -97,8 +97,10 @@ def choose(db: sqlite3.Connection, selection: Selection) -> None:
         db.execute(queries[f"{'clear' if is_made else 'make'}_{table}"])
     db.execute("BEGIN")
     try:
-        for table in ("runs", "executions"):
-            db.execute(queries[f"choose_{table}"], asked)
+        db.execute(queries["choose_runs"], asked)
+        if selection.limit >= 0:
+            db.execute(queries["keep_latest"], {"limit": selection.limit})
+        db.execute(queries["choose_executions"], asked)
     finally:
         if db.in_transaction:  # SQLite ends it itself after some errors
             db.execute("COMMIT")

@@ -12,10 +12,9 @@ from cmfd.query.energy import hardware
 from cmfd.query.shares import Span, own_share_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
     from cmfd.query.periods import Period
-    from cmfd.query.reported import RunLine
     from cmfd.report.costs.piles import Heap, Piece, Pile
 
 NANO = 1e9
@@ -34,7 +33,7 @@ class Holds:
     def __init__(self, heap: Heap) -> None:
         self._db = heap.db
         self._heap = heap
-        self._own_s: dict[int | None, dict[int, float]] = {}
+        self._own: dict[int | None, dict[int, float]] = {}
         self._of_piles: dict[int, dict[str, float] | None] = {}
 
     def of(self, pile: Pile, node: str | None = None) -> list[Hold] | None:
@@ -73,37 +72,37 @@ class Holds:
     def _added_up(self, pieces: Iterable[Piece], node: str | None) -> dict[str, float] | None:
         """Return for how many seconds nodes were held, as if whole; None if that is not known."""
         nodes_of, exclusive, n_threads = self._heap.nodes, self._exclusive, self._n_threads
+        several = self._several if self._heap.has_parts else {}
         held: dict[str, float] = defaultdict(float)
         for piece in pieces:
             run = piece.run
-            nodes = nodes_of.get(run.run_id)
-            if not nodes:
+            there = nodes_of.get(run.run_id)
+            nodes = there if node is None or not there else there & {node}
+            if not there or not nodes:
                 continue
-            held_s = self._held_s(piece)
-            each = _each(run, nodes, is_exclusive=run.run_id in exclusive)
-            for name in nodes if node is None else nodes & {node}:
-                if each is None:
+            held_s = self._own_s(piece) if run.run_id in several else piece.wall_s
+            if run.run_id in exclusive:
+                for name in nodes:
                     held[name] += held_s
-                    continue
-                there = n_threads.get(name)
-                if not each or not there:
-                    return None
-                held[name] += min(each / there, 1.0) * held_s
+            elif not run.cores or not nodes <= n_threads.keys():
+                return None
+            else:
+                each = run.cores / len(there)
+                for name in nodes:
+                    held[name] += min(each / n_threads[name], 1.0) * held_s
         return held
 
-    def _held_s(self, piece: Piece) -> float:
+    def _own_s(self, piece: Piece) -> float:
         """Return for how long a piece is charged: executions at the same time share it."""
-        if not self._heap.has_parts or piece.run.run_id not in self._several:
-            return piece.wall_s
-        if piece.number not in self._own_s:
-            self._own_s[piece.number] = self._own(piece.number)
-        return self._own_s[piece.number].get(piece.unit, 0.0)
+        if piece.number not in self._own:
+            self._own[piece.number] = self._owned_s(piece.number)
+        return self._own[piece.number].get(piece.unit, 0.0)
 
     @cached_property
     def _several(self) -> dict[int, list[reported.Span]]:
         return reported.spans(self._db)
 
-    def _own(self, number: int | None) -> dict[int, float]:
+    def _owned_s(self, number: int | None) -> dict[int, float]:
         """Return how long each piece is charged, with what is nested in it and part of it."""
         found: dict[int, float] = defaultdict(float)
         times = self._heap.times
@@ -134,14 +133,8 @@ class Holds:
 
     @cached_property
     def _n_threads(self) -> dict[str, int]:
-        return {one.node: one.n_threads for one in hardware(self._db)}
-
-
-def _each(run: RunLine, nodes: Collection[str], *, is_exclusive: bool) -> float | None:
-    """Return the threads that a run held of each of its nodes, 0 if unknown; None: all of them."""
-    if is_exclusive:
-        return None
-    return run.cores / len(nodes) if run.cores else 0.0
+        latest = {one.node: one.n_threads for one in hardware(self._db)}
+        return {node: n_threads for node, n_threads in latest.items() if n_threads}
 
 
 def _when(one: reported.Span, period: Period | None) -> Span:

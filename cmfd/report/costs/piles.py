@@ -170,11 +170,10 @@ class Heap:
     def nodes(self) -> dict[int, set[str]]:
         """The nodes of each run: where it took energy, and where nodes matter, its processes."""
         found: dict[int, set[str]] = defaultdict(set)
-        for run_id, names in reported.metered_nodes(self.db).items():
-            found[run_id].update(names)
-        if self._is_of_nodes:
-            for run_id, names in reported.hosts(self.db).items():
-                found[run_id].update(names)
+        for run_id, name in reported.metered_nodes(self.db):
+            found[run_id].add(name)
+        for run_id, name in reported.hosts(self.db) if self._is_of_nodes else ():
+            found[run_id].add(name)
         return found
 
     def key(self, run_id: int, execution_id: int, node: str, number: int = 0) -> Key:
@@ -207,9 +206,12 @@ class Heap:
                 self.all.pieces.append(shown)
                 self._put(part, nodes)
                 continue
-            self.all.pieces.append(self._within(shown, None))
-            for number in self._numbers(piece):
-                self._put(self._within(part, number), nodes)
+            began_ns, ended_ns = self._span(piece)
+            whole = self.times.period(None)
+            self.all.pieces.append(_lasting(shown, whole.overlap_ns(began_ns, ended_ns), None))
+            for number in self._numbers(piece, began_ns, ended_ns):
+                wall_ns = self.times.period(number).overlap_ns(began_ns, ended_ns)
+                self._put(_lasting(part, wall_ns, number), nodes)
 
     def _put(self, piece: Piece, nodes: Collection[str]) -> None:
         if self.by != "node":
@@ -219,19 +221,15 @@ class Heap:
         for node in nodes if self.node is None else {self.node}.intersection(nodes):
             self.piles[(node,)].pieces.append(piece)
 
-    def _numbers(self, piece: Piece) -> Iterable[int]:
+    def _numbers(self, piece: Piece, began_ns: int, ended_ns: int) -> Iterable[int]:
         """Return the times that something is in; of what nobody knows when it was, none."""
         assert self.times is not None  # asked for only then
-        numbers = set(self.times.of(*self._span(piece)))
+        numbers: Collection[int] = self.times.of(began_ns, ended_ns)
         if not self.has_parts:
-            numbers.update(self.times.of_energy(piece.run.run_id))
-        return sorted(numbers) or (NO_TIME,) if self.by == "month" else sorted(numbers)
-
-    def _within(self, piece: Piece, number: int | None) -> Piece:
-        """Return what of a piece is in one of the times that are told apart; or in all of them."""
-        assert self.times is not None  # asked for only then
-        wall_ns = self.times.period(number).overlap_ns(*self._span(piece))
-        return piece._replace(wall_s=wall_ns / NANO, number=number)
+            of_energy = self.times.of_energy(piece.run.run_id)
+            if of_energy != numbers:
+                numbers = sorted({*numbers, *of_energy})
+        return numbers or (NO_TIME,) if self.by == "month" else numbers
 
     def _span(self, piece: Piece) -> tuple[int, int]:
         part = self.parts[piece.unit] if self.has_parts else None
@@ -256,14 +254,16 @@ class Heap:
             keys = list(numbers)
             for row in self._energies.sums():
                 self.piles[keys[row.pile]].sum.add(row)
+            uj_to_weigh = 0
             for at, unit, run_id, uj in self._energies.units():
                 self.piles[keys[at]].uj_of_unit[unit] += uj  # the rest is one of all runs
                 self.uj_of_run[run_id] += uj
+                uj_to_weigh += uj
             for at, component, covered_ns, need_ns in self._energies.readings():
                 self.piles[keys[at]].sum.cover(component, covered_ns, need_ns)
-            self._weigh(keys)
-            for at, stretch in self._stretches(self._energies.hours):
-                self.piles[keys[at]].stretches.append(stretch)
+            if self._weigh(keys) != uj_to_weigh:
+                for at, stretch in self._stretches(self._energies.hours):
+                    self.piles[keys[at]].stretches.append(stretch)
         self._add_all()
 
     def _factors_of_hours(self, book: CarbonBook | None) -> Hours | None:
@@ -276,12 +276,16 @@ class Heap:
         reported.put_factors(self.db, () if hours is None else hours.factors)
         return hours
 
-    def _weigh(self, keys: Sequence[Key]) -> None:
+    def _weigh(self, keys: Sequence[Key]) -> int | None:
+        """Give piles their energy in hours; return how much it is, None if there is no such."""
         if self._hours is None:
-            return
+            return None
+        uj = 0
         for pile, lost, alike, kind, grade, part, *product in self._energies.weighed():
             one = self._hours.weighed(alike, part, chr(grade), Product._make(map(int, product)))
             self.piles[keys[pile]].weigh((_OUTCOMES[lost], alike, kind, one.grade), one)
+            uj += one.uj
+        return uj
 
     def _slices(self, run_ids: Iterable[int], numbers: dict[Key, int]) -> Iterator[None]:
         """Let the index know of runs, a part of them after the other, numbering their piles."""
@@ -376,6 +380,12 @@ def _number_of(state: str) -> int:
 
 def _piece(run: RunLine, unit: int, state: str, wall_s: float | None) -> Piece:
     return Piece(run, unit, state, max(wall_s or 0.0, 0.0), run.cores, run.gpus)
+
+
+def _lasting(piece: Piece, wall_ns: int, number: int | None) -> Piece:
+    """Return what of a piece is in a time."""
+    run, unit, state, _, cores, gpus, _ = piece
+    return Piece(run, unit, state, wall_ns / NANO, cores, gpus, number)
 
 
 def _shared(piece: Piece, n_nodes: int) -> Piece:

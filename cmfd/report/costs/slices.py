@@ -62,6 +62,8 @@ class Times:
             first_ns, end_ns = max(min(ends, default=0), 0), max(ends, default=0)
             self.periods = list(months(first_ns, end_ns, whole)) or self.periods
         self._starts = [period.since_ns for period in self.periods]
+        self._names = [month_name(start_ns) for start_ns in self._starts] if by_month else []
+        self._numbers: dict[int, range] = {}
 
     def period(self, number: int | None) -> Period:
         """Return one of the times; None: from the first to the last of them."""
@@ -73,7 +75,7 @@ class Times:
         """Return what a month is called; nothing for `NO_TIME`."""
         if number == NO_TIME:
             return ""
-        return month_name(self.periods[number].since_ns)
+        return self._names[number]
 
     def of(self, began_ns: int, ended_ns: int) -> range:
         """Return the numbers of the times that something is in; without a length, in one."""
@@ -85,7 +87,11 @@ class Times:
 
     def of_energy(self, run_id: int) -> range:
         """Return the numbers of the times in which a run took energy."""
-        return self.of(*self._extents[run_id]) if run_id in self._extents else range(0)
+        found = self._numbers.get(run_id)
+        if found is None:
+            extent = self._extents.get(run_id)
+            found = self._numbers[run_id] = range(0) if extent is None else self.of(*extent)
+        return found
 
     def slices(self, run_ids: Iterable[int]) -> Iterator[Slice]:
         """Yield runs with the time that their energy is in."""

@@ -92,9 +92,12 @@ WHERE (:run_id IS NULL OR r.id = :run_id)
           AND (:stage IS NULL OR e.stage = :stage)))
   AND (:artifact_id IS NULL OR EXISTS (
         SELECT 1 FROM execution AS e JOIN event AS v ON v.execution_id = e.id
-        WHERE e.run_id = r.id AND v.artifact_id = :artifact_id AND v.direction = 'output'))
-ORDER BY r.at_ns DESC, r.id DESC
-LIMIT :limit;
+        WHERE e.run_id = r.id AND v.artifact_id = :artifact_id AND v.direction = 'output'));
+
+-- name: keep_latest
+-- Of runs that were chosen, only so many.
+DELETE FROM chosen_run
+WHERE id NOT IN (SELECT id FROM chosen_run ORDER BY at_ns DESC, id DESC LIMIT :limit);
 
 -- name: choose_executions
 INSERT INTO chosen_execution

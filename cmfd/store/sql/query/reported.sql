@@ -256,9 +256,21 @@ CROSS JOIN report_node AS n ON n.node = m.node
 CROSS JOIN report_unit AS u ON u.unit = x.execution_id
 GROUP BY 1, m.component;
 
--- name: together_weighed
+-- name: whole_weighed
 -- Energy in hours times their factors, where all nodes have the same; 20 bits at a time, so that no
 -- product is too much for an integer.
+SELECT
+    u.pile, u.lost, f.alike, f.kind, unicode(x.grade), f.part,
+    min(x.began_ns), max(x.began_ns), sum(x.uj >> 20) * 1048576 + sum(x.uj & 1048575),
+    sum((x.uj >> 40) * f.grams), sum(((x.uj >> 20) & 1048575) * f.grams),
+    sum((x.uj & 1048575) * f.grams)
+FROM report_unit AS u
+CROSS JOIN run_hour AS x ON x.run_id = u.unit AND x.dur_ns = 3600000000000
+CROSS JOIN report_factor AS f ON f.alike = :node_of_all AND f.began_ns = x.began_ns
+GROUP BY u.pile, u.lost, f.alike, f.kind, x.grade, f.part;
+
+-- name: part_weighed
+-- The same of executions.
 SELECT
     coalesce(u.pile, r.pile) AS pile, coalesce(u.lost, 0) AS lost, f.alike, f.kind,
     unicode(x.grade), f.part,
@@ -268,13 +280,13 @@ SELECT
 FROM report_run AS c
 CROSS JOIN run_hour AS x ON x.run_id = c.id AND x.dur_ns = 3600000000000
 CROSS JOIN report_factor AS f ON f.alike = :node_of_all AND f.began_ns = x.began_ns
-LEFT JOIN report_unit AS u ON u.unit = CASE WHEN :by_parts = 1 THEN x.execution_id ELSE x.run_id END
+LEFT JOIN report_unit AS u ON u.unit = x.execution_id
 LEFT JOIN report_unit AS r ON r.unit = 0
 WHERE coalesce(u.unit, r.unit) IS NOT NULL
 GROUP BY 1, 2, f.alike, f.kind, x.grade, f.part;
 
 -- name: weighed
--- The same by node.
+-- The same of runs or executions by node.
 SELECT
     coalesce(n.pile, u.pile, r.pile) AS pile, coalesce(u.lost, 0) AS lost, n.alike, f.kind,
     unicode(x.grade), f.part,
