@@ -125,6 +125,7 @@ def test_a_merger_killed_again_and_again_loses_nothing(
     check_finished(tmp_path / "site", whole[0], contents)
 
 
+@pytest.mark.sqlite
 def test_a_merge_with_nothing_to_merge_undoes_what_a_killed_one_left_half_done(
     tmp_path: Path, whole: tuple[Path, float]
 ) -> None:
@@ -141,6 +142,7 @@ def test_a_merge_with_nothing_to_merge_undoes_what_a_killed_one_left_half_done(
     assert digest_of(site) == digest_of(whole[0])
 
 
+@pytest.mark.sqlite
 def test_a_merge_clears_a_journal_that_a_killed_one_had_only_begun(
     tmp_path: Path, whole: tuple[Path, float]
 ) -> None:

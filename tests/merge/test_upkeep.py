@@ -15,6 +15,8 @@ from support.packs import damage_pack, small_run, write_pack
 from cmfd.errors import NotFoundError, SiteBusyError, StoreError
 from cmfd.merge.batch import merge_site
 from cmfd.merge.gc import gc
+from cmfd.merge.index import open_database
+from cmfd.merge.layout import open_site
 from cmfd.merge.lock import merge_lock
 from cmfd.merge.reindex import reindex
 from cmfd.merge.verify import verify
@@ -102,7 +104,8 @@ def test_a_pack_that_was_put_there_by_hand_is_found_and_taken_in(
 def test_an_index_that_says_something_else_than_its_packs_is_found(site: Path) -> None:
     """Only by building it a second time; building it anew repairs it."""
     before = digest_of(site)
-    with closing(connect(site / "index.db")) as db:
+    there = open_site(site)
+    with closing(open_database(there) if there.database else connect(there.index)) as db:
         db.execute("UPDATE param SET rank = 7")
     assert verify(site).problems == []
     (problem,) = verify(site, deep=True).problems
@@ -111,6 +114,7 @@ def test_an_index_that_says_something_else_than_its_packs_is_found(site: Path) -
     assert digest_of(site) == before
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("damage", ["missing", "empty", "garbage", "pages"])
 def test_an_index_in_any_state_is_found_and_made_anew(site: Path, damage: str) -> None:
     """Packs are the truth."""
@@ -132,6 +136,7 @@ def test_an_index_in_any_state_is_found_and_made_anew(site: Path, damage: str) -
     assert not any(name.startswith("index-new") for name in files_of(site))
 
 
+@pytest.mark.sqlite
 def test_a_reader_keeps_what_it_reads_while_the_index_is_made_anew(site: Path) -> None:
     """Before and after, it is the same file, and a whole one."""
     with closing(connect(site / "index.db", readonly=True)) as reader:

@@ -289,6 +289,7 @@ def test_a_proxy_says_for_whom_it_asks_and_nobody_else(make_site: MakeSite) -> N
         assert ask(hub) == [200] * 5
 
 
+@pytest.mark.sqlite
 def test_what_went_wrong_inside_does_not_tell_where_the_site_lies(make_site: MakeSite) -> None:
     """Its operator sees it; who asks is told what concerns them."""
     site = make_site("hub", 1)
