@@ -1,6 +1,8 @@
 """
 Exchange between sites: what it costs to push one new run, and to pull a small part of a site.
 
+And how often a push waits for an answer, where the way there is long.
+
     python benchmarks/bench_exchange.py [--executions 1000000] [--directory DIR]
 
 Takes a few minutes and 1 GB below DIR (default: where temporary files go), most of both for the
@@ -12,25 +14,43 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import queue
 import shutil
-import sqlite3
+import socket
+import subprocess
 import sys
 import tempfile
+import threading
 import time
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import figures
-from bench_merge import SMALL, fill, new_packs
+from bench_merge import SMALL, fill, make_pack, new_packs, node_rows
 
 from cmfd.merge.batch import merge_site
 from cmfd.merge.layout import init_site, open_site
+from cmfd.serve import server
 from cmfd.sync import remotes
-from cmfd.sync.exchange import fetch
+from cmfd.sync.exchange import fetch, push
+from cmfd.sync.http import Wire
+from cmfd.sync.https import HttpsPeer
 from cmfd.sync.local import SitePeer
-from cmfd.sync.peer import Wanted
+from cmfd.sync.peer import Peer, Wanted
+from cmfd.sync.stdio import Pipe, StdioPeer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Reach = Callable[[float], AbstractContextManager[Peer]]
+"""Reaches a site on a way that takes so many seconds there and back."""
 
 RUNS = 7
+PART_RUNS = 3
+WAY_S = 0.5
 PUSH_S = 0.3
 N_PART, N_WHOLE = 10, 1000
 _numbers = itertools.count()
@@ -62,28 +82,156 @@ def bench_push(root: Path, n_executions: int) -> list[bool]:
     ]
 
 
-def bench_part(root: Path) -> bool:
-    """Compare fetching one run in a hundred with fetching all."""
-    hub = root / "hub"
-    merge_site(hub, new_packs(root / "packs", SMALL, N_WHOLE))
-    with closing(sqlite3.connect(hub / "index.db")) as db:
-        rows = db.execute("SELECT lower(hex(run)) FROM run LIMIT ?", (N_PART,)).fetchall()
-    names = ", ".join(f'"{run}"' for (run,) in rows)
-    wanted = Wanted(f"run in ({names})", 0)
+def packs_of_pipeline(directory: Path, pipeline: str, n_packs: int) -> list[Path]:
+    """Make packs, each of a run of its own, all of one pipeline."""
+    made = []
+    for _ in range(n_packs):
+        rows = node_rows(SMALL, os.urandom(16), os.urandom(16))
+        rows["execution"] = [(*row[:5], pipeline, *row[6:]) for row in rows["execution"]]
+        made.append(make_pack(directory, rows))
+    return made
 
-    def fetch_s(which: Wanted | None) -> float:
+
+def read_bytes() -> int:
+    """Return how many bytes this process has read so far, from disks or caches."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+def bench_part(root: Path) -> list[bool]:
+    """Compare fetching a pipeline with one run in a hundred with fetching all."""
+    hub = root / "hub"
+    part = packs_of_pipeline(root / "packs", "heat", N_PART)
+    merge_site(hub, [*part, *new_packs(root / "packs", SMALL, N_WHOLE - N_PART)])
+    n_whole_bytes = sum(path.stat().st_size for path in hub.rglob("*") if path.is_file())
+
+    def fetched(which: Wanted | None) -> tuple[float, int]:
+        """Return how long it takes, and how much is read."""
         site = init_site(root / f"clone{next(_numbers)}")
         merge_site(site.path)
         remote = remotes.Remote("", str(hub))
-        begun = time.perf_counter()
+        before, begun = read_bytes(), time.perf_counter()
         done = fetch(site, remote, SitePeer(open_site(hub)), wanted=which)
-        took_s = time.perf_counter() - begun
+        took_s, n_bytes = time.perf_counter() - begun, read_bytes() - before
         assert done.n_packs == (N_PART if which else N_WHOLE)
         shutil.rmtree(site.path)
-        return took_s
+        return took_s, n_bytes
 
-    part, whole, _ = figures.in_turn(lambda: fetch_s(wanted), lambda: fetch_s(None), RUNS)
-    return figures.line("fetch of 1 % of a site", part, "s", whole, "of all", 0.03)
+    wanted = Wanted('pipeline = "heat"', 0)
+    some_s, all_s, _ = figures.in_turn(
+        lambda: fetched(wanted)[0], lambda: fetched(None)[0], PART_RUNS
+    )
+    n_read = fetched(wanted)[1]
+    return [
+        figures.line("fetch of 1 % of a site", some_s, "s", all_s, "of all", 0.03),
+        figures.line("fetch of 1 % of a site reads", n_read, "bytes", n_whole_bytes, "it", 0.03),
+    ]
+
+
+def carry(read: Callable[[], bytes], write: Callable[[bytes], object], delay_s: float) -> None:
+    """Carry bytes from one end to the other, each so long after it came, to the last."""
+    under_way: queue.Queue[tuple[float, bytes]] = queue.Queue()
+
+    def deliver() -> None:
+        data = b"-"
+        with suppress(OSError):
+            while data:
+                due_s, data = under_way.get()
+                time.sleep(max(due_s - time.monotonic(), 0.0))
+                write(data)
+
+    threading.Thread(target=deliver, daemon=True).start()
+    data = b"-"
+    while data:
+        try:
+            data = read()
+        except OSError:
+            data = b""
+        under_way.put((time.monotonic() + delay_s, data))
+
+
+@contextmanager
+def over_pipes(hub: Path, round_trip_s: float) -> Iterator[Peer]:
+    """Reach a site as through an ssh whose connection is there already."""
+    words = (sys.executable, "-m", "cmfd", "serve-stdio", str(hub))
+    (asked, ask), (answers, answer) = os.pipe(), os.pipe()
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        there, here = process.stdin, process.stdout
+        assert there is not None
+        assert here is not None
+        for read, write in (
+            (lambda: os.read(asked, 1 << 16), lambda data: passed_on(there, data)),
+            (lambda: os.read(here.fileno(), 1 << 16), lambda data: os.write(answer, data)),
+        ):
+            work = (read, write, round_trip_s / 2)
+            threading.Thread(target=carry, args=work, daemon=True).start()
+        with os.fdopen(answers, "rb") as incoming, os.fdopen(ask, "wb") as outgoing:
+            yield StdioPeer(Pipe(incoming, outgoing, "the server"))
+
+
+def passed_on(there: IO[bytes], data: bytes) -> None:
+    """Write what came, or say that there is no more."""
+    if data:
+        there.write(data)
+        there.flush()
+    else:
+        there.close()
+
+
+@contextmanager
+def over_http(port: int, round_trip_s: float) -> Iterator[Peer]:
+    """Reach a server through what is as slow; connecting itself is not."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def accept() -> None:
+            client, _ = listening.accept()
+            there = socket.create_connection(("127.0.0.1", port))
+            for near, away in ((client, there), (there, client)):
+                near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                work = (partial(near.recv, 1 << 16), partial(handed_on, away), round_trip_s / 2)
+                threading.Thread(target=carry, args=work, daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with closing(Wire(url, remotes.parse(url), "")) as wire:
+            yield HttpsPeer(wire)
+
+
+def handed_on(there: socket.socket, data: bytes) -> None:
+    """Send what came, or say that there is no more."""
+    if data:
+        there.sendall(data)
+    else:
+        there.shutdown(socket.SHUT_WR)
+
+
+def bench_round_trips(root: Path) -> list[bool]:
+    """Count how often a push waits for an answer: how much longer it takes on a longer way."""
+    hub, mine = init_site(root / "far"), init_site(root / "near")
+    merge_site(hub.path)
+    made, listening = server.ready(hub, server.Options(needs_token=False))
+    threading.Thread(target=made.run, kwargs={"sockets": [listening]}, daemon=True).start()
+    port = listening.getsockname()[1]
+    ways = {
+        "ssh": lambda way_s: over_pipes(hub.path, way_s),
+        "http": lambda way_s: over_http(port, way_s),
+    }
+    kept = []
+    for name, reach in ways.items():
+
+        def pushed_s(way_s: float, reach: Reach = reach, name: str = name) -> float:
+            merge_site(mine.path, new_packs(root / f"far{next(_numbers)}", SMALL, 1))
+            with reach(way_s) as peer:
+                peer.about()  # it runs, and the connection is there
+                begun = time.perf_counter()
+                push(mine, remotes.Remote(name, str(hub.path)), peer)
+                return time.perf_counter() - begun
+
+        pushed_s(0.0)  # from now on it is known how far the exchange came
+        far, near, _ = figures.in_turn(lambda: pushed_s(WAY_S), lambda: pushed_s(0.0), RUNS)
+        trips = (far - near) / WAY_S
+        kept.append(figures.line(f"a push over {name} waits", trips, "times", 1.0, "once", 1.3))
+    made.should_exit = True
+    return kept
 
 
 def main() -> None:
@@ -94,7 +242,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.directory) as directory:
         root = Path(directory)
-        kept = [*bench_push(root, options.executions), bench_part(root)]
+        kept = bench_round_trips(root)
+        kept += [*bench_part(root), *bench_push(root, options.executions)]
     figures.finish(kept)
 
 

@@ -33,6 +33,7 @@ from cmfd.sync.resources import (
     Page,
     Received,
     Sent,
+    place_of,
 )
 from cmfd.sync.stdio import page_of
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     from cmfd.serve.service import Call
     from cmfd.sync.local import SitePeer
-    from cmfd.sync.peer import Blocks
+    from cmfd.sync.peer import Blocks, Place
 
 T = TypeVar("T")
 
@@ -244,28 +245,33 @@ async def write_many(call: Call) -> Response:
     asks_merge = call.request.query_params.get("merge", "false")
     if asks_merge not in {"true", "false"}:
         raise Refusal(400, "BadQuery", "merge is true or false")
+    place = _place_of(call)
     sent = _decoded(await call.body(MOST_BATCH_BYTES).whole(), list[Sent])
     peer = call.peer
     refused: dict[str, str] = {}
 
-    def take() -> None:
+    def take() -> tuple[list[str], int | None]:
+        n_since = None if place is None else peer.count_since(place)
+        before = peer.lacks([one.digest for one in sent]), n_since
         for one in sent:
             try:
-                _take(peer, one)
+                peer.take(one.digest, one.data, signature=one.signature)
             except PackError as error:  # noqa: PERF203 - one of them is no reason against others
                 refused[one.digest] = str(error)
+        return before
 
-    await call.service.take(take)
+    lacked, count = await call.service.take(take)
     call.service.figures.count_refused(len(refused))
-    return await _received(call, refused, merges=asks_merge == "true")
+    received = await _received(call, refused, merges=asks_merge == "true")
+    return answer(msgspec.structs.replace(received, lacked=lacked, count=count))
 
 
-def _take(peer: SitePeer, one: Sent) -> None:
-    def blocks(offset: int) -> Blocks:
-        yield one.data[offset:]
-
-    if peer.lacks([one.digest]) or not is_pack_name(f"{one.digest}.db"):
-        peer.write(one.digest, len(one.data), blocks, signature=one.signature)
+def _place_of(call: Call) -> Place | None:
+    said = call.request.query_params.get("place")
+    try:
+        return None if said is None else place_of(said)
+    except ValueError as error:
+        raise Refusal(400, "BadQuery", str(error)) from error
 
 
 async def signed(call: Call) -> Response:
@@ -291,12 +297,12 @@ async def take_signatures(call: Call) -> Response:
 
 async def merge(call: Call) -> Response:
     """Merge what waits."""
-    return await _received(call, {}, merges=True)
+    return answer(await _received(call, {}, merges=True))
 
 
-async def _received(call: Call, refused: dict[str, str], *, merges: bool) -> Response:
+async def _received(call: Call, refused: dict[str, str], *, merges: bool) -> Received:
     taken: Taken | None = await call.service.merge() if merges else None
-    return answer(Received(refused, await call.service.ask(call.peer.about), taken))
+    return Received(refused, await call.service.ask(call.peer.about), taken)
 
 
 async def _question(call: Call, kind: type[T]) -> T:

@@ -11,7 +11,7 @@ from cmfd import __version__
 from cmfd.serve.answers import JSON
 from cmfd.serve.operations import OPERATIONS, Operation
 from cmfd.sync.peer import Entry
-from cmfd.sync.resources import SIGNATURE_HEADER, Trouble
+from cmfd.sync.resources import PLACE, SIGNATURE_HEADER, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -147,3 +147,6 @@ def _parameters(one: Operation) -> Iterable[dict[str, Any]]:
         told = "Also merge what waits."
         choice: dict[str, Any] = {**text, "enum": ["true", "false"], "default": "false"}
         yield {"name": "merge", "in": "query", "schema": choice, "description": told}
+        told = "Also tell how many packs had come after this place: NUMBER-DIGEST-NANOSECONDS."
+        schema = {**text, "pattern": PLACE}
+        yield {"name": "place", "in": "query", "schema": schema, "description": told}

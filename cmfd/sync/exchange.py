@@ -8,24 +8,32 @@ on where it ended.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from cmfd.errors import NotFoundError, PackError, RemoteError
+from cmfd.errors import NotFoundError, PackError, RemoteError, StoreError
 from cmfd.merge import signatures
 from cmfd.sync import remotes
 from cmfd.sync.local import SitePeer
-from cmfd.sync.peer import MOST_DIGESTS, MOST_SIGNATURES, PROTOCOL_VERSION, Guess
+from cmfd.sync.peer import (
+    MOST_DIGESTS,
+    MOST_SIGNATURES,
+    MOST_TOGETHER,
+    Guess,
+    check_protocol,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from cmfd.merge.layout import Site
     from cmfd.sync.peer import About, Entry, Part, Peer, Place, Taken, Wanted
+    from cmfd.sync.resources import Sent
 
     Progress = Callable[[int, int], None]
 
@@ -33,6 +41,9 @@ T = TypeVar("T")
 
 _MOST_GUESSED = 500
 """How many packs the first question is about: of more, it is asked as they are sent."""
+
+_PROMISED_BYTES = 1 << 19
+"""So much may go over in vain, where others brought the same packs there."""
 
 
 @dataclass
@@ -203,6 +214,9 @@ def push(  # noqa: PLR0913 - two sites, what of them, and who is told
     begin = None if everything else known.pushed
     new = list(islice(source.since(begin), _MOST_GUESSED))
     guess = Guess([entry.place.digest for entry in new], known.pushed_into)
+    promised = known.site and wanted is None and not everything and _go_along(new)
+    if promised:
+        peer.promise(_small(source, new))
     reached, about = _progress(site, remote, peer, guess)
     done, last = Exchanged(remote.url), None
     if wanted is not None:
@@ -216,7 +230,7 @@ def push(  # noqa: PLR0913 - two sites, what of them, and who is told
             last = sent or begin
         else:
             done, last = _send(source, peer, begin, done, on_progress)
-    if done.n_packs or about.n_waiting:  # a push that was cut may have left some there
+    if done.n_packs or about.n_waiting or promised:  # a push that was cut may have left some there
         done.taken = peer.merge()
         done.left_out += sorted(done.taken.refused.items())
         about = peer.about()
@@ -254,11 +268,7 @@ def _progress(
 ) -> tuple[remotes.Progress, About]:
     """Return how far the exchange came, as far as that still counts, and who the other is."""
     about = peer.about(guess)
-    if about.protocol != PROTOCOL_VERSION:
-        raise RemoteError(
-            f"{remote.url} speaks version {about.protocol} of the exchange, this cmfd"
-            f" {PROTOCOL_VERSION}; nothing was moved. Use one release of cmfd on both sides"
-        )
+    check_protocol(remote.url, about)
     if about.site == site.id:
         raise RemoteError(
             f"{remote.url} is this very site ({site.id}), or a copy of its directory;"
@@ -356,6 +366,23 @@ def _send_one(source: Peer, target: Peer, entry: Entry, done: Exchanged) -> None
     done.n_packs += 1
     done.n_bytes += entry.size_bytes
     done.digests.add(digest)
+
+
+def _go_along(new: Sequence[Entry]) -> bool:
+    """Say whether packs are so few and small that they may go along, maybe for nothing."""
+    n_bytes = sum(entry.size_bytes for entry in new)
+    return 0 < len(new) <= MOST_TOGETHER and n_bytes <= _PROMISED_BYTES
+
+
+def _small(source: SitePeer, new: Iterable[Entry]) -> Iterator[Sent]:
+    from cmfd.sync.resources import Sent  # noqa: PLC0415 - only for who is far away
+
+    for entry in new:
+        # What cannot be read is told when it is sent by itself.
+        with suppress(NotFoundError, StoreError):
+            data = b"".join(source.read(entry.place.digest, 0))
+            if len(data) == entry.size_bytes:
+                yield Sent(entry.place.digest, data, source.vouch(entry))
 
 
 def _pages(entries: Iterable[T], size: int) -> Iterator[list[T]]:

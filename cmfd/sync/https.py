@@ -1,8 +1,7 @@
 """
 The exchange with a server: `cmfd serve` on another machine.
 
-What can be asked at once is: the first question says what is likely to be asked next, and small
-packs go together, with the order to merge them. So a push of something new is two requests.
+A push of something new is one request where an earlier one was kept in mind, else two.
 """
 
 from __future__ import annotations
@@ -12,23 +11,22 @@ import time
 from contextlib import closing, suppress
 from itertools import dropwhile, islice
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 
 from cmfd.errors import CmfdError, FilterError, NotFoundError, PackError, RemoteError, StoreError
 from cmfd.store.pack import is_pack_name
+from cmfd.sync.far import GOES_ON, FarPeer
 from cmfd.sync.http import BROKEN, PATIENCE_S, TRIES, Answer, Told, Wire, asked_to_wait_s
 from cmfd.sync.peer import (
     BLOCK_BYTES,
-    MOST_DIGESTS,
     MOST_PACK_BYTES,
-    About,
     Entry,
     Guess,
     Part,
     Place,
     Signed,
-    Taken,
     Wanted,
 )
 from cmfd.sync.resources import (
@@ -46,6 +44,7 @@ from cmfd.sync.resources import (
     Received,
     Sent,
     Trouble,
+    place_text,
 )
 
 if TYPE_CHECKING:
@@ -59,15 +58,11 @@ _LINE_BYTES = 1 << 16
 _KINDS: dict[str, type[CmfdError]] = {
     kind.__name__: kind for kind in (NotFoundError, PackError, StoreError, FilterError)
 }
-_GOES_ON = "what came over is kept, and the next exchange goes on from there"
 
 
-class HttpsPeer:
+class HttpsPeer(FarPeer):
     """
     A site that is served.
-
-    Small packs that are written go there with the next `merge`, at the latest, and only then is
-    told which of them were refused.
 
     Parameters
     ----------
@@ -76,40 +71,15 @@ class HttpsPeer:
     """
 
     def __init__(self, wire: Wire) -> None:
+        super().__init__(wire.whom)
         self._wire = wire
-        self._lacks: dict[str, bool] = {}
-        self._counts: dict[Place | None, int | None] = {}
-        self._about: About | None = None
-        self._waiting: list[Sent] = []
-        self._refused: dict[str, str] = {}
         self._soon: dict[str, int] = {}
         self._come: dict[str, bytes] = {}
 
-    def about(self, guess: Guess | None = None) -> About:
-        """
-        Say who it is.
-
-        Parameters
-        ----------
-        guess : Guess, optional
-            What will be asked next, most likely.
-        """
-        if self._about is not None:
-            told, self._about = self._about, None
-            return told
-        return self._greet(guess or Guess()).about
-
     def _greet(self, guess: Guess) -> Greeting:
-        told = self._post("greeting", guess, Greeting)
-        lacks = set(told.lacks)
-        self._lacks = {digest: digest in lacks for digest in guess.digests}
-        self._counts = {guess.place: told.count}
-        return told
+        return self._post("greeting", guess, Greeting)
 
-    def count_since(self, place: Place | None) -> int | None:
-        """Count the packs that came after a place; None if the order is another by now."""
-        if place in self._counts:
-            return self._counts.pop(place)
+    def _count(self, place: Place | None) -> int | None:
         return self._post("greeting", Guess(place=place), Greeting).count
 
     def since(self, place: Place | None) -> Iterator[Entry]:
@@ -120,12 +90,6 @@ class HttpsPeer:
             yield from page.entries
             more = page.more and bool(page.entries)
             place = page.entries[-1].place if page.entries else place
-
-    def lacks(self, digests: Sequence[str]) -> list[str]:
-        """Return which of these packs it neither has nor waits to merge."""
-        if all(digest in self._lacks for digest in digests):
-            return [digest for digest in digests if self._lacks[digest]]
-        return self._post("greeting", Guess(list(digests[:MOST_DIGESTS])), Greeting).lacks
 
     def part(self, wanted: Wanted) -> Part:
         """Return the packs of a part of it."""
@@ -217,24 +181,12 @@ class HttpsPeer:
         if told.body.length:  # http.client does not say so of a read of some bytes
             raise ConnectionError("it was cut")
 
-    def write(
-        self, digest: str, size_bytes: int, blocks: FromOffset, *, signature: str = ""
-    ) -> None:
-        """Have it take a pack; what came of an earlier try that was cut is not sent again."""
-        if size_bytes > SMALL_BYTES:
-            self._write_large(digest, size_bytes, blocks, signature)
-            return
-        with closing(blocks(0)) as coming:
-            self._waiting.append(Sent(digest, b"".join(coming), signature))
-        if sum(len(one.data) for one in self._waiting) > BATCH_BYTES - SMALL_BYTES:
-            self._send(merge=False)
-
-    def _send(self, *, merge: bool) -> Received:
-        sent, self._waiting = self._waiting, []
-        path = f"packs?merge={'true' if merge else 'false'}" if sent else "merge"
-        told = self._post(path, sent or None, Received)
-        self._refused.update(told.refused)
-        return told
+    def _hand(self, sent: list[Sent], *, merge: bool, guess: Guess | None = None) -> Received:
+        asked = {"merge": "true" if merge else "false"}
+        if guess is not None and guess.place is not None:
+            asked["place"] = place_text(guess.place)
+        path = f"packs?{urlencode(asked)}" if sent else "merge"
+        return self._post(path, sent or None, Received)
 
     def _write_large(
         self, digest: str, size_bytes: int, blocks: FromOffset, signature: str
@@ -288,15 +240,6 @@ class HttpsPeer:
         """Have it keep signatures of packs that it has."""
         self._done(self._wire.ask("POST", f"{PREFIX}/signatures", **_json(list(signed))))
 
-    def merge(self) -> Taken:
-        """Merge what waits there, and what was not yet sent."""
-        told = self._send(merge=True)
-        self._about = told.about
-        if told.taken is None:
-            raise RemoteError(f"{self._wire.whom} did not merge what it was sent; {_GOES_ON}")
-        refused, self._refused = {**self._refused, **told.taken.refused}, {}
-        return msgspec.structs.replace(told.taken, refused=refused)
-
     def _post(self, what: str, body: object, kind: type[T]) -> T:
         answer = self._wire.ask("POST", f"{PREFIX}/{what}", **_json(body))
         return self._decoded(self._done(answer), kind)
@@ -326,7 +269,7 @@ class HttpsPeer:
             raise kind(trouble.reason)
         advice = _ADVICE.get(answer.status, "")
         raise RemoteError(
-            f"{self._wire.whom} answers {answer.status}: {trouble.reason}; {_GOES_ON}.{advice}"
+            f"{self._wire.whom} answers {answer.status}: {trouble.reason}; {GOES_ON}.{advice}"
         )
 
 

@@ -41,13 +41,14 @@ from cmfd.sync.view import part_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from cmfd.merge.layout import Site
     from cmfd.merge.rules import Pusher
     from cmfd.merge.signatures import Signer
     from cmfd.sync.peer import Blocks, FromOffset, Guess, Wanted
+    from cmfd.sync.resources import Sent
 
 _PAGE = 1000
 
@@ -197,6 +198,10 @@ class SitePeer:
         """Be told which packs of it will be read next."""
         del entries  # nothing is far away
 
+    def promise(self, packs: Iterable[Sent]) -> None:
+        """Be handed packs that it most likely lacks."""
+        del packs  # nothing is far away
+
     def read(self, digest: str, offset: int) -> Blocks:
         """
         Yield the bytes of a pack from an offset.
@@ -258,6 +263,19 @@ class SitePeer:
                 f"cannot write pack {digest} into {self.site.path}: {error};"
                 " what came of it is kept, and the next exchange goes on from there"
             ) from error
+
+    def take(self, digest: str, data: bytes, *, signature: str = "") -> None:
+        """
+        Take a pack that came whole, unless it is here.
+
+        Parameters and errors are those of `write`.
+        """
+
+        def blocks(offset: int) -> Blocks:
+            yield data[offset:]
+
+        if self.lacks([digest]) or not is_pack_name(f"{digest}.db"):
+            self.write(digest, len(data), blocks, signature=signature)
 
     def _rules_now(self) -> Rules:
         """Return what who hands packs over must keep to."""

@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from cmfd.errors import RemoteError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+
+    from cmfd.sync.resources import Sent
 
     Blocks = Generator[bytes, None, None]
     FromOffset = Callable[[int], Blocks]
     """Gives the bytes of a pack from an offset."""
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Of what is said between sites; another is refused."""
 
 BLOCK_BYTES = 1 << 18
@@ -27,6 +31,9 @@ BLOCK_BYTES = 1 << 18
 
 MOST_DIGESTS = 2000
 """How many packs one question is about."""
+
+MOST_TOGETHER = 50
+"""How many small packs are sent before the answers are read."""
 
 MOST_SIGNATURES = 100
 """How many signatures are sent at once."""
@@ -206,6 +213,9 @@ class Peer(Protocol):
     def announce(self, entries: Sequence[Entry]) -> None:
         """Be told which packs of it will be read next, in which order."""
 
+    def promise(self, packs: Iterable[Sent]) -> None:
+        """Be handed small packs that it most likely lacks, at most `MOST_TOGETHER`, if need be."""
+
     def read(self, digest: str, offset: int) -> Blocks:
         """
         Yield the bytes of a pack from an offset; who wants no more of them closes it.
@@ -237,3 +247,19 @@ class Peer(Protocol):
 
     def merge(self) -> Taken:
         """Merge what waits there."""
+
+
+def check_protocol(whom: str, about: About) -> None:
+    """
+    Do nothing if another site speaks as this one does.
+
+    Raises
+    ------
+    RemoteError
+        It does not.
+    """
+    if about.protocol != PROTOCOL_VERSION:
+        raise RemoteError(
+            f"{whom} speaks version {about.protocol} of the exchange, this cmfd {PROTOCOL_VERSION};"
+            " nothing was moved. Use one release of cmfd on both sides"
+        )

@@ -8,11 +8,12 @@ may ask again whatever it asked.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import msgspec
 
-from cmfd.sync.peer import About, Entry, Place, Taken  # noqa: TC001 - msgspec reads them
+from cmfd.sync.peer import About, Entry, Place, Taken
 
 PREFIX = "/v1"
 """Begins every address but those of health, figures and the document."""
@@ -103,11 +104,41 @@ class Received(msgspec.Struct, frozen=True):
         Who the site is, after that.
     taken : Taken or None
         What the merge made of what waited.
+    lacked : list of str
+        Which of them the site lacked.
+    count : int or None
+        How many packs had come after the place that was asked about; None if it is none there.
     """
 
     refused: dict[str, str]
     about: About
     taken: Taken | None = None
+    lacked: list[str] = []
+    count: int | None = None
+
+
+PLACE = "^[0-9]{1,18}-[0-9a-f]{64}-[0-9]{1,19}$"
+"""How a place is written in an address: number, digest, time."""
+
+
+def place_text(place: Place) -> str:
+    """Return a place as it is written in an address."""
+    return f"{place.number}-{place.digest}-{place.merged_ns}"
+
+
+def place_of(text: str) -> Place:
+    """
+    Return the place that is written in an address.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    if not re.fullmatch(PLACE, text):
+        raise ValueError("a place is NUMBER-DIGEST-NANOSECONDS")
+    number, digest, merged_ns = text.split("-")
+    return Place(int(number), digest, int(merged_ns))
 
 
 class Incoming(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from cmfd.sync.stdio import Pipe, StdioPeer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cmfd.sync.peer import About, Guess
     from cmfd.sync.remotes import Address, Remote
 
 SSH_VARIABLE = "CMFD_SSH"
@@ -42,14 +43,27 @@ def through_ssh(remote: Remote, address: Address) -> Iterator[StdioPeer]:
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        peer = StdioPeer(Pipe(process.stdout, process.stdin, remote.url))
-        try:
-            peer.about()
-        except RemoteError as error:
-            raise RemoteError(f"{error}.{_what_to_do(command, remote)}") from error
-        yield peer
+        pipe = Pipe(process.stdout, process.stdin, remote.url)
+        yield _Started(pipe, _what_to_do(command, remote))
     finally:
         _end(process)
+
+
+class _Started(StdioPeer):
+    """What says with its first answer whether it runs at all; if it does not, what to do."""
+
+    def __init__(self, pipe: Pipe, advice: str) -> None:
+        super().__init__(pipe)
+        self._advice = advice
+
+    def about(self, guess: Guess | None = None) -> About:
+        """Say who it is."""
+        try:
+            told = super().about(guess)
+        except RemoteError as error:
+            raise RemoteError(f"{error}{self._advice}") from error
+        self._advice = ""
+        return told
 
 
 def ssh_command(address: Address, cmfd: str) -> list[str]:
@@ -71,7 +85,7 @@ def ssh_command(address: Address, cmfd: str) -> list[str]:
 def _what_to_do(command: list[str], remote: Remote) -> str:
     there = remote.command or "cmfd"
     return (
-        f" Try by hand: {shlex.join(command[:-1])} {there} --version. If cmfd is not on the PATH"
+        f". Try by hand: {shlex.join(command[:-1])} {there} --version. If cmfd is not on the PATH"
         f" there, say where it is: cmfd remote add NAME {remote.url} --command PATH"
     )
 

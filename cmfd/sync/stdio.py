@@ -2,7 +2,9 @@
 The exchange over a pair of pipes: to `cmfd serve-stdio` on another machine, through ssh.
 
 Each message is its length in four bytes, the most significant first, and one MessagePack map. One
-question is answered at a time. The bytes of a pack are messages of their own, up to an empty one.
+question is answered at a time, in the order they come: who asks need not wait for an answer to ask
+on, as long as the answers are short. The bytes of a large pack are messages of their own, up to an
+empty one.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import IO, TYPE_CHECKING, TypeVar
 import msgspec
 
 from cmfd.errors import CmfdError, FilterError, NotFoundError, PackError, RemoteError, StoreError
+from cmfd.sync.far import GOES_ON, FarPeer
 from cmfd.sync.peer import (
     BLOCK_BYTES,
     MOST_DIGESTS,
@@ -22,17 +25,21 @@ from cmfd.sync.peer import (
     MOST_SIGNATURES,
     About,
     Entry,
+    Guess,
     Part,
     Place,
     Signed,
     Taken,
     Wanted,
+    check_protocol,
 )
+from cmfd.sync.resources import Greeting, Received, Sent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cmfd.sync.peer import Blocks, FromOffset, Guess, Peer
+    from cmfd.sync.local import SitePeer
+    from cmfd.sync.peer import Blocks, FromOffset
 
 MOST_BYTES = 4 << 20
 """A message is never longer."""
@@ -40,8 +47,6 @@ MOST_BYTES = 4 << 20
 _PAGE = 1000
 _PAGE_BYTES = MOST_BYTES // 4
 """Signatures of a page are not longer together, but for the last."""
-
-_GOES_ON = "what came over is kept, and the next exchange goes on from there"
 
 _LENGTH = struct.Struct(">I")
 
@@ -94,6 +99,14 @@ class Offer(_Message, frozen=True):
     signature: str = ""
 
 
+class Take(_Message, frozen=True):
+    """Take this small pack; the answer is how that went."""
+
+    digest: str
+    data: bytes
+    signature: str = ""
+
+
 class AskSigned(_Message, frozen=True):
     """Which signatures did you get after so many?"""  # noqa: D400 - a question
 
@@ -137,6 +150,7 @@ _Any = (
     | AskPart
     | AskPack
     | Offer
+    | Take
     | AskSigned
     | TakeSigned
     | AskMerge
@@ -187,7 +201,7 @@ class Pipe:
             self._outgoing.flush()
         except (OSError, ValueError) as error:
             raise RemoteError(
-                f"the connection to {self.whom} was lost: {error}; {_GOES_ON}"
+                f"the connection to {self.whom} was lost: {error}; {GOES_ON}"
             ) from error
 
     def hear(self) -> _Message | None:
@@ -218,17 +232,17 @@ class Pipe:
     def _exactly(self, n_bytes: int) -> bytes:
         data = self._incoming.read(n_bytes)
         if data and len(data) < n_bytes:
-            raise RemoteError(f"the connection to {self.whom} was cut within a message; {_GOES_ON}")
+            raise RemoteError(f"the connection to {self.whom} was cut within a message; {GOES_ON}")
         return data
 
 
-def serve(peer: Peer, pipe: Pipe) -> None:
+def serve(peer: SitePeer, pipe: Pipe) -> None:
     """
     Answer what another site asks, until it has no more to ask.
 
     Parameters
     ----------
-    peer : Peer
+    peer : SitePeer
         The site that is asked.
     pipe : Pipe
         To who asks. What comes from there is believed in nothing.
@@ -242,7 +256,7 @@ def serve(peer: Peer, pipe: Pipe) -> None:
         _serve_one(peer, pipe, message)
 
 
-def _serve_one(peer: Peer, pipe: Pipe, message: _Message) -> None:
+def _serve_one(peer: SitePeer, pipe: Pipe, message: _Message) -> None:
     try:
         if isinstance(message, AskPack):
             for block in peer.read(message.digest, max(message.offset, 0)):
@@ -284,7 +298,7 @@ def _tell(pipe: Pipe, body: object) -> None:
 
 
 def _answer(  # noqa: PLR0911 - one a question
-    peer: Peer, pipe: Pipe, message: _Message
+    peer: SitePeer, pipe: Pipe, message: _Message
 ) -> object:
     match message:
         case AskAbout():
@@ -302,6 +316,9 @@ def _answer(  # noqa: PLR0911 - one a question
                 lambda offset: _blocks_after(pipe, offset),
                 signature=signature,
             )
+            return None
+        case Take(digest, data, signature):
+            peer.take(digest, data, signature=signature)
             return None
         case AskSigned(number):
             return list(islice(peer.signed_since(number), MOST_SIGNATURES))
@@ -340,15 +357,21 @@ def _next_block(pipe: Pipe) -> bytes:
     if isinstance(message, Sorry):
         raise _error_of(message)
     if not isinstance(message, Block):
-        raise RemoteError(f"{pipe.whom} broke off within a pack; {_GOES_ON}")
+        raise RemoteError(f"{pipe.whom} broke off within a pack; {GOES_ON}")
     return message.data
+
+
+def _guessed(guess: Guess) -> list[_Message]:
+    lacks = [AskLacks(guess.digests)] if guess.digests else []
+    # Counting all packs of a large site takes time.
+    return [*lacks, *([AskCount(guess.place)] if guess.place is not None else [])]
 
 
 def _error_of(sorry: Sorry) -> CmfdError:
     return _KINDS.get(sorry.kind, RemoteError)(sorry.reason)
 
 
-class StdioPeer:
+class StdioPeer(FarPeer):
     """
     A site at the other end of two pipes.
 
@@ -359,26 +382,55 @@ class StdioPeer:
     """
 
     def __init__(self, pipe: Pipe) -> None:
+        super().__init__(pipe.whom)
         self._pipe = pipe
 
-    def about(self, guess: Guess | None = None) -> About:
-        """Say who it is."""
-        del guess  # one question at a time
-        return self._ask(AskAbout(), About)
+    def _greet(self, guess: Guess) -> Greeting:
+        self._say(AskAbout(), *_guessed(guess))
+        about = self._hear(About)
+        check_protocol(self.whom, about)  # else what else was asked need not be understood
+        return Greeting(about, *self._hear_guessed(guess))
 
-    def count_since(self, place: Place | None) -> int | None:
-        """Count the packs that came after a place; None if the order is another by now."""
-        return self._ask(AskCount(place), int | None)  # type: ignore[arg-type] # a union is a type to msgspec
+    def _hand(self, sent: list[Sent], *, merge: bool, guess: Guess | None = None) -> Received:
+        asked = guess or Guess()
+        self._say(AskAbout(), *_guessed(asked))
+        self._say(*(Take(one.digest, one.data, one.signature) for one in sent))
+        self._say(*[AskMerge()] * merge, AskAbout())
+        check_protocol(self.whom, self._hear(About))
+        lacked, count = self._hear_guessed(asked)
+        # All answers are read before anything is raised: what is asked next has its own.
+        answers = [(one.digest, self._pipe.hear()) for one in sent]
+        merged = self._pipe.hear() if merge else None
+        about = self._hear(About)
+        refused = {}
+        for digest, answer in answers:
+            try:
+                self._read(answer, type(None))
+            except PackError as error:  # noqa: PERF203 - one of them is no reason against others
+                refused[digest] = str(error)
+        taken = self._read(merged, Taken) if merge else None
+        return Received(refused, about, taken, lacked, count)
+
+    def _hear_guessed(self, guess: Guess) -> tuple[list[str], int | None]:
+        lacks = self._hear(list[str]) if guess.digests else []
+        return lacks, self._hear_count() if guess.place is not None else None
+
+    def _count(self, place: Place | None) -> int | None:
+        self._say(AskCount(place))
+        return self._hear_count()
+
+    def _hear_count(self) -> int | None:
+        return self._hear(int | None)  # type: ignore[arg-type] # a union is a type to msgspec
+
+    def _say(self, *questions: _Message) -> None:
+        for question in questions:
+            self._pipe.say(question)
 
     def since(self, place: Place | None) -> Iterator[Entry]:
         """Yield its packs in their order: those after a place, all where that is no place of it."""
         while page := self._ask(AskSince(place, _PAGE), list[Entry]):
             yield from page
             place = page[-1].place
-
-    def lacks(self, digests: Sequence[str]) -> list[str]:
-        """Return which of these packs it neither has nor waits to merge."""
-        return self._ask(AskLacks(list(digests)), list[str])
 
     def part(self, wanted: Wanted) -> Part:
         """Return the packs of a part of it."""
@@ -401,10 +453,9 @@ class StdioPeer:
         self._pipe.say(AskPack(digest, offset))
         yield from _blocks(self._pipe)
 
-    def write(
-        self, digest: str, size_bytes: int, blocks: FromOffset, *, signature: str = ""
+    def _write_large(
+        self, digest: str, size_bytes: int, blocks: FromOffset, signature: str
     ) -> None:
-        """Have it take a pack; what came of an earlier try that was cut is not sent again."""
         self._pipe.say(Offer(digest, size_bytes, signature))
         offset = self._hear(int)
         try:
@@ -427,20 +478,18 @@ class StdioPeer:
         """Have it keep signatures of packs that it has."""
         self._ask(TakeSigned(list(signed)), type(None))
 
-    def merge(self) -> Taken:
-        """Merge what waits there."""
-        return self._ask(AskMerge(), Taken)
-
     def _ask(self, question: _Message, kind: type[T]) -> T:
         self._pipe.say(question)
         return self._hear(kind)
 
     def _hear(self, kind: type[T]) -> T:
-        message = self._pipe.hear()
+        return self._read(self._pipe.hear(), kind)
+
+    def _read(self, message: _Message | None, kind: type[T]) -> T:
         if isinstance(message, Sorry):
             raise _error_of(message)
         if not isinstance(message, Answer):
-            raise RemoteError(f"{self._pipe.whom} ended without an answer; {_GOES_ON}")
+            raise RemoteError(f"{self.whom} ended without an answer; {GOES_ON}")
         try:
             return msgspec.msgpack.decode(message.body, type=kind)
         except msgspec.MsgspecError as error:

@@ -57,15 +57,17 @@ _runs = itertools.count()
     answers=st.booleans(),
     pulls=st.booleans(),
     small_bytes=st.sampled_from([0, SMALL_BYTES]),
+    promised_bytes=st.sampled_from([0, SMALL_BYTES]),
 )
-def test_an_exchange_that_is_cut_anywhere_comes_through(
+def test_an_exchange_that_is_cut_anywhere_comes_through(  # noqa: PLR0917 - hypothesis's
     both: Both,
     cuts: list[int],
     answers: bool,  # noqa: FBT001 - hypothesis's
     pulls: bool,  # noqa: FBT001 - as above
     small_bytes: int,
+    promised_bytes: int,
 ) -> None:
-    """In questions or answers, of packs that go together or alone; if need be with the next try."""
+    """In questions or answers, of packs that go together, alone or along; or with the next try."""
     act, source = (pull, both.there) if pulls else (push, both.here)
     add(source, next(_runs))
     with (
@@ -73,6 +75,8 @@ def test_an_exchange_that_is_cut_anywhere_comes_through(
         cutting(both.server.port, *cuts, answers=answers) as port,
     ):
         patch.setattr("cmfd.sync.https.SMALL_BYTES", small_bytes)
+        patch.setattr("cmfd.sync.far.SMALL_BYTES", small_bytes)
+        patch.setattr("cmfd.sync.exchange._PROMISED_BYTES", promised_bytes)
         for _ in range(len(cuts)):
             with suppress(RemoteError), both.server.peer(through=port) as peer:
                 act(both.here, to(both.there), peer)

@@ -89,13 +89,13 @@ def test_both_ways(make_site: MakeSite, hub: tuple[Site, Served]) -> None:
 
 
 @pytest.mark.slow
-def test_a_push_of_something_new_is_two_requests(
+def test_a_push_of_something_new_is_one_request(
     make_site: MakeSite, hub: tuple[Site, Served]
 ) -> None:
-    """However much the site has, and although others pushed meanwhile; nothing new is one."""
+    """However much the site has, and although others pushed meanwhile; so is one of nothing."""
     b, server = hub
     a, c = make_site("a", *range(5)), make_site("c", 20)
-    for n_requests, run in ((2, 10), (2, 11)):
+    for run in (10, 11):
         for other in (a, c):
             with server.peer() as peer:
                 push(other, to(b), peer)
@@ -103,7 +103,7 @@ def test_a_push_of_something_new_is_two_requests(
         before = asked(server)
         with server.peer() as peer:
             assert push(a, to(b), peer).n_packs == 1
-        assert asked(server) - before == n_requests
+        assert asked(server) - before == 1
     before = asked(server)
     with server.peer() as peer:
         assert push(a, to(b), peer).n_packs == 0
@@ -112,6 +112,35 @@ def test_a_push_of_something_new_is_two_requests(
     with server.peer() as peer:
         pull(a, to(b), peer)
     assert digest(b) == digest(a)
+
+
+@pytest.mark.slow
+def test_what_goes_along_with_the_first_question_is_told_as_always(
+    make_site: MakeSite, hub: tuple[Site, Served]
+) -> None:
+    """What others brought does not count, what is refused is named, and nothing is lost."""
+    b, server = hub
+    a, c = make_site("a", 1), make_site("c", 2)
+    for other in (a, c):
+        with server.peer() as peer:
+            push(other, to(b), peer)
+    add(a, 2)  # as c brought it
+    add(a, 3)
+    with server.peer() as peer:
+        done = push(a, to(b), peer)
+    assert done.n_packs == 1
+    assert done.taken is not None
+    assert done.taken.absorbed == 1
+    (b.path / "rules.toml").write_text('[[allow]]\nwho = ["token:nobody"]\n')
+    add(a, 4)
+    with server.peer() as peer:
+        done = push(a, to(b), peer)
+    ((_, reason),) = done.left_out
+    assert "token:all may push nothing here" in reason
+    (b.path / "rules.toml").unlink()
+    with server.peer() as peer:
+        assert not push(a, to(b), peer).left_out
+    assert digest(a) == digest(b)
 
 
 @pytest.mark.slow
@@ -447,7 +476,7 @@ def test_a_pack_that_came_whole_and_was_not_taken_is_taken_with_the_next_push(
     make_site: MakeSite, hub: tuple[Site, Served], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that was killed while it looked at a large one keeps nobody from bringing it."""
-    monkeypatch.setattr("cmfd.sync.https.SMALL_BYTES", 0)
+    monkeypatch.setattr("cmfd.sync.far.SMALL_BYTES", 0)
     b, server = hub
     a = make_site("a", 1)
     (pack,) = a.merged_packs()
@@ -463,7 +492,7 @@ def test_a_large_pack_waits_as_long_as_it_is_told(
     make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As every other request does."""
-    monkeypatch.setattr("cmfd.sync.https.SMALL_BYTES", 0)
+    monkeypatch.setattr("cmfd.sync.far.SMALL_BYTES", 0)
     b, a = make_site("b"), make_site("a", 1)
     with served(b) as server, server.peer() as peer:
         refused = iter([Answer(429, {"Retry-After": "0"}, b"{}")])
@@ -480,7 +509,7 @@ def test_a_server_that_wants_a_pack_from_elsewhere_again_and_again_is_left(
     make_site: MakeSite, hub: tuple[Site, Served], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever it answers, a push ends."""
-    monkeypatch.setattr("cmfd.sync.https.SMALL_BYTES", 0)
+    monkeypatch.setattr("cmfd.sync.far.SMALL_BYTES", 0)
     a = make_site("a", 1)
 
     def refused(_first: int, _offset: int) -> None:

@@ -71,7 +71,7 @@ def test_a_server_that_is_killed_while_packs_come_loses_nothing(
     site, a = make_site("hub"), make_site("a", *range(40))
     monkeypatch.setenv("CMFD_TOKEN", token_for(site, "ana"))
     # Each pack alone, so that it is killed between some of them.
-    monkeypatch.setattr("cmfd.sync.https.BATCH_BYTES", 0)
+    monkeypatch.setattr("cmfd.sync.far.BATCH_BYTES", 0)
     port = 0
     for n_packs in (1, 7, 20):
         log = tmp_path / f"log-{n_packs}"

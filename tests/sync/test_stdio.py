@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cmfd.merge.layout import Site
-    from cmfd.sync.peer import Blocks, Peer
+    from cmfd.sync.peer import Blocks
 
 
 @contextmanager
-def over_pipes(peer: Peer) -> Iterator[StdioPeer]:
+def over_pipes(peer: SitePeer, kind: type[Pipe] = Pipe) -> Iterator[StdioPeer]:
     """Yield a peer as who is at the other end of two pipes sees it."""
     ends = [os.pipe(), os.pipe()]
     (there_in, here_out), (here_in, there_out) = ends
@@ -42,7 +42,7 @@ def over_pipes(peer: Peer) -> Iterator[StdioPeer]:
         server = threading.Thread(target=serve, args=(peer, Pipe(questions, answer, "the client")))
         server.start()
         try:
-            yield StdioPeer(Pipe(answers, ask, "the server"))
+            yield StdioPeer(kind(answers, ask, "the server"))
         finally:
             ask.close()
             server.join(60)
@@ -61,6 +61,39 @@ def test_both_ways_over_pipes(make_site: MakeSite) -> None:
     assert digest(a) == digest(b)
     with over_pipes(SitePeer(b)) as peer:
         assert push(a, to(b), peer).n_packs == 0
+
+
+class Waiting(Pipe):
+    """A wire that counts how often it waits for an answer after a question."""
+
+    n_waits = 0
+    asks = False
+
+    def say(self, message: object) -> None:
+        """Ask."""
+        self.asks = True
+        super().say(message)  # type: ignore[arg-type] # whatever it is
+
+    def hear(self) -> object:  # type: ignore[override] # as above
+        """Wait, unless the answer is to what was asked before the one before."""
+        self.n_waits += self.asks
+        self.asks = False
+        return super().hear()
+
+
+@pytest.mark.slow
+def test_a_push_of_something_new_waits_once(make_site: MakeSite) -> None:
+    """If an earlier one is kept in mind, although others pushed meanwhile; else twice."""
+    a, b = make_site("a", 1, 2), make_site("b")
+    for runs, n_waits in (([], 2), ([100], 1), ([101, 102], 1), ([], 1)):
+        add(a, *runs)
+        add(b, *(run + 100 for run in runs))
+        with over_pipes(SitePeer(b), Waiting) as peer:
+            push(a, to(b), peer)
+            assert isinstance(peer._pipe, Waiting)
+            assert peer._pipe.n_waits == n_waits
+    pull(a, to(b), SitePeer(b))
+    assert digest(a) == digest(b)
 
 
 @pytest.mark.slow
