@@ -766,7 +766,10 @@ def main() -> None:
     _, status, used = os.wait4(order.app, 0)
     try:
         task.end(status, used)
-        task.leave(status)
     except Exception as error:  # noqa: BLE001 - it ends as the program ended
         warn("how the program ended is not recorded: " + str(error))
+    try:
+        task.leave(status)
+    except Exception as error:  # noqa: BLE001 - as above
+        warn("what was recorded is not delivered: " + str(error))
     leave_as(status)

@@ -345,7 +345,8 @@ def _try_room() -> None:
         There can be no more.
     """
     over = threading.Event()
-    threads = [threading.Thread(target=over.wait, daemon=True) for _ in range(_THREADS)]
+    n_threads = _THREADS if threading.main_thread().is_alive() else 0  # at its end, Python has none
+    threads = [threading.Thread(target=over.wait, daemon=True) for _ in range(n_threads)]
     with ExitStack() as opened:
         for _ in range(_DESCRIPTORS):
             opened.callback(os.close, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))

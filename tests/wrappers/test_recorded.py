@@ -427,6 +427,28 @@ def test_a_delivery_that_hangs_is_not_waited_for(
     os.kill(int(eventually(lambda: pid.exists() and pid.read_text(), "it")), signal.SIGKILL)
 
 
+_FILLS_THE_DISK = """
+import glob, os, resource, sys, time
+size = 0
+while size <= 4160:  # its headers
+    size = sum(map(os.path.getsize, glob.glob(sys.argv[1])))
+    time.sleep(0.01)
+resource.prlimit(os.getppid(), resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+"""
+
+
+@pytest.mark.slow
+def test_where_the_end_finds_no_room_the_rest_is_delivered(delivering: Step) -> None:
+    """The disk was full by then; the site has room."""
+    journals = f"{delivering.node_dir}/journals/*.cmfj"
+    words = (sys.executable, "-S", "-c", _FILLS_THE_DISK, journals)
+    done = delivering.run(*words, env={"SLURM_STEP_TASKS_PER_NODE": "1(x4)"})
+
+    assert done.returncode == 0
+    assert "how the program ended is not recorded" in done.stderr.decode()
+    assert len(list((delivering.site / "inbox").glob("*.db"))) == 1
+
+
 @pytest.mark.slow
 def test_a_site_that_cannot_be_written(delivering: Step) -> None:
     """What was recorded stays on the node, the exit code is the program's, and one line says so."""
