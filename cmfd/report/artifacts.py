@@ -18,7 +18,7 @@ def artifacts_table(found: Sequence[KnownArtifact]) -> Table:
     """Make a table of artifacts."""
     columns = (
         Column("path"), Column("kind"), Column("size", right=True), Column("written", right=True),
-        Column("read", right=True), Column("digest"),
+        Column("read", right=True), Column("digest", short=True),
     )  # fmt: skip
     rows = [
         (

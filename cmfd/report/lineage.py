@@ -153,7 +153,7 @@ def _executions(found: Sequence[ReachedExecution], title: str) -> Table:
 def _artifacts(found: Sequence[ReachedArtifact], title: str) -> Table:
     columns = (
         Column("depth", right=True), Column("artifact"), Column("kind"),
-        Column("size", right=True), Column("digest"), Column(""),
+        Column("size", right=True), Column("digest", short=True), Column(""),
     )  # fmt: skip
     rows = [
         (

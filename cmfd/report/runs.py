@@ -217,7 +217,7 @@ def _artifacts(artifacts: Sequence[Artifact]) -> Table:
     """Make a table of artifacts; with who says so, where some were only observed."""
     columns = [
         Column("stage"), Column(""), Column("path"), Column("kind"), Column("size", right=True),
-        Column("digest"), Column(""),
+        Column("digest", short=True), Column(""),
     ]  # fmt: skip
     rows: list[tuple[str, ...]] = [
         (

@@ -168,3 +168,33 @@ def test_a_titled_table_without_rows_is_left_out() -> None:
 def test_text_for_a_terminal_has_no_control_characters(text: str) -> None:
     """Whatever a job logged, a line stays a line."""
     assert printable(text).isprintable()
+
+
+class _Terminal(io.StringIO):
+    """Something that says it is a terminal; how wide, COLUMNS says."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("n_figures", [1, 30])
+def test_a_narrow_terminal_folds_texts_and_never_figures(
+    n_figures: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A figure in pieces reads as another one. Of a digest, the beginning is enough."""
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "80")
+    text, digest = "where it is and " * 8, f"md5:{'a' * 32}"
+    figures = [f"{number}.25" for number in range(1000, 1000 + n_figures)]
+    columns = [
+        Column("a long text"), *[Column("mean value", right=True)] * n_figures,
+        Column("digest", short=True),
+    ]  # fmt: skip
+    out = _Terminal()
+    draw(Table(columns, [(text, *figures, digest)]), out)
+    lines = out.getvalue().splitlines()
+    assert all(figure in out.getvalue().split() for figure in figures)
+    assert (max(map(len, lines)) <= 80) == (n_figures == 1)
+    assert sum("where" in line for line in lines) > 1
+    assert digest[:12] in out.getvalue()
+    assert digest not in out.getvalue()
