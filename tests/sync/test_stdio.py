@@ -96,6 +96,37 @@ def test_a_push_of_something_new_waits_once(make_site: MakeSite) -> None:
     assert digest(a) == digest(b)
 
 
+def test_what_is_no_pack_is_refused_by_name_and_the_rest_is_taken(make_site: MakeSite) -> None:
+    """Whatever it goes along with; all is told with the merge, and the wire still works."""
+    a, b = make_site("a", 1), make_site("b")
+    (good,) = a.merged_packs()
+    bad = "0" * 64
+    with over_pipes(SitePeer(b)) as peer:
+        data = good.read_bytes()
+        for name in (bad, good.stem):
+            peer.write(name, len(data), lambda _: (block for block in [data]))
+        taken = peer.merge()
+        assert taken.absorbed == 1
+        assert list(taken.refused) == [bad]
+        assert peer.about().n_packs == 1
+    assert digest(b) == digest(a)
+
+
+def test_a_site_of_another_release_is_told(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before what it does not understand is looked for in what it answers."""
+    a, b = make_site("a", 1), make_site("b")
+    about = SitePeer.about
+    monkeypatch.setattr(
+        SitePeer,
+        "about",
+        lambda peer, guess=None: msgspec.structs.replace(about(peer, guess), protocol=1),
+    )
+    with over_pipes(SitePeer(b)) as peer, pytest.raises(RemoteError, match="speaks version 1"):
+        push(a, to(b), peer)
+
+
 @pytest.mark.slow
 def test_more_packs_than_one_answer_has(
     make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
