@@ -127,10 +127,16 @@ def found_in(directory: Path, uid: int) -> Iterator[FoundJournal]:
     """Yield a user's journals in a directory."""
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in islice(entries, MOST_ENTRIES):
-            if not _NAME.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
-                continue
-            if entry.stat(follow_symlinks=False).st_uid == uid:
+            if _NAME.fullmatch(entry.name) and _is_file_of(entry, uid):
                 yield FoundJournal(bytes.fromhex(entry.name[:32]), uid, entry.path)
+
+
+def _is_file_of(entry: os.DirEntry[str], uid: int) -> bool:
+    """Tell whether an entry is a user's file; one that its process removed meanwhile is none."""
+    with suppress(FileNotFoundError):
+        found = entry.stat(follow_symlinks=False)
+        return stat.S_ISREG(found.st_mode) and found.st_uid == uid
+    return False
 
 
 class _Reading:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import psutil
@@ -61,7 +62,6 @@ from cmfd.wire.messages import Bye, ExecutionBegin, Flush, Flushed, RunBegin, Se
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from cmfd.daemon.effects import Effect
     from cmfd.daemon.stimuli import Stimulus
@@ -407,6 +407,20 @@ def test_only_journals_of_the_user_are_found(world: World) -> None:
     assert list(found_in(directory, UID)) == mine
     assert list(found_in(directory, UID + 1)) == []
     assert list(found_in(directory / "missing", UID)) == []
+
+
+def test_journals_that_vanish_meanwhile_hide_no_others(tmp_path: Path) -> None:
+    """Many processes end at once, and remove theirs, while a run is about to be sealed."""
+    for number in range(1, 10):
+        (tmp_path / f"{instance(number).hex()}.cmfj").touch()
+    with os.scandir(tmp_path) as entries:
+        *gone, left = [entry.path for entry in entries]  # in the order that all see
+    looking = found_in(tmp_path, os.getuid())
+    first = next(looking)
+    assert first.journal == gone[0]
+    for path in gone[1:]:
+        Path(path).unlink()
+    assert [one.journal for one in looking] == [left]
 
 
 def test_a_daemon_whose_directory_was_removed_is_told(world: World) -> None:
