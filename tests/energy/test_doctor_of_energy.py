@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
-from support.sysfs import CrayCounters, Powercap, grace_sockets, processors
+from support.sysfs import INTEL_RANGE_UJ, CrayCounters, Powercap, grace_sockets, processors
 
+from cmfd.cli.checks import codecarbon
 from cmfd.cli.checks import energy as checks
 from cmfd.cli.main import cli
 from cmfd.config import Settings
@@ -30,6 +31,7 @@ def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Roots:
     found = Roots(sys=tmp_path / "sys", proc=tmp_path / "proc")
     processors(found.proc, "AMD EPYC 7763 64-Core Processor", n_threads=128)
     monkeypatch.setattr(checks, "_roots", lambda _settings: found)
+    monkeypatch.setattr(codecarbon, "is_installed", lambda: False)  # it takes seconds to begin
     return found
 
 
@@ -45,6 +47,46 @@ def looked(
     found = {one.check: one for one in checks.check_energy_sources(settings)}
     assert all(one.advice for one in found.values() if one.level != "ok")
     return found
+
+
+READING = "energy: codecarbon's reading"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wraps", [False, True])
+def test_codecarbon_itself_reads_the_same_of_the_same_counters(
+    roots: Roots, monkeypatch: pytest.MonkeyPatch, *, wraps: bool
+) -> None:
+    """Its real reader, over the tree: packages once, though both interfaces show them."""
+    monkeypatch.setattr(codecarbon, "is_installed", lambda: True)
+    tree = Powercap.intel(roots.sys, n_packages=2)
+    for n in (0, 1):
+        for place in (f"intel-rapl:{n}", f"intel-rapl-mmio:{n}"):
+            tree.reset(place, INTEL_RANGE_UJ - 10**7 * (n + 1) if wraps else 10**9 * (n + 1))
+
+    def draw() -> None:
+        for n, uj in enumerate((187_000_000, 64_000_000)):
+            for place in (f"intel-rapl:{n}", f"intel-rapl-mmio:{n}"):
+                tree.advance(place, uj)
+            tree.advance(f"intel-rapl:{n}:0", uj // 2)
+            tree.advance(f"intel-rapl:{n}:2", 20_000_000)
+        tree.advance("intel-rapl:2", 400_000_000)
+
+    found = looked(roots, monkeypatch, draw)
+    assert found[READING].what == "251.0 J of the packages, where rapl read 251.0 J"
+    assert found[READING].level == "ok"
+
+
+@pytest.mark.slow
+def test_where_codecarbon_reads_something_else_one_is_told(
+    roots: Roots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the memory-mapped counter, which stands still here: one of both is wrong."""
+    monkeypatch.setattr(codecarbon, "is_installed", lambda: True)
+    tree = Powercap.intel(roots.sys, n_packages=1)
+    found = looked(roots, monkeypatch, lambda: tree.advance("intel-rapl:0", 90_000_000))
+    assert found[READING].level == "warn"
+    assert found[READING].what == "0.0 J of the packages, where rapl read 90.0 J"
 
 
 def test_what_counts_says_its_power_and_grade(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from cmfd.cli.checks import codecarbon
 from cmfd.cli.checks.finding import Finding
 from cmfd.energy.counters import Meters
 from cmfd.energy.probing import Candidate, candidates, choose
@@ -30,6 +31,8 @@ class _Look(NamedTuple):
     candidate: Candidate
     counts_for: list[Component]
     power_w: dict[Component, float]
+    cpu_j: float = 0.0
+    """What counters of processors moved meanwhile."""
 
 
 def check_energy(settings: Settings) -> Finding:
@@ -51,9 +54,19 @@ def check_energy(settings: Settings) -> Finding:
 def check_energy_sources(settings: Settings) -> Iterator[Finding]:
     """Say of each source what was found, and read for a second those that can be."""
     roots = _roots(settings)
-    looks = _look(candidates(roots, settings))
+    found = candidates(roots, settings)
+    has_rapl = any((probe.source, probe.status) == ("rapl", "available") for _, probe in found)
+    reader = codecarbon.Reader(roots.sys) if has_rapl and codecarbon.is_installed() else None
+    try:
+        looks = _look(found, reader)
+    finally:
+        if reader is not None:
+            reader.close()
     yield from (_of_source(look) for look in looks)
     yield _of_table(roots, looks)
+    if reader is not None:
+        own_j = sum(look.cpu_j for look in looks if look.candidate.probe.source == "rapl")
+        yield codecarbon.compared(own_j, reader.energy_j)
 
 
 def _roots(settings: Settings) -> Roots:
@@ -70,40 +83,50 @@ def _counting(found: list[Candidate]) -> list[tuple[Probe, list[Component]]]:
     return [(probe, components) for probe, components in of_each if components]
 
 
-def _look(found: list[Candidate]) -> list[_Look]:
-    """Read every source that can be, twice."""
+def _look(found: list[Candidate], reader: codecarbon.Reader | None) -> list[_Look]:
+    """Read every source that can be, twice, and have codecarbon do so in between."""
     chosen = choose(found)
     usable = [one.source for one in found if one.source and one.probe.status == "available"]
     meters = {source.name: Meters() for source in usable}
     for source in usable:
         source.open()
         meters[source.name].advance(source.read())
+    if reader is not None:
+        reader.begin()
     time.sleep(_LOOK_S if usable else 0)
-    power_w = {source.name: _power_w(source, meters[source.name]) for source in usable}
+    if reader is not None:
+        reader.end()
+    said = {source.name: _moved(source, meters[source.name]) for source in usable}
     for source in usable:
         source.close()
     return [
         _Look(
             one,
             [component for component, by in chosen.items() if by is one.source],
-            power_w.get(one.probe.source, {}),
+            *said.get(one.probe.source, ({}, 0.0)),
         )
         for one in found
     ]
 
 
-def _power_w(source: Source, meters: Meters) -> dict[Component, float]:
-    """Return what each component draws: of powers the last, of counters what they moved."""
+def _moved(source: Source, meters: Meters) -> tuple[dict[Component, float], float]:
+    """
+    Return what each component draws: of powers the last, of counters what they moved.
+
+    With it comes what counters of processors moved, in joules.
+    """
     readings = source.read()
     power_w: dict[Component, float] = {}
+    cpu_j = 0.0
     for delta in meters.advance(one for one in readings if one.kind == "counter"):
         if delta.covered_ns:
             own_w = delta.uj * 1000 / delta.covered_ns
             power_w[delta.component] = power_w.get(delta.component, 0.0) + own_w
+            cpu_j += delta.uj / 1e6 if delta.component == "cpu" else 0.0
     for one in readings:
         if one.kind == "power" and _has_value(one):
             power_w[one.component] = power_w.get(one.component, 0.0) + one.value / 1e6
-    return power_w
+    return power_w, cpu_j
 
 
 def _has_value(reading: Reading) -> bool:
