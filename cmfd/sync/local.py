@@ -189,10 +189,12 @@ class SitePeer:
         ConfigError
             The key cannot be used.
         """
-        if self._key is not None and not entry.signature:
-            signatures.sign(self.site, [entry.place.digest], self._key)
-            return signatures.of(self.site, entry.place.digest)
-        return entry.signature
+        digest = entry.place.digest
+        if self._key is None or entry.signature:
+            return entry.signature
+        if not signatures.of(self.site, digest):  # it may have been signed since it was listed
+            signatures.sign(self.site, [digest], self._key)
+        return signatures.of(self.site, digest)
 
     def announce(self, entries: Sequence[Entry]) -> None:
         """Be told which packs of it will be read next."""
