@@ -18,7 +18,7 @@ from support.laws import examples
 from cmfd.errors import RemoteError
 from cmfd.merge.batch import merge_site
 from cmfd.merge.gc import gc
-from cmfd.merge.layout import Site, init_site
+from cmfd.merge.layout import Site, init_site, open_site
 from cmfd.merge.reindex import reindex
 from cmfd.merge.verify import verify
 from cmfd.sync.exchange import fetch, pull, push
@@ -135,6 +135,8 @@ def keep(site: Path, copy: Path, what: str) -> None:
     if source.exists():
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(source, target)
+        if what == "put back" and open_site(site).database:
+            reindex(site, force=True)  # an index on a server is not put back with the packs
 
 
 @settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
