@@ -53,6 +53,14 @@ class Sources:
             self._try(source, source.open)
         self._next_ns: dict[str, int] = {}
         self._roots = roots
+        self._document = [
+            {
+                "source": probe.source, "status": probe.status, "reason": probe.reason,
+                "advice": probe.advice, "grade": probe.grade,
+                "counts": sorted(c for c, n in self._of_component.items() if n == probe.source),
+            }
+            for _, probe in self._found
+        ]  # fmt: skip
 
     @property
     def names(self) -> list[str]:
@@ -159,16 +167,7 @@ class Sources:
 
     def document(self) -> dict[str, Any]:
         """Describe the sources."""
-        return {
-            "sources": [
-                {
-                    "source": probe.source, "status": probe.status, "reason": probe.reason,
-                    "advice": probe.advice, "grade": probe.grade,
-                    "counts": sorted(c for c, n in self._of_component.items() if n == probe.source),
-                }
-                for _, probe in self._found
-            ]
-        }  # fmt: skip
+        return {"sources": self._document}
 
     def close(self) -> None:
         """Close all of them."""

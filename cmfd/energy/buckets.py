@@ -9,7 +9,7 @@ from cmfd.energy.presence import NOBODY, Row
 from cmfd.energy.split import Share
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from cmfd.energy.presence import Role
     from cmfd.energy.readings import Grade
@@ -94,6 +94,23 @@ class Entry:
         row.cpu_ns += cpu_ns
         row.method = max(row.method, _NUMBERS[method])
         row.flags |= flags
+
+    def put_runs(
+        self, shares: Mapping[bytes, Share], method: str, flags: int, cpu_ns: Mapping[bytes, int]
+    ) -> None:
+        """Add what runs were given, each as `put` does; there are many of them, each time."""
+        number, slot, t0_ns, row_of = self._number, self._slot, self._t0_ns, self._buckets.row
+        dur_ns, covered_ns, until_ns = self.dur_ns, self.covered_ns, t0_ns + self.dur_ns
+        rank = _NUMBERS[method]
+        for run, (static_uj, dynamic_uj) in shares.items():
+            row = row_of((number, ("run", run, NOBODY), slot), t0_ns)
+            row.dur_ns = max(until_ns - row.t0_ns, row.dur_ns + dur_ns)
+            row.covered_ns += covered_ns
+            row.uj += static_uj + dynamic_uj
+            row.static_uj += static_uj
+            row.cpu_ns += cpu_ns.get(run, 0)
+            row.flags |= flags
+            row.method = max(row.method, rank)
 
     def change(self, whose: Whose, share: Share, cpu_ns: int) -> None:
         """Move to or from somebody what was put for all of the interval; less is negative."""

@@ -315,8 +315,7 @@ class Sampler:
                 cpu_ns = rest_ns if owner == "system" else 0
                 entry.put((owner, NOBODY, NOBODY), share, method, flags, cpu_ns)
         used_ns = _used_ns(stretches, whose.shares) if counts_cpu else {}
-        for run, share in whose.shares.items():
-            entry.put(("run", run, NOBODY), share, method, flags, used_ns.get(run, 0))
+        entry.put_runs(whose.shares, method, flags, used_ns)
         if whose.shares:
             pieces = tuple(piece for each in stretches if (piece := each.piece) is not None)
             self._divisions.note(
