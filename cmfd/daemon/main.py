@@ -13,6 +13,7 @@ import logging
 import os
 import resource
 import signal
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,7 +28,7 @@ from cmfd.daemon.options import Limits, Options, options_from
 from cmfd.daemon.service import check_service
 from cmfd.daemon.sites import Sites
 from cmfd.daemon.stimuli import FoundJournal, Reloaded, Started
-from cmfd.errors import ConfigError, DaemonRunningError
+from cmfd.errors import ConfigError
 from cmfd.wire.endpoint import endpoint, socket_path
 
 if TYPE_CHECKING:
@@ -107,9 +108,15 @@ def run_daemon(
         log.info("ended: %s", reason)
     if reason == "idle" and not before.issuperset(journals_in(settings)):
         # Of a process that found the lock still held, and so started no daemon itself.
-        with contextlib.suppress(DaemonRunningError):
-            return run_daemon(settings, idle_s=idle_s)
+        _begin_again(idle_s, detach=detach)
     return 0
+
+
+def _begin_again(idle_s: float | None, *, detach: bool) -> None:
+    """Become another daemon, without the threads of this one, which may not be done."""
+    words = ["daemon", "--if-needed", *(["--detach"] if detach else [])]
+    idle = [] if idle_s is None else [f"--idle={idle_s}"]
+    os.execv(sys.executable, [sys.executable, "-m", "cmfd", *words, *idle])  # noqa: S606 - ourselves
 
 
 def _prepare_and_lock(settings: Settings) -> Lock:

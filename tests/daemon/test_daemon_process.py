@@ -313,20 +313,23 @@ def test_who_begins_while_a_daemon_ends_is_not_left_without(
     """It saw that one runs, and started none."""
     settings = Settings(node_dir=short_dir, journal_dir=short_dir / "journals")
     path = settings.journal_dir / f"{instance(1).hex()}.cmfj"
-    served: list[bool] = []
+    begun: list[list[str]] = []
 
     def serve(*_: object) -> str:
-        served.append(path.exists())
-        if path.exists():
-            path.unlink()
-        else:
-            assert not ensure_daemon(settings)
-            path.touch()  # after the last look for journals
+        assert not ensure_daemon(settings)
+        path.touch()  # after the last look for journals
         return "idle"
 
+    def become(_program: str, words: list[str]) -> None:
+        assert not daemon_runs(short_dir)
+        begun.append(words[1:])
+
     monkeypatch.setattr(main, "_serve", serve)
-    assert run_daemon(settings) == 0
-    assert served == [False, True]
+    monkeypatch.setattr(os, "execv", become)
+    run_daemon(settings, idle_s=7.0)
+    assert begun == [["-m", "cmfd", "daemon", "--if-needed", "--idle=7.0"]]
+    run_daemon(settings)
+    assert len(begun) == 1, "it cannot be read, and no daemon stays for it"
 
 
 @pytest.mark.slow
