@@ -162,7 +162,8 @@ class CmfQuery:
             {"id": one.id, **{name: one.properties[name].string_value for name in names}}
             for one in _some(self._known.executions, exe_ids)
         ]
-        return pd.DataFrame(rows, columns=["id", *names]).drop_duplicates()
+        found: pd.DataFrame = pd.DataFrame(rows, columns=["id", *names]).drop_duplicates()
+        return found
 
     def get_all_executions_for_artifact(self, artifact_name: str) -> pd.DataFrame:
         """Return the executions that an artifact goes into and comes out of."""
@@ -437,4 +438,5 @@ def _artifact_row(one: nodes.Node) -> dict[str, Any]:
 def _table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Return rows as a table, its columns in alphabetical order."""
     table = pd.DataFrame(list(rows))
-    return table.reindex(sorted(table.columns), axis=1)
+    in_order: pd.DataFrame = table.reindex(sorted(table.columns), axis=1)
+    return in_order

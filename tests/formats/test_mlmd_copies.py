@@ -93,6 +93,7 @@ def test_a_copy_never_stands_beside_what_was_recorded(
         assert digest_of(site) == digest_of(sites / "here")
 
 
+@pytest.mark.slow
 def test_a_copy_is_known_as_any_execution(sites: Path, tmp_path: Path) -> None:
     """Where only the copy is: parameters, metrics and artifacts; it goes out as it came in."""
     here, there = (recorded(sites / name) for name in ("here", "there"))
@@ -107,6 +108,36 @@ def test_a_copy_is_known_as_any_execution(sites: Path, tmp_path: Path) -> None:
     assert copied == exported(sites / "here")
     assert imported(tmp_path, copied) == ["new", "new"]
     assert digest_of(tmp_path) == digest_of(sites / "there")
+
+
+def in_pipeline(number: int, pipeline: str, digest: str, **said: str) -> dict[str, Any]:
+    """Return a run of a pipeline, with what it says of what it writes."""
+    content = a_run(number)
+    (execution,), (event,) = content["execution"], content["event"]
+    content["execution"] = [(*execution[:5], pipeline, *execution[6:])]
+    content["event"] = [(*event[:2], digest, *event[3:10], json.dumps(said), "")]
+    content["artifact"] = [(digest, "", 10, 1)]
+    return content
+
+
+def test_content_is_the_same_in_each_pipeline_that_is_exported(tmp_path: Path) -> None:
+    """It has the places and properties of all, the last word on each, and the name of the first."""
+    digest = f"md5:{'ab' * 16}"
+    site = ASite(tmp_path / "site").take(
+        in_pipeline(1, "first", digest, owner="ada", kind="raw"),
+        in_pipeline(2, "second", digest, kind="clean"),
+    )
+    with open_index(site.path) as db:
+        found = [document.write(gather(db, chosen), chosen) for chosen in (["first"], ["second"])]
+    told = [said["Pipeline"][0]["stages"][0]["executions"][0]["events"] for said in found]
+    assert [said["Pipeline"][0]["name"] for said in found] == ["first", "second"]
+    ((one,), (other,)) = told
+    assert one["artifact"]["custom_properties"] == {"owner": "ada", "kind": "clean"}
+    assert one["artifact"]["properties"]["url"] == (
+        "first:/home/ann/model.bin,second:/home/ann/model.bin"
+    )
+    same = ("name", "uri", "custom_properties", "properties", "create_time_since_epoch")
+    assert all(one["artifact"][key] == other["artifact"][key] for key in same)
 
 
 HOSTILE = (

@@ -14,12 +14,7 @@ FILES = {
     },
     "data/labels.csv": "id,label\n1,muon\n2,pion\n",
 }
-"""
-What is there before the first of them runs.
-
-A file for each pipeline: of content that several have, CMF knows one list of properties, cmfd what
-each said.
-"""
+"""What is there before the first of them runs: a file for each pipeline."""
 
 PROGRAMS = {
     "parse.py": """

@@ -22,6 +22,42 @@ PYTHON = "CMFD_CMFLIB_PYTHON"
 SOURCES = "CMFD_CMF_SOURCES"
 """Names a checkout of CMF, for its examples."""
 
+MODULES = "CMFD_CMF_MODULES"
+"""
+Names directories in which programs of both sides find modules first.
+
+CMF's `query.py` asks Pandas for what it refuses since its release 3: one from before must be there.
+"""
+
+DICE = """
+import random
+import sys
+
+import numpy
+
+numpy.random.seed(3)
+_dice = random.Random(3)
+
+
+def _thrown(name):
+    others, own = getattr(random, name), getattr(_dice, name)
+
+    def throw(*args):
+        is_program = sys._getframe(1).f_globals.get("__name__") == "__main__"
+        return (own if is_program else others)(*args)
+
+    return throw
+
+
+for _name in ("choice", "randint", "random", "randrange", "seed"):
+    setattr(random, _name, _thrown(_name))
+"""
+"""
+A `sitecustomize`: programs that throw dice come to the same on both sides.
+
+What libraries throw while they are imported does not count.
+"""
+
 REMOTE = "https://git.example.org/study.git"
 _NAMED = {"GIT_AUTHOR_NAME": "ada", "GIT_COMMITTER_NAME": "ada"}
 _MAILED = {"GIT_AUTHOR_EMAIL": "ada@example.org", "GIT_COMMITTER_EMAIL": "ada@example.org"}
@@ -29,6 +65,11 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ENVIRONMENT = re.compile(r"python_env_\w+")
 _OWN_BYTES = frozenset(("Environment", "Dataslice", "Step_Metrics", "Metrics"))
 """Artifacts whose content is of the library's making, with its Pandas and its UUIDs."""
+
+
+_OWN_COLUMNS = frozenset(
+    ("id", "Context_ID", "Pipeline_id", "Execution_uuid", "custom_properties_Python_Env")
+)
 
 
 @dataclass
@@ -136,6 +177,15 @@ class Ours(Side):
         return self._only(self.call(*words))
 
 
+def prepare_dice(side: Side, *modules: str) -> None:
+    """Have programs of a side throw the same dice as those of the other, and find modules."""
+    dice = side.path.parent / "dice"
+    dice.mkdir()
+    (dice / "sitecustomize.py").write_text(DICE)
+    paths = (os.environ.get(MODULES, ""), *modules, str(dice))
+    side.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+
+
 def both(path: Path, name: str, files: Mapping[str, str], source: Path | None = None) -> list[Side]:
     """Make the two sides; `source` is a directory whose content goes into both."""
     sides: list[Side] = [Real(path / "real" / name), Ours(path / "ours" / name)]
@@ -144,6 +194,29 @@ def both(path: Path, name: str, files: Mapping[str, str], source: Path | None = 
             shutil.copytree(source, side.path)
         side.prepare(files)
     return sides
+
+
+def tables(printed: str) -> list[list[dict[str, str]]]:
+    """
+    Return the tables that a program printed by `tabulate`, row by row.
+
+    Left out: numbers and UUIDs, which are each library's own, and its list of what is installed.
+    """
+    found: list[list[dict[str, str]]] = []
+    names: list[str] = []
+    for line in printed.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line.startswith("|"):
+            names = names if line.startswith(("+", "|")) else []
+        elif not set(line) - set("|-+"):
+            continue
+        elif not names:
+            names = cells
+            found.append([])
+        else:
+            row = dict(zip(names, cells, strict=True))
+            found[-1].append({name: cell for name, cell in row.items() if name not in _OWN_COLUMNS})
+    return found
 
 
 def told(sides: Iterable[Side]) -> str:
