@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from support.energy import BUCKET_NS, a_row
 from support.laws import examples
 
+from cmfd.merge.index import open_store
 from cmfd.merge.layout import init_site
 from cmfd.query import energy
 from cmfd.query.index import open_index
@@ -25,7 +26,6 @@ from cmfd.store.energy import Measured
 from cmfd.store.interpret import seal
 from cmfd.store.ledger import seal_ledger
 from cmfd.store.node import NodeStore
-from cmfd.store.site import SiteStore
 
 if TYPE_CHECKING:
     from cmfd.store.energy import EnergyRow
@@ -111,9 +111,9 @@ def test_what_is_at_the_site_is_what_was_measured(
 
 def absorbed(site: Path, packs: list[Path]) -> list[int]:
     """Absorb packs, each in a transaction of its own, and return the energies, smallest first."""
-    with closing(SiteStore(init_site(site).index)) as index:
+    with closing(open_store(init_site(site))) as index:
         for pack in packs:
-            index.absorb(pack, pack.stem)
+            index.absorb_group([(pack, pack.stem)])
     with open_index(site) as db:
         for balance in energy.balances(db):
             assert balance.missing_uj == 0

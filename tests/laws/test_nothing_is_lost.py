@@ -12,7 +12,6 @@ import mmap
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -22,10 +21,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+from support.mergers import digest_of
+from support.oracle import connection_to
 
 from cmfd.merge.batch import merge_site
 from cmfd.store.columns import decode
-from cmfd.store.site import SiteStore
 from cmfd.wire.endpoint import listener
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Node:
     def steps(self) -> dict[str, Counter[int]]:
         """Count the steps of metric ``m`` at the site, by rank; values must equal steps."""
         found: dict[str, Counter[int]] = {rank.name: Counter() for rank in self.ranks}
-        with closing(sqlite3.connect(self.site / "index.db")) as db:
+        with closing(connection_to(self.site / "index.db")) as db:
             for stage, name, data in db.execute(
                 "SELECT e.stage, s.name, c.data FROM chunk AS c"
                 " JOIN series AS s ON s.id = c.series_id"
@@ -199,11 +199,6 @@ def kill_and_count(node: Node, seed: int, rounds: int) -> None:
     digest = digest_of(node.site)
     merge_site(node.site, [node.path / "node"], wait=True)
     assert digest_of(node.site) == digest, "merging again changed the content"
-
-
-def digest_of(site: Path) -> str:
-    with closing(SiteStore(site / "index.db")) as index:
-        return index.digest()
 
 
 def wait_until_journals_are_gone(node: Node) -> None:
@@ -301,7 +296,7 @@ def test_a_full_disk_hurts_no_job_and_loses_nothing_that_was_kept(tmp_path: Path
         node.kill(node.daemon)
         room = tmp_path / "site"
         merge_site(room, [disk / "node"])
-        with closing(sqlite3.connect(room / "index.db")) as db:
+        with closing(connection_to(room / "index.db")) as db:
             (kept,) = db.execute(
                 "SELECT sum(c.n_values) FROM chunk AS c JOIN series AS s ON s.id = c.series_id"
             ).fetchone()
