@@ -35,7 +35,8 @@ BOUND_S = 2.0
 """For 100,000 jobs."""
 REPORTS = (
     ("runtime", "user"), ("runtime", "stage"), ("waste", "user"), ("energy", "user"),
-    ("energy", "month"), ("energy", "stage"), ("carbon", "user"), ("carbon", "month"),
+    ("energy", "month"), ("energy", "stage"), ("energy", "node"), ("carbon", "user"),
+    ("carbon", "month"), ("carbon", "stage"),
 )  # fmt: skip
 
 

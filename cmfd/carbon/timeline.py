@@ -212,6 +212,8 @@ def _cut(
 
 def _market(place: Place, at_ns: int) -> Market | None:
     """Return the market-based intensity at a time; None where nobody says how the rest is made."""
+    if not place.contracts and place.residual is None:
+        return None
     contracts = within(place.contracts, at_ns)
     rest = 1 - sum((exact(one.share) for one in contracts), Fraction())
     if rest and place.residual is None:

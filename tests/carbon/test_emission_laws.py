@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 from support.factors import FACTORS, HOUR_NS, Energy, FactorSite, at
 from support.laws import examples
 
+from cmfd.carbon.hours import Product
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cmfd.carbon.book import CarbonBook
+    from cmfd.carbon.hours import Hours
+    from cmfd.carbon.model import Weighed
 
 QUICK = settings(max_examples=examples(60), deadline=None,
                  suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
@@ -51,6 +57,56 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> CarbonBook:
     return site.factors(text.replace('[{ value = 1.25, source = "metered" }]', pue))
 
 
+hours = st.lists(
+    st.builds(
+        Energy,
+        node=st.sampled_from(["n1", "n2", "elsewhere"]),
+        t0_ns=st.integers(-1, 5).map(at),
+        dur_ns=st.just(HOUR_NS),
+        uj=st.integers(0, 2**63 - 1),
+        grade=st.sampled_from("AD"),
+    ),
+    max_size=8,
+)
+"""As an index keeps sums of energy."""
+
+
+@pytest.fixture(scope="module")
+def hourly(tmp_path_factory: pytest.TempPathFactory) -> CarbonBook:
+    """Return a book whose factors change at whole hours: some intensities have many digits."""
+    site = FactorSite(tmp_path_factory.mktemp("hourly"))
+    site.series("".join(
+        f"GB,2026-03-29T0{hour}:00:00Z,2026-03-29T0{hour + 1}:00:00Z,{grams},average,lifecycle,"
+        f"{estimated},NESO\n"
+        for hour, grams, estimated in (
+            (0, "123.456789012345", "false"), (1, "0", "false"), (2, "0.001", "true"),
+            (3, "4999.9", "false"),
+        )
+    ))  # fmt: skip
+    return site.factors(FACTORS.replace('nodes = ["*"]', 'nodes = ["n*"]', 1))
+
+
+def products(found: Hours, energy: list[Energy], numbers: dict[str, int]) -> Iterator[Weighed]:
+    """Yield what a database makes of energy and the factors of its hours."""
+    groups: dict[tuple[int, int, str, int], list[tuple[int, int, int]]] = {}
+    for row in energy:
+        for at_node, began_ns, part, kind, grams in found.factors:
+            assert 0 <= grams < 2**20
+            if (at_node, began_ns) == (numbers[row.node], row.t0_ns):
+                key = (at_node, kind, row.grade, part)
+                groups.setdefault(key, []).append((began_ns, row.uj, grams))
+    for (at_node, _, grade, part), group in groups.items():
+        product = Product(
+            min(began_ns for began_ns, _, _ in group),
+            max(began_ns for began_ns, _, _ in group),
+            sum(uj for _, uj, _ in group),
+            sum((uj >> 40) * grams for _, uj, grams in group),
+            sum((uj >> 20 & 1048575) * grams for _, uj, grams in group),
+            sum((uj & 1048575) * grams for _, uj, grams in group),
+        )
+        yield found.weighed(at_node, part, grade, product)
+
+
 def parts(amount: int, cuts: list[int]) -> list[int]:
     """Divide an integer."""
     edges = sorted({0, amount, *(amount * cut // 10**9 for cut in cuts)})
@@ -83,6 +139,22 @@ def test_cutting_a_row_in_time_changes_nothing(
             t0_ns += dur_ns
 
     assert book.of(cut) == book.of(even)
+
+
+@pytest.mark.slow
+@QUICK
+@given(energy=hours, share=st.integers(0, 8))
+def test_what_a_database_multiplies_is_what_rows_give(
+    hourly: CarbonBook, energy: list[Energy], share: int
+) -> None:
+    """All of it or only some, in 64 bits, however many digits an intensity has."""
+    numbers = {"n1": 0, "n2": 0, "elsewhere": 1}
+    found = hourly.hours([(0, "n1"), (1, "elsewhere")], (at(-1), at(6)))
+    assert found is not None
+
+    weighed = products(found, energy[share:], numbers)
+
+    assert hourly.of(energy[:share], weighed=weighed) == hourly.of(energy)
 
 
 @QUICK

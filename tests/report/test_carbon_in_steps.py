@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 from support.energy import DAEMON, E_NS, Metered
-from support.factors import FactorSite
+from support.factors import FACTORS, FactorSite
+from support.jobs import a_job
 from support.packs import an_id
 from support.sites import ASite, a_run, from_json
 
 from cmfd.carbon.instants import instant
 from cmfd.cli.main import cli
+from cmfd.query.energy import rows
+from cmfd.query.index import open_index
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +67,45 @@ def test_energy_over_the_border_of_two_hours_is_in_both(tmp_path: Path) -> None:
 
     assert carbon["operational_gco2e"] == pytest.approx((100 + 2 * 400) * 1.25, rel=1e-12)
     assert carbon["energy_j"] == 3 * KWH_UJ / 1e6
+
+
+@pytest.mark.slow
+def test_however_runs_are_put_together_emissions_are_those_of_the_rows(tmp_path: Path) -> None:
+    """Two users on two nodes, each with a grid of its own; some minutes are in two hours."""
+    site, metered = FactorSite(tmp_path), Metered()
+    begin_ns = E_NS // HOUR_NS * HOUR_NS
+    for minute in range(0, 200, 7):
+        for node, owners in (("n1", (1, 2)), ("n2", (2, 3))):
+            metered.spend(
+                minute, {one: (minute + one) * KWH_UJ // 10**6 for one in owners}, node=node
+            )
+    metered.rows = [row._replace(t0_ns=row.t0_ns + row.t0_ns % 59 * 10**9) for row in metered.rows]
+    jobs = [a_job(number, user) for number, user in ((1, "ann"), (2, "bob"), (3, "ann"))]
+    ASite(site.path).take(*metered.contents(*jobs))
+    site.series("".join(
+        f"{zone},{instant(begin_ns + n * HOUR_NS)},{instant(begin_ns + (n + 1) * HOUR_NS)},"
+        f"{100 * n + number}.123456789012,average,lifecycle,{str(n == 1).lower()},NESO\n"
+        for number, zone in enumerate(("GB", "FR"))
+        for n in range(5)
+    ))  # fmt: skip
+    place = FACTORS[FACTORS.index("[[places]]") : FACTORS.index("[[node_types]]")]
+    other = place.replace('"*"', '"n2"').replace("GB", "FR").replace("1.25", "1.125")
+    book = site.factors(FACTORS.replace(place, other + place))
+    with open_index(site.path) as db:
+        wanted = book.of(rows(db))
+
+    for by in ("user", "node", "run", "stage", "month"):
+        words = ["report", "carbon", "--by", by, "--json", "--site", str(site.path)]
+        found = from_json(CliRunner().invoke(cli, words, catch_exceptions=False))
+        whole = found["total"]["carbon"]
+        assert whole["energy_j"] == wanted.energy_j
+        assert whole["covered_share"] == 1
+        for figure in ("operational_gco2e", "low_gco2e", "high_gco2e"):
+            parts = [group["carbon"][figure] for group in found["groups"] if group["carbon"]]
+            assert sum(parts) == pytest.approx(whole[figure], rel=1e-12)
+            assert whole[figure] == pytest.approx(getattr(wanted, figure), rel=1e-9)
+        shares = {(one["factor"], one["estimated_share"] > 0) for one in whole["provenance"]}
+        assert ("intensity", True) in shares
 
 
 def test_stages_side_by_side_hold_a_node_once(tmp_path: Path) -> None:

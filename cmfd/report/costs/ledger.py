@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from cmfd.query import reported
@@ -61,11 +62,16 @@ def _nodes(selection: Selection) -> list[str] | None:
     return None if selection.node is None else [selection.node]
 
 
+@cache
+def _day_name(day_ns: int) -> str:
+    """Return a day as ``2026-11-23``: of very many nodes, each is told as often."""
+    return datetime.fromtimestamp(day_ns // 1_000_000_000, timezone.utc).strftime("%Y-%m-%d")
+
+
 def _node_day(balance: Balance) -> NodeDay:
-    begin = datetime.fromtimestamp(balance.day_ns // 1_000_000_000, timezone.utc)
     return NodeDay(
         node=balance.node,
-        day=begin.strftime("%Y-%m-%d"),
+        day=_day_name(balance.day_ns),
         source=balance.source,
         component=balance.component,
         counter_j=balance.counter_uj * _J,
