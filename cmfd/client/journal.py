@@ -413,7 +413,8 @@ class JournalWriter:
         """After a fork, in the child: the journal stays the parent's alone."""
         for fd in (self._fd, self._lock_fd):
             if fd >= 0:
-                os.close(fd)
+                with suppress(OSError):  # a program may have closed all that it did not open
+                    os.close(fd)
         self._fd = self._lock_fd = -1
 
 

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 _HELLO_AGAIN_S = 1.0
 _STALLED_S = 5.0  # acknowledgements are due within a commit interval; then ask anew
 _LEAVE_S = 0.02
-_DESCRIPTORS, _THREADS = 8, 2  # of libzmq's: six and two, and what is opened meanwhile
+_DESCRIPTORS, _THREADS = 8, 4  # of libzmq's: six and two, and what begins meanwhile
 
 
 class Sender(threading.Thread):

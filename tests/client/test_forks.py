@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
+import cmfd
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,3 +81,17 @@ def test_whatever_threads_import_no_fork_cuts_it_in_two(node: Path, tmp_path: Pa
     """A data loader forks right after the start, when cmfd's threads have begun."""
     assert _run(tmp_path / "program.py", _IMPORTS) == ""
     assert list((node / "journals").glob("*.cmfj"))
+
+
+def test_a_program_that_has_closed_every_file_has_children_with_journals_of_their_own(
+    node: Path,
+) -> None:
+    """What it closed may have been the journal's; no child writes to that of its parent."""
+    ex = cmfd.start("pipe", "stage")
+    os.close(ex.session.journal._fd)
+    if not (child := os.fork()):
+        ex.metric("loss", 1.0)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(list((node / "journals").glob("*.cmfj"))) == 2
+    ex.session.journal._fd = -1
