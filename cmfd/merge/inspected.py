@@ -123,6 +123,8 @@ def serve(questions: BinaryIO, answers: BinaryIO, scratch: str) -> None:
     ):
         _give_up(what, limit)
     confine(scratch)
+    if not scratch:
+        _in_memory.store(0)  # while the first pack still comes
     for line in questions:
         asked = msgspec.json.decode(line, type=Asked)
         answers.write(msgspec.json.encode(_told(asked)) + b"\n")
@@ -175,7 +177,7 @@ def _inspect(pack: Path, asked: Asked) -> Said:
         with closing(SiteStore(Path(asked.scratch))) as scratch:
             scratch.absorb(pack, asked.digest)
     else:
-        _in_memory.absorb(pack, asked.digest)
+        _in_memory.store(pack.stat().st_size).absorb(pack, asked.digest)
     return said
 
 
@@ -186,11 +188,12 @@ class _InMemory:
         self._store: SiteStore | None = None
         self._n_bytes = 0
 
-    def absorb(self, pack: Path, digest: str) -> None:
+    def store(self, n_bytes: int) -> SiteStore:
+        """Return the index that so many bytes more are to go into."""
         if self._store is None or self._n_bytes > _MANY_BYTES:
             self._store, self._n_bytes = SiteStore(Path(":memory:")), 0
-        self._n_bytes += pack.stat().st_size
-        self._store.absorb(pack, digest)
+        self._n_bytes += n_bytes
+        return self._store
 
 
 _MANY_BYTES = 32 << 20

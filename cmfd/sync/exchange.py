@@ -28,7 +28,7 @@ from cmfd.sync.peer import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from cmfd.merge.layout import Site
@@ -56,15 +56,15 @@ class Exchanged:
     remote : str
         Where the other site is.
     n_packs, n_bytes : int
-        What was sent.
+        What was sent, but for what the receiver refused.
     left_out : list of (str, str)
         Packs, by digest, that could not be sent, and why.
     taken : Taken or None
         What the receiver made of them; None if it was not told to merge.
     part : Part or None
         Of which part of the sender's runs they are, without its packs; None if of all.
-    digests : set of str
-        Which packs were sent.
+    sent : dict of str to int
+        Which packs, by digest, were sent, and their sizes.
     """
 
     remote: str
@@ -73,7 +73,16 @@ class Exchanged:
     left_out: list[tuple[str, str]] = field(default_factory=list)
     taken: Taken | None = None
     part: Part | None = None
-    digests: set[str] = field(default_factory=set)
+    sent: dict[str, int] = field(default_factory=dict)
+
+    def refuse(self, refused: Mapping[str, str]) -> None:
+        """Count packs, by digest, as left out, and why."""
+        for digest, reason in sorted(refused.items()):
+            self.left_out.append((digest, reason))
+            size_bytes = self.sent.pop(digest, None)
+            if size_bytes is not None:
+                self.n_packs -= 1
+                self.n_bytes -= size_bytes
 
 
 @dataclass(frozen=True)
@@ -173,7 +182,7 @@ def pull(  # noqa: PLR0913 - two sites, what of them, and who is told
     done = fetch(site, remote, peer, everything=everything, wanted=wanted, on_progress=on_progress)
     own = SitePeer(site)
     done.taken = own.merge()
-    done.left_out += sorted(done.taken.refused.items())
+    done.refuse(done.taken.refused)
     reached = remotes.progress(site, remote)
     if reached.fetched is not None:
         into = own.about().newest
@@ -232,7 +241,7 @@ def push(  # noqa: PLR0913 - two sites, what of them, and who is told
             done, last = _send(source, peer, begin, done, on_progress)
     if done.n_packs or about.n_waiting or promised:  # a push that was cut may have left some there
         done.taken = peer.merge()
-        done.left_out += sorted(done.taken.refused.items())
+        done.refuse(done.taken.refused)
         about = peer.about()
     if last is not None and not done.left_out:
         n_signed = 0 if everything else min(reached.signed, signatures.count(site))
@@ -345,7 +354,7 @@ def _send_signatures(source: Peer, target: Peer, since: int, done: Exchanged) ->
     """Send the signatures that came since so many, of other packs than these; return how many."""
     late = (one for one in source.signed_since(since))
     for page in _pages(late, MOST_SIGNATURES):
-        if new := [one for one in page if one.digest not in done.digests]:
+        if new := [one for one in page if one.digest not in done.sent]:
             target.take_signatures(new)
         since = page[-1].number
     return since
@@ -365,7 +374,7 @@ def _send_one(source: Peer, target: Peer, entry: Entry, done: Exchanged) -> None
         return
     done.n_packs += 1
     done.n_bytes += entry.size_bytes
-    done.digests.add(digest)
+    done.sent[digest] = entry.size_bytes
 
 
 def _go_along(new: Sequence[Entry]) -> bool:
