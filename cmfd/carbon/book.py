@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NO_FACTORS = (
     "The site has no factor set in use, so nothing is known of emissions: its operator adds one"
-    " with `cmfd carbon factors add --use FILE`."
+    " with `cmfd carbon factors add --use FILE` (--help has a small one)."
 )
 NO_PLACE = "The factor set has no place for the nodes {nodes}: nothing is known of their emissions."
 MOST_HOURS = 200_000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cmfd.cli import options
-from cmfd.cli.help import example
+from cmfd.cli.help import Group, example
 from cmfd.cli.notes import COMMANDS as NOTES
 from cmfd.cli.output import print_json, print_tables
 from cmfd.cli.pull_content import command as pull
@@ -34,7 +34,7 @@ _PIPELINE = click.option("--pipeline", metavar="P", help="Only of this pipeline.
 
 
 @example("cmfd artifacts list --kind model")
-@click.group("artifacts")
+@click.group("artifacts", cls=Group)
 def command() -> None:
     """Show content that went in and out of executions."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cmfd.cli import exchange, options
-from cmfd.cli.help import example
+from cmfd.cli.help import Group, example
 from cmfd.cli.progress import progress_bar
 from cmfd.merge.batch import merge_site
 from cmfd.merge.layout import init_site, open_site
@@ -17,7 +17,7 @@ from cmfd.merge.layout import init_site, open_site
     "cmfd bundle create metadata.tar",
     "cmfd bundle unbundle metadata.tar",
 )
-@click.group("bundle")
+@click.group("bundle", cls=Group)
 def command() -> None:
     """Carry packs in one file: over an air gap, by mail, into an archive."""
 

@@ -1,4 +1,4 @@
-"""Examples in a command's help."""
+"""What is in a command's help beside click's own: examples, and whole sentences on subcommands."""
 
 from __future__ import annotations
 
@@ -13,6 +13,20 @@ C = TypeVar("C", bound=click.Command)
 
 _AS_IT_IS = "\b"
 """Tells click to leave a paragraph's lines as they are."""
+
+_SENTENCE = 400
+"""No first sentence of a help has as many characters."""
+
+
+class Group(click.Group):
+    """A group whose help has the whole first sentence of each command, folded where need be."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, one.get_short_help_str(_SENTENCE)) for name, one in found if one]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
 
 def example(*lines: str) -> Callable[[C], C]:

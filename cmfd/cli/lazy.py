@@ -7,13 +7,15 @@ from importlib import import_module
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
-import click
+from cmfd.cli.help import Group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import click
 
-class LazyGroup(click.Group):
+
+class LazyGroup(Group):
     """
     A group whose commands are the attributes `command` of the modules of a package.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cmfd.cli import options
-from cmfd.cli.help import example
+from cmfd.cli.help import Group, example
 from cmfd.cli.output import print_json, print_restriction, print_tables
 from cmfd.query.index import open_index
 from cmfd.query.lineage import lineage
@@ -25,7 +25,7 @@ _LINES = {"tree": tree_lines, "dot": dot, "mermaid": mermaid}
 
 
 @example("cmfd lineage up model.bin")
-@click.group("lineage")
+@click.group("lineage", cls=Group)
 def command() -> None:
     """Show where artifacts and executions come from, and what came of them, over all runs."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cmfd.cli import exchange, options
-from cmfd.cli.help import example
+from cmfd.cli.help import Group, example
 from cmfd.cli.output import print_json
 from cmfd.merge.layout import open_site
 from cmfd.report.text import printable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "cmfd remote add hub hpc:/project/cmfd",
     "cmfd remote list",
 )
-@click.group("remote")
+@click.group("remote", cls=Group)
 def command() -> None:
     """Name the sites that a site exchanges packs with."""
 

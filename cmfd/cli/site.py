@@ -10,7 +10,7 @@ import click
 from cmfd.cli import options
 from cmfd.cli.export.written import output, write
 from cmfd.cli.grants import COMMANDS as GRANTS
-from cmfd.cli.help import example
+from cmfd.cli.help import Group, example
 from cmfd.cli.output import print_json
 from cmfd.cli.progress import progress_bar
 from cmfd.errors import IncompleteError
@@ -21,7 +21,7 @@ from cmfd.report import units
     "cmfd site init",
     "cmfd site verify",
 )
-@click.group("site")
+@click.group("site", cls=Group)
 def command() -> None:
     """Make, check and look after a site repository."""
 

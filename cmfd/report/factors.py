@@ -18,11 +18,11 @@ _MOST_GAPS = 5
 
 def series_table(found: Sequence[SeriesTold]) -> Table:
     """Return a line for each zone, basis and scope of each series."""
-    headings = ("SERIES", "ZONE", "BASIS", "SCOPE", "FROM", "UNTIL")
-    figures = ("ROWS", "COVERED", "ESTIMATED", "MIN", "MEAN", "MAX")
+    headings = ("series", "zone", "basis", "scope", "from", "until")
+    figures = ("rows", "covered", "estimated", "min", "mean", "max")
     columns = [
         *map(Column, headings), *(Column(name, right=True) for name in figures),
-        Column("IMPORTED"), Column("BY"),
+        Column("imported"), Column("by"),
     ]  # fmt: skip
     return Table(
         columns,
@@ -58,7 +58,7 @@ def gap_lines(parts: Iterable[Part]) -> Iterator[str]:
 
 def sets_table(found: Sequence[SetTold]) -> Table:
     """Return a line for each factor set."""
-    headings = ("FACTORS", "IN USE", "NAME", "ZONES", "NODE TYPES", "ADDED", "BY")
+    headings = ("factors", "in use", "name", "zones", "node types", "added", "by")
     return Table(
         [Column(name) for name in headings],
         [

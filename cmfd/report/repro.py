@@ -55,13 +55,20 @@ def differences_table(found: Sequence[Difference], left: Recipe, right: Recipe) 
     """Make a table of what differs."""
     names = units.short_ids([left.execution.execution, right.execution.execution])
     columns = (Column(""), Column(""), *(Column(name) for name in names.values()))
-    rows = [(one.section, one.key, _cell(one.left), _cell(one.right)) for one in found]
+    rows = [(one.section, one.key, *_cells(one)) for one in found]
     return Table(columns, rows)
 
 
-def _cell(value: Any) -> str:
+def _cells(one: Difference) -> tuple[str, str]:
+    left, right = (_cell(value, is_command=one.key == "argv") for value in (one.left, one.right))
+    return left, right
+
+
+def _cell(value: Any, *, is_command: bool) -> str:
     if value is None:
         return units.NOTHING
+    if is_command and isinstance(value, list):
+        return shlex.join(map(str, value))
     if isinstance(value, (list, dict)):
         return str(value)
     return value if isinstance(value, str) else units.literal(value)

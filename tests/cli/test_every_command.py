@@ -38,6 +38,16 @@ def commands(
 EVERY = dict(commands())
 
 
+@pytest.mark.parametrize(
+    "words", [words for words in EVERY if isinstance(EVERY[words], click.Group)], ids=" ".join
+)
+def test_help_has_whole_sentences_on_subcommands(words: tuple[str, ...]) -> None:
+    """What a command is for is not cut off in the middle."""
+    listed = CliRunner().invoke(cli, [*words, "--help"]).stdout.partition("Commands:\n")[2]
+    assert listed.strip()
+    assert "..." not in listed.partition("Example:\n")[0].replace('"..."', "")
+
+
 @pytest.mark.parametrize("words", EVERY, ids=" ".join)
 def test_help_has_an_example_that_parses(words: tuple[str, ...]) -> None:
     """Each help shows how to call that very command, and the example's options exist."""

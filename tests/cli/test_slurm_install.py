@@ -62,6 +62,13 @@ def test_a_dry_run_is_the_patch_that_the_installation_is(
     }
 
 
+def test_what_cannot_be_written_is_said_with_what_to_do(invoke: Invoke) -> None:
+    """Most often it was not root who did it; nobody makes directories in /proc, not even root."""
+    said = invoke("slurm", "install", "--prefix", "/proc/x", "--site", "/project/cmfd", code=3)
+    assert "/proc/x/etc/cmfd/cmfd.toml cannot be written" in said.stderr
+    assert "--prefix" in said.stderr
+
+
 def test_installing_again_changes_nothing(invoke: Invoke, prefix: Path) -> None:
     """And says so; the checksums are those that `sha256sum` makes."""
     install(invoke, prefix)

@@ -10,7 +10,7 @@ from cmfd.carbon import kept
 from cmfd.carbon.book import CarbonBook
 from cmfd.carbon.told import set_told
 from cmfd.cli import options
-from cmfd.cli.help import example
+from cmfd.cli.help import Group, example
 from cmfd.cli.output import print_json, print_tables
 from cmfd.merge.layout import open_site
 from cmfd.report import units
@@ -18,12 +18,21 @@ from cmfd.report.factors import sets_table
 
 
 @example("cmfd carbon factors list")
-@click.group("factors")
+@click.group("factors", cls=Group)
 def command() -> None:
     """Add and choose factor sets: PUE, zone, sources, contracts, hardware."""
 
 
-@example("cmfd carbon factors add --use factors.toml")
+@example(
+    "cmfd carbon factors add --use factors.toml",
+    "where the least that factors.toml may say is",
+    '  name = "first"',
+    "  [[places]]",
+    '  nodes = ["*"]',
+    '  order = ["constant"]',
+    '  constant = { g_per_kwh = 350.0, source = "our supplier" }',
+    '  pue = [{ value = 1.2, source = "an estimate" }]',
+)
 @command.command("add")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--use", "then_use", is_flag=True, help="Use it where no other is asked for.")
@@ -35,7 +44,8 @@ def add(site: Path, file: Path, *, then_use: bool, as_json: bool, quiet: bool) -
     Take a factor set in from a TOML FILE; it is kept for good, under the SHA-256 of the file.
 
     A changed file is another factor set: figures say with which they were reckoned. Sources that
-    it names and that have nothing are told; they may come later.
+    it names and that have nothing are told; they may come later. All that it may say:
+    docs/reference/factors.md.
     """
     found, is_new = kept.add_factors(site, file)
     if then_use:

@@ -9,7 +9,7 @@ import click
 from cmfd.carbon import kept, series
 from cmfd.carbon.told import series_told
 from cmfd.cli import options
-from cmfd.cli.help import example
+from cmfd.cli.help import Group, example
 from cmfd.cli.output import print_json, print_tables
 from cmfd.errors import FactorsError
 from cmfd.merge.layout import open_site
@@ -18,7 +18,7 @@ from cmfd.report.factors import gap_lines, series_table
 
 
 @example("cmfd carbon intensity list")
-@click.group("intensity")
+@click.group("intensity", cls=Group)
 def command() -> None:
     """Import and look at intensity series of the grid."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cmfd.cli import options
-from cmfd.cli.help import example
+from cmfd.cli.help import Group, example
 from cmfd.cli.serve.token import token
 from cmfd.errors import ConfigError
 from cmfd.merge.layout import open_site
@@ -18,7 +18,7 @@ from cmfd.merge.layout import open_site
     "cmfd serve --listen 0.0.0.0:8765 --tls-cert cert.pem --tls-key key.pem",
     "cmfd serve token add ana --scope read --scope push",
 )
-@click.group("serve", invoke_without_command=True)
+@click.group("serve", cls=Group, invoke_without_command=True)
 @click.option(
     "--listen",
     default="127.0.0.1:8765",

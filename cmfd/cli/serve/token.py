@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cmfd.cli import options
-from cmfd.cli.help import example
+from cmfd.cli.help import Group, example
 from cmfd.cli.output import print_json, print_tables
 from cmfd.merge.layout import open_site
 from cmfd.serve import tokens
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "cmfd serve token add ana",
     "cmfd serve token list",
 )
-@click.group("token")
+@click.group("token", cls=Group)
 def token() -> None:
     """Say who may use a site over https, and for what."""
 

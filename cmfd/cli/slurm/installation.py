@@ -304,10 +304,16 @@ def _digest(text: str) -> str:
 
 def _write(path: Path, text: str, mode: int) -> None:
     """Put a file in place, whole, where everybody may read it, whatever the operator's umask."""
-    for directory in reversed([path for path in path.parents if not path.exists()]):
-        directory.mkdir()
-        directory.chmod(0o755)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, "utf-8")
-    partial.chmod(mode)
-    partial.replace(path)
+    try:
+        for directory in reversed([path for path in path.parents if not path.exists()]):
+            directory.mkdir()
+            directory.chmod(0o755)
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text(text, "utf-8")
+        partial.chmod(mode)
+        partial.replace(path)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written: {error.strerror}; files before it are in place. Install as"
+            " root, or below a directory of yours with --prefix; --dry-run shows all files"
+        ) from error
