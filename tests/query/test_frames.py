@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -17,11 +18,15 @@ from support.packs import an_id
 from support.sites import BEGIN_NS, ASite, Invoke, a_run, invoker, set_param
 
 from cmfd.errors import ConfigError, FilterError, NotFoundError
+from cmfd.query.index import open_index
+from cmfd.query.metrics import points
 from cmfd.query.site import Site
 from cmfd.query.tables import TABLES
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from support.packs import Content
 
     from cmfd.query.frames import Like
 
@@ -204,3 +209,21 @@ def test_a_part_is_written_and_a_problem_told(invoke: Invoke, tmp_path: Path) ->
     below = str(tmp_path / "file" / "below")
     said = invoke("export", "csv", below, "--table", "runs", code=21).stderr
     assert "cannot be written" in said
+
+
+@pytest.mark.sqlite
+def test_the_values_of_a_run_cost_the_same_in_a_larger_site(tmp_path: Path) -> None:
+    """However many others logged a metric of that name: SQLite takes as many steps."""
+    steps = []
+    for n_runs in (2, 60):
+        content: Content = {}
+        for number in range(n_runs):
+            for table, rows in a_run(number, loss=[2.0]).items():
+                content.setdefault(table, []).extend(rows)
+        site = ASite(tmp_path / str(n_runs) / "site").take(content)
+        with open_index(site.path) as db:
+            taken: list[None] = []
+            db.set_progress_handler(partial(taken.append, None), 1)
+            assert len(points(db, 1, "loss").value) == 2
+        steps.append(len(taken))
+    assert steps[1] < 2 * steps[0]

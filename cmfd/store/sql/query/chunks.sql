@@ -1,4 +1,5 @@
 -- The chunks that may hold values of a metric of a run, within ranks and steps if those are given.
+-- From the run on: all runs may have logged a metric of that name.
 SELECT
     lower(hex(e.execution)) AS execution,
     coalesce(p.rank, 0) AS rank,
@@ -7,8 +8,8 @@ SELECT
     c.step_max,
     c.data
 FROM execution AS e
-JOIN series AS s ON s.execution_id = e.id
-JOIN chunk AS c ON c.series_id = s.id
+CROSS JOIN series AS s ON s.execution_id = e.id
+CROSS JOIN chunk AS c ON c.series_id = s.id
 LEFT JOIN process AS p ON p.execution_id = s.execution_id AND p.instance = s.instance
 WHERE e.run_id = :run_id
   AND s.name = :name
