@@ -27,7 +27,7 @@ def test_the_short_way_for_one_that_goes_on_is_the_long_one(
     times: list[int], process_ns: dict[bytes, int], life: Life
 ) -> None:
     """Nearly all windows go the short way: it must not come to anything else."""
-    window = Window(*times, process_ns)
+    window = Window(times[0], times[1], process_ns)
     assume(window.shared_ns(life) and window.is_within(life))
     long = Parts(lives._times(window, [life]), lives._uses(window, [life]))
     assert lives._of_only(window, life) == long
