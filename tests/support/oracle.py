@@ -64,6 +64,12 @@ def _forget_imports(merged: dict[str, dict[Row, Row]]) -> None:
         rows = merged.get(table, {})
         for key in [key for key, row in rows.items() if row[0] in of and _is_imported(table, row)]:
             del rows[key]
+    # A copy, and the run and series that it makes up, have the id of what it is a copy of.
+    for table in ("run", "run_end", "series", "chunk"):
+        rows = merged.get(table, {})
+        for key in [key for key in rows if key[0] in recorded["execution"]]:
+            if table in ("series", "chunk") or _is_imported(table, rows[key]):
+                del rows[key]
 
 
 def _is_imported(table: str, row: Row) -> bool:
