@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import click
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cmfd.errors import ConfigError
+
+_SLIP = 0.85
+"""How alike, of 1, two names are of which one may be the other misspelt."""
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -77,6 +82,17 @@ def _of_settings(wrong: Iterable[ConfigError]) -> Iterator[Finding]:
     for error in wrong:
         remedy = "Correct it: programs pass over it, and no daemon starts with it."
         yield Finding("settings", "fail", str(error), remedy)
+    yield from _misspelt()
+
+
+def _misspelt() -> Iterator[Finding]:
+    """Find variables that set nothing, and come near to one that sets something."""
+    known = [config.variable_of(item.key) for item in config.describe_settings()]
+    for name in sorted(os.environ):
+        if not name.startswith("CMFD_") or name in known:
+            continue
+        for near in get_close_matches(name, known, n=1, cutoff=_SLIP):
+            yield Finding("settings", "warn", f"{name} sets nothing", f"Is {near} meant?")
 
 
 def _print(finding: Finding) -> None:

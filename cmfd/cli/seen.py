@@ -42,7 +42,8 @@ def command(*, site: Path, as_json: bool, any_code: bool, **order: Any) -> None:
 
     Ends with 0 and the ids of the executions, if some completed; else with 17, so that a script
     does the work then. Options are those of `cmfd run`. Code is the state of the git repository
-    that the program or the working directory is in; untracked files in it go by their names.
+    that the program or the working directory is in; untracked files in it go by their names, so
+    have git ignore what runs write.
     """
     words = order["command"]
     intent = Intent(

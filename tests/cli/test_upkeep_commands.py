@@ -205,6 +205,17 @@ def test_doctor_sees_journals_that_nobody_takes(lone_node: Node) -> None:
     assert f"cmfd merge {lone_node.node_dir / 'journals'}" in found["journals"]["advice"]
 
 
+def test_doctor_sees_a_variable_that_is_misspelt(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else tells: a job gets variables of later releases and of other programs, too."""
+    monkeypatch.setenv("CMFD_QUEUE_DIR", "/x")
+    monkeypatch.setenv("CMFD_IDEL_S", "3")
+    found = [one for one in from_json(invoke("doctor", "--json")) if one["check"] == "settings"]
+    assert [(one["level"], one["what"]) for one in found] == [("warn", "CMFD_IDEL_S sets nothing")]
+    assert "CMFD_IDLE_S" in found[0]["advice"]
+
+
 def test_doctor_sees_a_setting_that_cannot_be_used(lone_node: Node) -> None:
     """The rest is looked at all the same."""
     lone_node.environ["CMFD_IDLE_S"] = "soon"

@@ -106,7 +106,7 @@ def read(text: str | bytes, where: str) -> Graph:
 def _no_document(where: str, problem: str) -> FormatError:
     return FormatError(
         f"{where} is no export of CMF's: {problem}. Nothing of it was taken in. "
-        "`cmf metadata export` writes one"
+        "`cmf metadata export` writes one; of a store, an SQLite file: cmfd import mlmd"
     )
 
 

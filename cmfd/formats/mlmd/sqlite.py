@@ -60,7 +60,8 @@ def read(path: Path) -> Graph:
     except (sqlite3.Error, KeyError, TypeError, ValueError) as error:
         raise FormatError(
             f"{path} is no store of ML Metadata that can be read: {error}. Nothing of it was "
-            "taken in. It must be the SQLite file that programs with ml-metadata write"
+            "taken in. It must be the SQLite file that programs with ml-metadata write; what "
+            "`cmf metadata export` writes, takes cmfd import cmf"
         ) from error
 
 
