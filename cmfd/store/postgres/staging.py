@@ -146,6 +146,18 @@ def _holdable(columns: Sequence[Column], rows: list[Row]) -> Iterable[Row]:
     return zip(*by_column, strict=True)
 
 
+def analyze(db: PostgresIndex, tables: Iterable[str]) -> None:
+    """
+    Have the server see how much was copied into some tables: mostly little.
+
+    Of a table that it has not looked at it supposes that it is large, and would join it with all
+    that the index has in place of looking up what is new.
+    """
+    names = ", ".join(f"incoming_{table}" for table in sorted(tables))
+    if names:
+        db.raw.execute(f"ANALYZE {names}".encode())
+
+
 def named_in(statement: str) -> set[str]:
     """Return the tables of packs that a statement is about."""
     return layout().keys() & {found[1] or found[2] for found in _INCOMING.finditer(statement)}

@@ -114,7 +114,9 @@ class PostgresStore:
                 copied = [
                     staging.copy(self._db, number, path) for number, path in enumerate(new.values())
                 ]
-                self._take({table for one in copied for table, n in one.counts.items() if n})
+                there = {table for one in copied for table, n in one.counts.items() if n}
+                staging.analyze(self._db, there)
+                self._take(there)
                 self._take_chunks(sum(one.counts["chunk"] for one in copied))
                 for number, (digest, path) in enumerate(new.items()):
                     self._note(number, digest, path, copied[number])
