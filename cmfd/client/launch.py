@@ -48,7 +48,7 @@ def ensure_daemon(settings: Settings) -> bool:
     bool
         Whether one was started.
     """
-    if settings.system:
+    if settings.system or not settings.node_dir.exists():  # all was delivered meanwhile
         return False
     ensure_node_dir(settings.node_dir)
     if daemon_runs(settings.node_dir):

@@ -157,8 +157,10 @@ class Sender(threading.Thread):
         """Connect and carry until told to stop."""
         try:
             self._carry()
-        except Exception as error:  # noqa: BLE001 - law 1: no descriptors left, a broken zmq
+        except Exception as error:  # noqa: BLE001 - law 1: a broken zmq
             tell("sending", error)
+        finally:
+            self._welcomed.clear()  # whoever waits for the daemon would wait for nobody
 
     def _carry(self) -> None:
         with no_fork():
@@ -171,8 +173,11 @@ class Sender(threading.Thread):
         try:
             while not self._leaving.is_set():
                 if self._stalled:
+                    fresh = self._connected_anew(context)
+                    if fresh is None:
+                        continue
                     socket.close()
-                    socket = self._connect(context)
+                    socket = fresh
                 self._turn(socket)
             if self._welcomed.is_set() and not self._under_way and self._journal.settled:
                 self._say(socket, Bye())
@@ -193,6 +198,18 @@ class Sender(threading.Thread):
             self._on_tick()
             self._leaving.wait(_HELLO_AGAIN_S)
         return False
+
+    def _connected_anew(self, context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes] | None:
+        """Open another connection; None where no descriptor is left for one just now."""
+        import zmq  # noqa: PLC0415 - cached by now
+
+        try:
+            return self._connect(context)
+        except zmq.ZMQError as error:
+            tell("sending", error)
+            self._welcomed.clear()
+            self._leaving.wait(_HELLO_AGAIN_S)
+            return None
 
     def _connect(self, context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
         """Open a connection; what was sent over another is the daemon's to account for."""

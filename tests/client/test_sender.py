@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -122,6 +124,50 @@ def test_each_who_waits_is_told_of_what_he_wrote_himself(talk: Conversation) -> 
 
     talk.journal.append(Param(at_ns=1, execution=bytes(16), key="k", type="int", value=2))
     assert not talk.sender.drain(0.1, 0.1)
+
+
+def test_nobody_waits_for_a_sender_that_has_failed(
+    talk: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that flushes now and then would wait as long for each."""
+    talk.answer(WELCOME)
+    talk.serve()
+    assert talk.sender.drain(PATIENCE_MS / 1000, PATIENCE_MS / 1000)
+
+    def fail(_budget_bytes: int) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(talk.journal, "unsent", fail)
+    talk.sender.join(PATIENCE_MS / 1000)
+    assert not talk.sender.is_alive()
+    assert not talk.sender.connected
+
+
+@pytest.mark.slow
+def test_a_sender_that_gets_no_new_connection_tries_again(
+    talk: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program may have no descriptors left when its daemon falls silent, and some later."""
+    talk.answer(WELCOME)
+    talk.serve()
+    assert talk.sender.drain(PATIENCE_MS / 1000, PATIENCE_MS / 1000)
+    refused = threading.Event()
+    real = zmq.Context.socket
+
+    def no_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[bytes]:
+        if not refused.is_set():
+            refused.set()
+            raise zmq.ZMQError(errno.EMFILE)
+        return real(context, kind)
+
+    monkeypatch.setattr(zmq.Context, "socket", no_socket)
+    talk.sender._stalled = True  # as after some seconds of silence
+    talk.sender.wake()
+    assert refused.wait(PATIENCE_MS / 1000)
+    talk.journal.append(Param(at_ns=1, execution=bytes(16), key="k", type="int", value=2))
+    talk.answer(WELCOME)
+    talk.serve()
+    assert talk.sender.drain(PATIENCE_MS / 1000, PATIENCE_MS / 1000)
 
 
 def test_waking_a_sender_that_has_ended_does_no_harm(tmp_path: Path) -> None:

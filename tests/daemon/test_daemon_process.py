@@ -307,6 +307,13 @@ def test_what_a_daemon_took_while_it_was_given_up_is_delivered_by_it(
         assert db.execute("SELECT sum(n_values) FROM chunk").fetchone() == (100,)
 
 
+def test_no_daemon_is_started_where_all_was_delivered_and_cleared(tmp_path: Path) -> None:
+    """Nor is the directory made again: there may be nobody left to clear it."""
+    settings = Settings(node_dir=tmp_path / "node", journal_dir=tmp_path / "node" / "journals")
+    assert not ensure_daemon(settings)
+    assert not settings.node_dir.exists()
+
+
 def test_who_begins_while_a_daemon_ends_is_not_left_without(
     short_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
