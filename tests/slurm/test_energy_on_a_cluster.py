@@ -20,6 +20,7 @@ from support.operated import Operated
 
 from cmfd.energy.sampler import Memory
 from cmfd.identity import run_of_job
+from cmfd.slurm.figures import duration_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -224,18 +225,24 @@ def _check_with_slurm(operated: Operated, job: str, nodes: list[Node]) -> None:
     Its plugin reads the same counter, once a second: of a step's first and last second some may not
     be in it, and `sacct` says whole seconds only. So it may be off by two seconds' energy of each
     node, which does not grow with the step.
+
+    The processor time that the calculation by hand goes by is what SLURM says of the job's steps.
     """
-    words = ("sacct", "-n", "-P", "--format=JobID,Start,End,ConsumedEnergyRaw", "-j", job)
+    fields = "JobID,Start,End,ConsumedEnergyRaw,TotalCPU"
+    words = ("sacct", "-n", "-P", f"--format={fields}", "-j", job)
     lines = operated.root.run("env", "SLURM_TIME_FORMAT=%s", *words).stdout.splitlines()
     steps = {line.split("|")[0]: line.split("|")[1:] for line in lines}
-    t0_s, t1_s, slurm_j = map(float, steps[f"{job}.0"])
+    t0_s, t1_s, slurm_j = map(float, steps[f"{job}.0"][:3])
     counters_j = sum(
         _overlap_s(row, t0_s, t1_s) * row["uj"] / row["dur_ns"] * 1e3
         for node in nodes for row in node.rows if row["owner"] == "counter"
     )  # fmt: skip
     assert slurm_j == pytest.approx(counters_j, abs=2 * WATTS * len(nodes))
     run = run_of_job(operated.cluster.name, job, 0)
-    own_j = sum(row["uj"] for node in nodes for row in node.rows if row["run"] == run) / 1e6
+    own = [row for node in nodes for row in node.rows if row["run"] == run]
+    used_s = sum(duration_s(step[3]) or 0.0 for name, step in steps.items() if "." in name)
+    assert sum(row["cpu_ns"] for row in own) / 1e9 == pytest.approx(used_s, rel=0.1, abs=2.0)
+    own_j = sum(row["uj"] for row in own) / 1e6
     assert own_j < slurm_j  # ours is a share of it: others were there, too
 
 
