@@ -15,15 +15,12 @@ from cmfd.errors import CmfdError, NotFoundError, PackError
 from cmfd.exposition import CONTENT_TYPE
 from cmfd.serve.answers import Refusal, answer
 from cmfd.serve.body import length_of
-from cmfd.serve.narrow import NarrowPeer
 from cmfd.store.pack import is_pack_name
 from cmfd.sync.peer import MOST_DIGESTS, MOST_SIGNATURES, Guess, Signed, Taken, Wanted
 from cmfd.sync.resources import (
-    BATCH_BYTES,
     MOST_BATCH_BYTES,
     MOST_PAGE,
     SIGNATURE_HEADER,
-    SMALL_BYTES,
     After,
     AfterSigned,
     Choice,
@@ -35,14 +32,13 @@ from cmfd.sync.resources import (
     Sent,
     place_of,
 )
+from cmfd.sync.small import read_small
 from cmfd.sync.stdio import page_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
+    from collections.abc import AsyncIterator
 
     from cmfd.serve.service import Call
-    from cmfd.sync.local import SitePeer
     from cmfd.sync.peer import Blocks, Place
 
 T = TypeVar("T")
@@ -125,7 +121,7 @@ async def read(call: Call) -> Response:
     """Give a pack's bytes, from any of them on."""
     digest = call.request.path_params["digest"]
     peer = call.peer
-    path = await call.service.ask(lambda: _file_of(peer, digest))
+    path = await call.service.ask(lambda: peer.file_of(digest))
     # It never changes: its name is its content.
     headers = {"ETag": f'"{digest}"', "Cache-Control": "private, immutable"}
     return FileResponse(path, headers=headers, media_type=PACK, stat_result=path.stat())
@@ -135,32 +131,7 @@ async def read_many(call: Call) -> Response:
     """Give small packs, the first of those that are asked for and are there."""
     asked = await _question(call, Choice)
     peer = call.peer
-    return answer(await call.service.ask(lambda: list(_read(peer, asked.digests))))
-
-
-def _read(peer: SitePeer, digests: list[str]) -> Iterator[Sent]:
-    n_bytes = 0
-    for digest in digests:
-        try:
-            path = _file_of(peer, digest)
-            size_bytes = path.stat().st_size
-            if size_bytes > SMALL_BYTES:
-                continue
-            n_bytes += size_bytes
-            if n_bytes > BATCH_BYTES:
-                return
-            yield Sent(digest, path.read_bytes())
-        except (NotFoundError, OSError):  # it is told to who asks for it alone
-            continue
-
-
-def _file_of(peer: SitePeer, digest: str) -> Path:
-    if isinstance(peer, NarrowPeer):
-        peer.see(digest)
-    path = peer.site.merged(digest) if is_pack_name(f"{digest}.db") else None
-    if path is None or not path.is_file():
-        raise NotFoundError(f"there is no pack {digest[:80]!r} here")
-    return path
+    return answer(await call.service.ask(lambda: list(read_small(peer, asked.digests))))
 
 
 async def incoming(call: Call) -> Response:

@@ -22,6 +22,7 @@ from cmfd.sync.peer import Entry, Part, Place, Signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from cmfd.merge.layout import Site
     from cmfd.merge.rules import Pusher, Rules
@@ -85,6 +86,11 @@ class NarrowPeer(SitePeer):
         seen = self._seen()
         entries = [entry for entry in part.entries if entry.place.digest in seen]
         return msgspec.structs.replace(part, entries=entries)
+
+    def file_of(self, digest: str) -> Path:
+        """Return where a pack is that can be seen."""
+        self.see(digest)
+        return super().file_of(digest)
 
     def read(self, digest: str, offset: int) -> Blocks:
         """Yield the bytes of a pack, unless it cannot be seen."""

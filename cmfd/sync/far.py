@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import closing
+from itertools import dropwhile, islice
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from cmfd.errors import RemoteError
 from cmfd.sync.peer import MOST_TOGETHER, Guess
-from cmfd.sync.resources import BATCH_BYTES, SMALL_BYTES, Received, Sent
+from cmfd.sync.resources import BATCH_BYTES, MOST_PAGE, SMALL_BYTES, Received, Sent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from cmfd.sync.peer import About, FromOffset, Place, Taken
+    from cmfd.sync.peer import About, Entry, FromOffset, Place, Taken
     from cmfd.sync.resources import Greeting
 
 GOES_ON = "what came over is kept, and the next exchange goes on from there"
@@ -49,6 +50,8 @@ class FarPeer(ABC):
         self._received: Received | None = None
         self._waiting: list[Sent] = []
         self._refused: dict[str, str] = {}
+        self._soon: dict[str, int] = {}
+        self._come: dict[str, bytes] = {}
 
     @abstractmethod
     def _greet(self, guess: Guess) -> Greeting:
@@ -61,6 +64,10 @@ class FarPeer(ABC):
     @abstractmethod
     def _hand(self, sent: list[Sent], *, merge: bool, guess: Guess | None = None) -> Received:
         """Have it take packs, and answer what was guessed as it was before that."""
+
+    @abstractmethod
+    def _read_many(self, digests: list[str]) -> list[Sent]:
+        """Ask for the first of some small packs, as many as go into an answer."""
 
     @abstractmethod
     def _write_large(
@@ -117,6 +124,34 @@ class FarPeer(ABC):
         if all(digest in self._lacks for digest in digests):
             return [digest for digest in digests if self._lacks[digest]]
         return self._greet(Guess(list(digests))).lacks
+
+    def announce(self, entries: Sequence[Entry]) -> None:
+        """Be told which packs of it will be read next: small ones come together."""
+        self._soon = {
+            entry.place.digest: entry.size_bytes
+            for entry in entries
+            if entry.size_bytes <= SMALL_BYTES
+        }
+
+    def _early(self, digest: str) -> bytes:
+        """Return a pack that comes with others, if it does."""
+        if digest in self._soon and digest not in self._come:
+            self._ask_for_many(digest)
+        return self._come.pop(digest, b"")
+
+    def _ask_for_many(self, digest: str) -> None:
+        """Ask for a pack and those after it; what does not come is asked for by itself."""
+        n_bytes = 0
+        wanted = []
+        for one in islice(dropwhile(lambda one: one != digest, self._soon), MOST_PAGE):
+            n_bytes += self._soon[one]
+            if n_bytes > BATCH_BYTES:
+                break
+            wanted.append(one)
+        for one in wanted:
+            del self._soon[one]
+        sent = self._read_many(wanted) if len(wanted) > 1 else []
+        self._come = {one.digest: one.data for one in sent}
 
     def write(
         self, digest: str, size_bytes: int, blocks: FromOffset, *, signature: str = ""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import time
 from contextlib import closing, suppress
-from itertools import dropwhile, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
@@ -30,11 +29,8 @@ from cmfd.sync.peer import (
     Wanted,
 )
 from cmfd.sync.resources import (
-    BATCH_BYTES,
-    MOST_PAGE,
     PREFIX,
     SIGNATURE_HEADER,
-    SMALL_BYTES,
     After,
     AfterSigned,
     Choice,
@@ -73,8 +69,6 @@ class HttpsPeer(FarPeer):
     def __init__(self, wire: Wire) -> None:
         super().__init__(wire.whom)
         self._wire = wire
-        self._soon: dict[str, int] = {}
-        self._come: dict[str, bytes] = {}
 
     def _greet(self, guess: Guess) -> Greeting:
         return self._post("greeting", guess, Greeting)
@@ -113,35 +107,14 @@ class HttpsPeer(FarPeer):
         """Return the signature that a pack of it is sent with."""
         return entry.signature
 
-    def announce(self, entries: Sequence[Entry]) -> None:
-        """Be told which packs of it will be read next: small ones come together."""
-        self._soon = {
-            entry.place.digest: entry.size_bytes
-            for entry in entries
-            if entry.size_bytes <= SMALL_BYTES
-        }
-
-    def _ask_for_many(self, digest: str) -> None:
-        """Ask for a pack and those after it; what does not come is asked for by itself."""
-        n_bytes = 0
-        wanted = []
-        for one in islice(dropwhile(lambda one: one != digest, self._soon), MOST_PAGE):
-            n_bytes += self._soon[one]
-            if n_bytes > BATCH_BYTES:
-                break
-            wanted.append(one)
-        for one in wanted:
-            del self._soon[one]
-        sent = self._post("read", Choice(wanted), list[Sent]) if len(wanted) > 1 else []
-        self._come = {one.digest: one.data for one in sent}
+    def _read_many(self, digests: list[str]) -> list[Sent]:
+        return self._post("read", Choice(digests), list[Sent])
 
     def read(self, digest: str, offset: int) -> Blocks:
         """Yield the bytes of a pack from an offset, and go on where a connection was cut."""
         if not is_pack_name(f"{digest}.db"):
             raise NotFoundError(f"there is no pack {digest[:80]!r}")
-        if digest in self._soon and digest not in self._come:
-            self._ask_for_many(digest)
-        if data := self._come.pop(digest, b"")[offset:]:
+        if data := self._early(digest)[offset:]:
             yield data
             return
         n_cut = 0

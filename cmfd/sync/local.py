@@ -204,6 +204,20 @@ class SitePeer:
         """Be handed packs that it most likely lacks."""
         del packs  # nothing is far away
 
+    def file_of(self, digest: str) -> Path:
+        """
+        Return where a merged pack is.
+
+        Raises
+        ------
+        NotFoundError
+            It has none of that name, or no longer.
+        """
+        path = self.site.merged(digest) if is_pack_name(f"{digest}.db") else None
+        if path is None or not path.is_file():
+            raise NotFoundError(f"there is no pack {digest[:80]!r} here")
+        return path
+
     def read(self, digest: str, offset: int) -> Blocks:
         """
         Yield the bytes of a pack from an offset.

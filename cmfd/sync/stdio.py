@@ -18,6 +18,25 @@ import msgspec
 
 from cmfd.errors import CmfdError, FilterError, NotFoundError, PackError, RemoteError, StoreError
 from cmfd.sync.far import GOES_ON, FarPeer
+from cmfd.sync.messages import (
+    ANY,
+    Answer,
+    AskAbout,
+    AskCount,
+    AskLacks,
+    AskMany,
+    AskMerge,
+    AskPack,
+    AskPart,
+    AskSigned,
+    AskSince,
+    Block,
+    Message,
+    Offer,
+    Sorry,
+    Take,
+    TakeSigned,
+)
 from cmfd.sync.peer import (
     BLOCK_BYTES,
     MOST_DIGESTS,
@@ -34,6 +53,7 @@ from cmfd.sync.peer import (
     check_protocol,
 )
 from cmfd.sync.resources import Greeting, Received, Sent
+from cmfd.sync.small import read_small
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,121 +71,13 @@ _PAGE_BYTES = MOST_BYTES // 4
 _LENGTH = struct.Struct(">I")
 
 
-class _Message(msgspec.Struct, frozen=True, tag=True, tag_field="t"):
-    """What is said between two sites."""
-
-
-class AskAbout(_Message, frozen=True):
-    """Who are you?"""  # noqa: D400 - a question
-
-
-class AskCount(_Message, frozen=True):
-    """How many packs came after this place?"""  # noqa: D400 - a question
-
-    place: Place | None
-
-
-class AskSince(_Message, frozen=True):
-    """Which packs, at most so many, came after this place?"""  # noqa: D400 - a question
-
-    place: Place | None
-    limit: int
-
-
-class AskLacks(_Message, frozen=True):
-    """Which of these do you lack?"""  # noqa: D400 - a question
-
-    digests: list[str]
-
-
-class AskPart(_Message, frozen=True):
-    """Which packs are of this part? The answer is pages of them, an empty one, and the counts."""
-
-    wanted: Wanted
-
-
-class AskPack(_Message, frozen=True):
-    """Give me the bytes of this pack."""
-
-    digest: str
-    offset: int
-
-
-class Offer(_Message, frozen=True):
-    """Take this pack; the answer is from which offset on, and then how that went."""
-
-    digest: str
-    size_bytes: int
-    signature: str = ""
-
-
-class Take(_Message, frozen=True):
-    """Take this small pack; the answer is how that went."""
-
-    digest: str
-    data: bytes
-    signature: str = ""
-
-
-class AskSigned(_Message, frozen=True):
-    """Which signatures did you get after so many?"""  # noqa: D400 - a question
-
-    number: int
-
-
-class TakeSigned(_Message, frozen=True):
-    """Keep these signatures."""
-
-    signed: list[Signed]
-
-
-class AskMerge(_Message, frozen=True):
-    """Merge what waits."""
-
-
-class Answer(_Message, frozen=True):
-    """What was asked for, as msgspec encodes it."""
-
-    body: msgspec.Raw
-
-
-class Block(_Message, frozen=True):
-    """Some bytes of a pack; none: that was all."""
-
-    data: bytes
-
-
-class Sorry(_Message, frozen=True):
-    """It cannot be done; the pipes can still be used."""
-
-    kind: str
-    reason: str
-
-
-_Any = (
-    AskAbout
-    | AskCount
-    | AskSince
-    | AskLacks
-    | AskPart
-    | AskPack
-    | Offer
-    | Take
-    | AskSigned
-    | TakeSigned
-    | AskMerge
-    | Answer
-    | Block
-    | Sorry
-)
-_DECODER = msgspec.msgpack.Decoder(_Any)
+_DECODER = msgspec.msgpack.Decoder(ANY)
 _ENCODER = msgspec.msgpack.Encoder()
 
 _KINDS: dict[str, type[CmfdError]] = {
     kind.__name__: kind for kind in (NotFoundError, PackError, StoreError, FilterError)
 }
 
-M = TypeVar("M", bound=_Message)
 T = TypeVar("T")
 
 
@@ -186,7 +98,7 @@ class Pipe:
         self._outgoing = outgoing
         self.whom = whom
 
-    def say(self, message: _Message) -> None:
+    def say(self, message: Message) -> None:
         """
         Send a message.
 
@@ -204,7 +116,7 @@ class Pipe:
                 f"the connection to {self.whom} was lost: {error}; {GOES_ON}"
             ) from error
 
-    def hear(self) -> _Message | None:
+    def hear(self) -> Message | None:
         """
         Wait for a message; None is the end, between two of them.
 
@@ -224,7 +136,7 @@ class Pipe:
             raise RemoteError(f"{self.whom} says what is no message of cmfd: {shown}")
         data = self._exactly(length)
         try:
-            message: _Message = _DECODER.decode(data)
+            message: Message = _DECODER.decode(data)
         except msgspec.MsgspecError as error:
             raise RemoteError(f"{self.whom} says what is no message of cmfd: {error}") from error
         return message
@@ -256,7 +168,7 @@ def serve(peer: SitePeer, pipe: Pipe) -> None:
         _serve_one(peer, pipe, message)
 
 
-def _serve_one(peer: SitePeer, pipe: Pipe, message: _Message) -> None:
+def _serve_one(peer: SitePeer, pipe: Pipe, message: Message) -> None:
     try:
         if isinstance(message, AskPack):
             for block in peer.read(message.digest, max(message.offset, 0)):
@@ -297,8 +209,8 @@ def _tell(pipe: Pipe, body: object) -> None:
     pipe.say(Answer(msgspec.Raw(_ENCODER.encode(body))))
 
 
-def _answer(  # noqa: PLR0911 - one a question
-    peer: SitePeer, pipe: Pipe, message: _Message
+def _answer(  # noqa: C901, PLR0911 - one a question
+    peer: SitePeer, pipe: Pipe, message: Message
 ) -> object:
     match message:
         case AskAbout():
@@ -309,6 +221,8 @@ def _answer(  # noqa: PLR0911 - one a question
             return page_of(peer.since(place), min(max(limit, 1), _PAGE))
         case AskLacks(digests) if len(digests) <= MOST_DIGESTS:
             return peer.lacks(digests)
+        case AskMany(digests) if len(digests) <= MOST_DIGESTS:
+            return list(read_small(peer, digests))
         case Offer(digest, size_bytes, signature):
             peer.write(
                 digest,
@@ -361,7 +275,7 @@ def _next_block(pipe: Pipe) -> bytes:
     return message.data
 
 
-def _guessed(guess: Guess) -> list[_Message]:
+def _guessed(guess: Guess) -> list[Message]:
     lacks = [AskLacks(guess.digests)] if guess.digests else []
     # Counting all packs of a large site takes time.
     return [*lacks, *([AskCount(guess.place)] if guess.place is not None else [])]
@@ -422,7 +336,7 @@ class StdioPeer(FarPeer):
     def _hear_count(self) -> int | None:
         return self._hear(int | None)  # type: ignore[arg-type] # a union is a type to msgspec
 
-    def _say(self, *questions: _Message) -> None:
+    def _say(self, *questions: Message) -> None:
         for question in questions:
             self._pipe.say(question)
 
@@ -444,12 +358,14 @@ class StdioPeer(FarPeer):
         """Return the signature that a pack of it is sent with."""
         return entry.signature
 
-    def announce(self, entries: Sequence[Entry]) -> None:
-        """Be told which packs of it will be read next."""
-        del entries  # one question at a time
+    def _read_many(self, digests: list[str]) -> list[Sent]:
+        return self._ask(AskMany(digests), list[Sent])
 
     def read(self, digest: str, offset: int) -> Blocks:
         """Yield the bytes of a pack from an offset."""
+        if data := self._early(digest)[offset:]:
+            yield data
+            return
         self._pipe.say(AskPack(digest, offset))
         yield from _blocks(self._pipe)
 
@@ -478,14 +394,14 @@ class StdioPeer(FarPeer):
         """Have it keep signatures of packs that it has."""
         self._ask(TakeSigned(list(signed)), type(None))
 
-    def _ask(self, question: _Message, kind: type[T]) -> T:
+    def _ask(self, question: Message, kind: type[T]) -> T:
         self._pipe.say(question)
         return self._hear(kind)
 
     def _hear(self, kind: type[T]) -> T:
         return self._read(self._pipe.hear(), kind)
 
-    def _read(self, message: _Message | None, kind: type[T]) -> T:
+    def _read(self, message: Message | None, kind: type[T]) -> T:
         if isinstance(message, Sorry):
             raise _error_of(message)
         if not isinstance(message, Answer):

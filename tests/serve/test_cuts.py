@@ -74,7 +74,6 @@ def test_an_exchange_that_is_cut_anywhere_comes_through(  # noqa: PLR0917 - hypo
         pytest.MonkeyPatch.context() as patch,
         cutting(both.server.port, *cuts, answers=answers) as port,
     ):
-        patch.setattr("cmfd.sync.https.SMALL_BYTES", small_bytes)
         patch.setattr("cmfd.sync.far.SMALL_BYTES", small_bytes)
         patch.setattr("cmfd.sync.exchange._PROMISED_BYTES", promised_bytes)
         for _ in range(len(cuts)):

@@ -20,8 +20,9 @@ from cmfd.merge import signatures
 from cmfd.merge.layout import INCOMING
 from cmfd.sync.exchange import pull, push, standing
 from cmfd.sync.local import SitePeer
+from cmfd.sync.messages import AskLacks, Block, Sorry
 from cmfd.sync.peer import MOST_DIGESTS, Place, Wanted
-from cmfd.sync.stdio import MOST_BYTES, AskLacks, Block, Pipe, Sorry, StdioPeer, serve
+from cmfd.sync.stdio import MOST_BYTES, Pipe, StdioPeer, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,6 +95,20 @@ def test_a_push_of_something_new_waits_once(make_site: MakeSite) -> None:
             assert peer._pipe.n_waits == n_waits
     pull(a, to(b), SitePeer(b))
     assert digest(a) == digest(b)
+
+
+@pytest.mark.slow
+def test_small_packs_come_together(make_site: MakeSite) -> None:
+    """However many a pull brings, it does not wait for each; one that is gone is told."""
+    a, b = make_site("a"), make_site("b", *range(12))
+    gone = next(b.merged_packs())
+    gone.unlink()
+    with over_pipes(SitePeer(b), Waiting) as peer:
+        done = pull(a, to(b), peer)
+        assert isinstance(peer._pipe, Waiting)
+        assert peer._pipe.n_waits < 8
+    assert [one for one, _ in done.left_out] == [gone.stem]
+    assert done.n_packs == 11
 
 
 def test_what_is_no_pack_is_refused_by_name_and_the_rest_is_taken(make_site: MakeSite) -> None:
