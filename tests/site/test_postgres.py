@@ -23,6 +23,7 @@ from cmfd.merge.layout import init_site, open_site
 from cmfd.query.index import open_index
 from cmfd.store.postgres.dialect import translated
 from cmfd.store.postgres.staging import layout
+from cmfd.store.postgres.store import PostgresStore
 from cmfd.store.postgres.values import any_held, held, numeric_held, numeric_told, told
 
 if TYPE_CHECKING:
@@ -268,6 +269,31 @@ def test_each_user_of_a_lock_waits_for_the_other(tmp_path: Path, server: Server)
         group = [(pack, pack.stem) for pack in packs]
         assert one.absorb_group(group) == [True, True]
         assert other.absorb_group(list(reversed(group))) == [False, False]
+
+
+@pytest.mark.slow
+def test_what_a_merge_reads_does_not_grow_with_the_index(tmp_path: Path, server: Server) -> None:
+    """It finds what a pack speaks of by indexes, however many others there are."""
+    site = init_site(tmp_path / "site", server.url)
+    first, second = packs_of(tmp_path / "packs", 1, 2)
+    with closing(PostgresStore(server.url, site.schema)) as store:
+        assert store.absorb_group([(first, first.stem)]) == [True]
+        store.db.raw.execute(
+            b"INSERT INTO execution (execution, at_ns, origin, run_id, pipeline)"
+            b" SELECT substr(sha256(n::text::bytea), 1, 16), n, repeat('a', 16)::bytea, 1, 'p'"
+            b" FROM generate_series(1, 20000) AS n"
+        )
+        store.db.raw.execute(b"ANALYZE execution")
+        before = read_whole(store)
+        assert store.absorb_group([(second, second.stem)]) == [True]
+        assert read_whole(store) - before < 20000
+
+
+def read_whole(store: PostgresStore) -> int:
+    """Return how many executions were read so far without an index."""
+    store.db.raw.execute(b"SELECT pg_stat_force_next_flush()")
+    query = "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relid = 'execution'::regclass"
+    return int(store.db.one(query)[0])
 
 
 def test_a_statement_is_said_in_the_other_dialect() -> None:
