@@ -395,3 +395,8 @@ def functions() -> str:
 def operators() -> list[str]:
     """Return the statements that make what those functions are called by."""
     return list(statements(sql("postgres/operators")))
+
+
+def translation() -> str:
+    """Return this module, which says how statements are translated."""
+    return Path(__file__).read_text("utf-8")
