@@ -14,7 +14,7 @@ from cmfd.merge.batch import merge_site
 from cmfd.query import runs
 from cmfd.query.index import open_index
 from cmfd.report.encode import to_json
-from cmfd.report.summary import summary_lines
+from cmfd.report.summary import problem_lines, summary_lines
 from cmfd.report.text import printable_lines
 from cmfd.wire.control import request
 from cmfd.wire.journal import EVENTS, SUFFIX, events, read_journal
@@ -69,13 +69,16 @@ def finish(plan: Plan, settings: Settings, *, as_json: bool, quiet: bool) -> Non
     except IncompleteError as error:
         click.echo(f"cmfd: {printable_lines(str(error))}", err=True)
         return
-    if found is None or quiet:
+    if found is None:
         return
-    if as_json:
+    if quiet:
+        lines = list(problem_lines(found))
+    elif as_json:
         lines = [to_json({"site": plan.site, **msgspec.structs.asdict(found)}, indent=0)]
     else:
         lines = list(summary_lines(found, Path(plan.site)))
-    click.echo("\n".join(lines), err=True)
+    for line in lines:
+        click.echo(line, err=True)
 
 
 def store(plan: Plan, settings: Settings, *, patience_s: float = 0.0) -> RunDetail | None:

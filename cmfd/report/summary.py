@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from cmfd.report import units
@@ -69,6 +70,14 @@ def _metrics(metrics: Iterable[Metric]) -> Iterator[str]:
 
 
 def _artifact(artifact: Artifact) -> str:
-    problem = f" ({artifact.problem})" if artifact.problem else ""
+    if artifact.problem:
+        return f"{artifact.path} ({artifact.kind}), not known by content: {artifact.problem}"
     size = units.size(artifact.size_bytes)
-    return f"{artifact.path} ({artifact.kind}, {size}, {artifact.digest}){problem}"
+    return f"{artifact.path} ({artifact.kind}, {size}, {artifact.digest})"
+
+
+def problem_lines(detail: RunDetail) -> Iterator[str]:
+    """Yield what was said to go in or out, and is not known by its content."""
+    said = (one for one in detail.artifacts if one.problem and "observed" not in one.properties)
+    for artifact in islice(said, MOST_LINES):
+        yield f"cmfd: {artifact.direction} {printable(_artifact(artifact))}"

@@ -111,6 +111,17 @@ def test_the_command_has_the_signal_state_of_its_caller(node: Node) -> None:
     assert int(n_open) == 4  # 0, 1, 2 and the directory that ls reads
 
 
+@pytest.mark.slow
+def test_an_input_that_is_not_there_is_said(node: Node) -> None:
+    """Also where nothing else is: its lineage would be missing, and nobody would know why."""
+    for words in (("-q",), ()):
+        done = node.cmfd("run", *words, "-i", "nofile", "--", "true")
+        assert done.returncode == 0
+        said = [line for line in done.stderr.splitlines() if b"nofile" in line]
+        assert len(said) == 1
+        assert b"No such file" in said[0]
+
+
 def test_what_is_said_is_recorded(node: Node) -> None:
     """Parameters have the types of their JSON; inputs and outputs have digests."""
     (node.cwd / "in.txt").write_text("in")
