@@ -139,6 +139,7 @@ def keep(site: Path, copy: Path, what: str) -> None:
             reindex(site, force=True)  # an index on a server is not put back with the packs
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS, st.sampled_from([push, pull]))
 def test_any_gossip_ends_in_equal_sites(
