@@ -117,6 +117,9 @@ def test_cmfs_json_goes_into_a_store_and_back(cmfd: Cmfd, tmp_path: Path) -> Non
     cmfd("export", "mlmd", str(tmp_path / "mlmd"))
     second = cmfd("import", "mlmd", str(tmp_path / "mlmd"), "--json", site="other")
     assert [one["execution"] for one in second] == [one["execution"] for one in first]
+    (pipeline,) = cmfd("export", "cmf", site="other")["Pipeline"]
+    numbers = {one["type_id"] for one in (pipeline, *pipeline["stages"])}
+    assert len(numbers) == 2  # as CMF writes the numbers of types, of what a store has
 
 
 QUERY = """

@@ -146,11 +146,24 @@ class Real(Side):
         """Return the Python that has it."""
         return (os.environ[PYTHON],)
 
-    def exported(self, pipeline: str) -> dict[str, Any]:
-        """Return a pipeline as it is exported."""
-        out = self.path.parent / f"{pipeline}.json"
-        self.call("cmf", "metadata", "export", "-p", pipeline, "-j", str(out), "-f", "mlmd")
+    def exported(self, pipeline: str, store: str = "mlmd") -> dict[str, Any]:
+        """Return a pipeline as it is exported of a store, by default that of the programs."""
+        out = self.path.parent / f"{Path(store).name}-{pipeline}.json"
+        out.unlink(missing_ok=True)  # else it stays as it is
+        self.call("cmf", "metadata", "export", "-p", pipeline, "-j", str(out), "-f", store)
         return self._only(out.read_text("utf-8"))
+
+    def passed_on(self, pipelines: Iterable[str]) -> None:
+        """Check that their store comes through a site as it is, as CMF's own export shows."""
+        site, store = str(self.path.parent / "passing"), str(self.path.parent / "passed")
+        cmfd = (sys.executable, "-m", "cmfd")
+        self.call(*cmfd, "import", "mlmd", "mlmd", "--site", site)
+        self.call(*cmfd, "export", "mlmd", store, "--site", site)
+        for pipeline in pipelines:
+            said = self.exported(pipeline)
+            chosen = ("--pipeline", pipeline, "--site", site)
+            assert self._only(self.call(*cmfd, "export", "cmf", *chosen)) == said
+            assert self.exported(pipeline, store) == said
 
 
 class Ours(Side):
@@ -186,9 +199,11 @@ def prepare_dice(side: Side, *modules: str) -> None:
     side.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 
-def both(path: Path, name: str, files: Mapping[str, str], source: Path | None = None) -> list[Side]:
+def both(
+    path: Path, name: str, files: Mapping[str, str], source: Path | None = None
+) -> tuple[Real, Ours]:
     """Make the two sides; `source` is a directory whose content goes into both."""
-    sides: list[Side] = [Real(path / "real" / name), Ours(path / "ours" / name)]
+    sides = Real(path / "real" / name), Ours(path / "ours" / name)
     for side in sides:
         if source is not None:
             shutil.copytree(source, side.path)

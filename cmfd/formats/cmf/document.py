@@ -29,6 +29,8 @@ from cmfd.formats.mlmd.numbers import numbers
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from cmfd.formats.mlmd.graph import Kind
+
 _KEPT = frozenset((
     "id", "type", "name", "uri", "create_time_since_epoch", "last_update_time_since_epoch",
     "properties", "custom_properties", "stages", "executions", "events",
@@ -174,6 +176,7 @@ class _Writer:
         self.contexts = numbers(graph.contexts)
         self.artifacts = numbers(graph.artifacts)
         self.executions = numbers(graph.executions)
+        self.types = {(one.kind, one.key): one.id for one in graph.types.values() if one.id}
 
     def document(self, wanted: frozenset[str]) -> dict[str, Any]:
         """Return the whole."""
@@ -193,18 +196,18 @@ class _Writer:
         ]
         inner.sort(key=lambda item: self.contexts[item[0]])
         stages = [self._stage(its, pipeline.name, one) for its, one in inner]
-        return {**_said(pipeline, self.contexts[ref]), "stages": stages}
+        return {**self._said("context", pipeline, self.contexts[ref]), "stages": stages}
 
     def _stage(self, ref: str, pipeline: str, stage: Context) -> dict[str, Any]:
         place = (pipeline, stage.name.removeprefix(f"{pipeline}/"))
         refs = [one for one in self.graph.executions if self.graph.places[one] == place]
         refs.sort(key=self.executions.__getitem__, reverse=True)  # as CMF, the latest first
         executions = [self._execution(one, ref) for one in refs]
-        return {**_said(stage, self.contexts[ref]), "executions": executions}
+        return {**self._said("context", stage, self.contexts[ref]), "executions": executions}
 
     def _execution(self, ref: str, stage: str) -> dict[str, Any]:
         execution = self.graph.executions[ref]
-        said = _said(execution, self.executions[ref])
+        said = self._said("execution", execution, self.executions[ref])
         around = [
             self.contexts[one] for one in self.graph.contexts[stage].parents if one in self.contexts
         ]
@@ -221,19 +224,21 @@ class _Writer:
 
     def _artifact(self, ref: str) -> dict[str, Any]:
         artifact = self.graph.artifacts[ref]
-        said = _said(artifact, self.artifacts[ref])
+        said = self._said("artifact", artifact, self.artifacts[ref])
         return {**said, "uri": artifact.uri} if artifact.uri else said
 
-
-def _said(node: Node, number: int) -> dict[str, Any]:
-    named = {"name": node.name} if node.name else {}
-    return {
-        **node.extra,
-        **named,
-        "id": number,
-        "type": node.type,
-        "create_time_since_epoch": node.created_ms,
-        "last_update_time_since_epoch": node.updated_ms,
-        "properties": node.properties,
-        "custom_properties": node.custom,
-    }
+    def _said(self, kind: Kind, node: Node, number: int) -> dict[str, Any]:
+        named = {"name": node.name} if node.name else {}
+        type_id = self.types.get((kind, node.type))
+        typed = {} if type_id is None else {"type_id": type_id}
+        return {
+            **typed,
+            **node.extra,
+            **named,
+            "id": number,
+            "type": node.type,
+            "create_time_since_epoch": node.created_ms,
+            "last_update_time_since_epoch": node.updated_ms,
+            "properties": node.properties,
+            "custom_properties": node.custom,
+        }
