@@ -13,6 +13,8 @@ from support.sites import BEGIN_NS, SECOND_NS, ASite, Invoke, from_json, invoker
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow  # each flag of each kind: a few seconds together
+
 J = 1_000_000
 RUNS = {an_id("run", number).hex(): number for number in (1, 2)}
 
