@@ -53,7 +53,7 @@ class Alarm:
 
     def ring(self) -> None:
         """Wake the loop; from any thread."""
-        with contextlib.suppress(BlockingIOError):  # full: it is about to wake
+        with contextlib.suppress(OSError):  # full: it is about to wake; closed: it has ended
             os.write(self._writer, b"\0")
 
     def listen_to(self, *numbers: signal.Signals) -> None:
@@ -75,8 +75,10 @@ class Alarm:
         """Close the pipe."""
         if self._listens:
             signal.set_wakeup_fd(-1)
-        os.close(self._reader)
-        os.close(self._writer)
+        reader, writer = self._reader, self._writer
+        self._reader = self._writer = -1  # first: a thread that rings later must hit no other file
+        os.close(reader)
+        os.close(writer)
 
 
 class Loop:

@@ -409,6 +409,17 @@ def test_only_journals_of_the_user_are_found(world: World) -> None:
     assert list(found_in(directory / "missing", UID)) == []
 
 
+def test_an_alarm_that_rings_after_the_end_hits_nothing(tmp_path: Path) -> None:
+    """A thread that a site held up may be done then, and the numbers of files be others'."""
+    alarm = Alarm()
+    alarm.close()
+    others = [os.open(tmp_path / str(n), os.O_RDWR | os.O_CREAT) for n in range(8)]
+    alarm.ring()
+    assert [os.fstat(number).st_size for number in others] == [0] * 8
+    for number in others:
+        os.close(number)
+
+
 def test_journals_that_vanish_meanwhile_hide_no_others(tmp_path: Path) -> None:
     """Many processes end at once, and remove theirs, while a run is about to be sealed."""
     for number in range(1, 10):
