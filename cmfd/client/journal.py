@@ -177,10 +177,15 @@ class JournalWriter:
             self._appending = True
             try:
                 self._append(payload)
-                while self._deferred:
-                    self._append(self._deferred.pop(0))
-            finally:
-                self._appending = False
+            finally:  # of a handler that raises, too, once it has logged
+                self._append_deferred()
+
+    def _append_deferred(self) -> None:
+        try:
+            while self._deferred:
+                self._append(self._deferred.pop(0))
+        finally:
+            self._appending = False
 
     def _check_open(self) -> None:
         if self._retired:

@@ -236,6 +236,25 @@ def test_a_signal_handler_may_log_in_the_middle_of_an_append(writer: JournalWrit
     assert [decode_record(p) for b in blocks for p in form.events(b.data)] == [param(1), param(99)]
 
 
+def test_what_a_signal_handler_logged_before_it_raised_is_kept(writer: JournalWriter) -> None:
+    """As one that says that the job is preempted, and ends it."""
+    real = writer._append_event
+
+    def interrupted(payload: bytes) -> None:
+        del payload
+        writer._append_event = real  # type: ignore[method-assign]  # it comes once
+        writer.append(param(99))  # as a handler would
+        raise KeyboardInterrupt
+
+    writer._append_event = interrupted  # type: ignore[method-assign]  # the moment of the signal
+    with pytest.raises(KeyboardInterrupt):
+        writer.append(param(1))
+
+    _, blocks = form.read_journal(writer.path)
+    assert [decode_record(p) for b in blocks for p in form.events(b.data)] == [param(99)]
+    writer.append(param(2))
+
+
 def test_a_signal_handler_may_log_while_the_journal_grows(
     writer: JournalWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
