@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from cmfd import python
 from cmfd.config import ensure_node_dir
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def ensure_daemon(settings: Settings) -> bool:
         return False
     inherited = {k: v for k, v in os.environ.items() if k not in _OF_THIS_RUN}
     environ = {**inherited, "CMFD_NODE_DIR": str(settings.node_dir)}
-    command = [sys.executable, "-m", "cmfd", "daemon", "--detach", "--if-needed"]
+    command = python.module("cmfd", "daemon", "--detach", "--if-needed")
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
         # the daemon must not hold this program's terminal, pipes or files open

@@ -9,6 +9,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from cmfd import python
 from cmfd.forks import no_fork
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def run_module(module: str, *arguments: str) -> Answer:
         import subprocess  # noqa: PLC0415 - off the caller's path
 
     done = subprocess.run(  # noqa: S603 - our own module
-        [sys.executable, "-m", module, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+        python.module(module, *arguments), stdin=subprocess.DEVNULL, capture_output=True,
         text=True, env=_environ(), check=False,
     )  # fmt: skip
     return Answer(done.returncode, done.stdout, done.stderr)
@@ -61,7 +62,7 @@ class _Helper:
             import subprocess  # noqa: PLC0415 - as above
 
         self._process: subprocess.Popen[str] = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", __name__, module], stdin=subprocess.PIPE,
+            python.module(__name__, module), stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=_environ(),
         )  # fmt: skip
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cmfd import config, identity, slurm
+from cmfd import config, identity, python, slurm
 from cmfd.daemon.clearing import clear, has_anything, journals_in
 from cmfd.daemon.lock import Lock
 from cmfd.daemon.options import Limits, Options, options_from
@@ -116,7 +116,7 @@ def _begin_again(idle_s: float | None, *, detach: bool) -> None:
     """Become another daemon, without the threads of this one, which may not be done."""
     words = ["daemon", "--if-needed", *(["--detach"] if detach else [])]
     idle = [] if idle_s is None else [f"--idle={idle_s}"]
-    os.execv(sys.executable, [sys.executable, "-m", "cmfd", *words, *idle])  # noqa: S606 - ourselves
+    os.execv(sys.executable, python.module("cmfd", *words, *idle))  # noqa: S606 - ourselves
 
 
 def _prepare_and_lock(settings: Settings) -> Lock:

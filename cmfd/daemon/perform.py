@@ -13,14 +13,13 @@ import os
 import resource
 import sqlite3
 import subprocess
-import sys
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from cmfd import __version__
+from cmfd import __version__, python
 from cmfd.daemon import effects as e
 from cmfd.daemon.border import attempt
 from cmfd.daemon.journals import Journals, directory_of, found_by, inspect
@@ -333,7 +332,7 @@ class Performer:
         return []
 
     def _start_merge(self, effect: e.StartMerge) -> list[Stimulus]:
-        command = [sys.executable, "-m", "cmfd", "merge", "--site", str(effect.site), "--quiet"]
+        command = python.module("cmfd", "merge", "--site", str(effect.site), "--quiet")
         try:
             process = subprocess.Popen(  # noqa: S603 - ourselves
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True

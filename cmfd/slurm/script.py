@@ -16,6 +16,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
 from cmfd.errors import ConfigError
+from cmfd.python import SAFELY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,7 +60,7 @@ if [ -z "$cmfd_dir" ]; then
 fi
 set -- {interpreter} "$cmfd_dir"/{name} "$@"
 if [ -x {python} ]; then
-    exec {python} -m cmfd slurm batch --script "$cmfd_dir"/{name} {words} -- "$@"
+    exec {python} {safely} -m cmfd slurm batch --script "$cmfd_dir"/{name} {words} -- "$@"
 fi
 echo "cmfd: there is no "{python}" on $(uname -n): the job runs, and is not recorded" >&2
 "$@"
@@ -215,6 +216,7 @@ def wrap(text: str, name: str, python: str, words: Sequence[str]) -> str:
         text=text.removesuffix("\n"),
         interpreter=shlex.join(_interpreter(text)),
         python=shlex.quote(python),
+        safely=shlex.join(SAFELY),
         words=shlex.join(words),
     )
 

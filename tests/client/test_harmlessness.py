@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from support.daemons import wait_until
 
 import cmfd
+from cmfd.client.launch import daemon_runs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,3 +71,20 @@ def test_a_program_without_descriptors_goes_on(node: Path, tmp_path: Path) -> No
         )  # fmt: skip
         assert (done.returncode, done.stdout) == (0, "done\n"), (n, done.stderr)
     assert list((node / "journals").glob("*.cmfj"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 takes modules from there first")
+def test_modules_in_the_working_directory_keep_no_daemon_from_starting(
+    node: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program's own `queue.py` may lie there, or anybody's in a directory such as /tmp."""
+    for name in ("queue", "select", "msgspec"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('not what was meant')\n")
+    monkeypatch.setenv("CMFD_AUTOSTART", "true")
+    monkeypatch.setenv("CMFD_SITE", str(tmp_path / "site"))
+    ex = cmfd.start("pipe", "stage")
+    ex.metric("loss", 1.0)
+    wait_until(lambda: ex.flush(1.0), "a daemon takes it in")
+    os.kill(int((node / "daemon.lock").read_text()), signal.SIGTERM)
+    wait_until(lambda: not daemon_runs(node), "it has ended")

@@ -22,6 +22,7 @@ from cmfd.daemon.effects import (
     StartMerge,
 )
 from cmfd.daemon.options import SECOND_NS, Options
+from cmfd.daemon.state import STOP_PATIENCE_NS
 from cmfd.daemon.stimuli import (
     FoundJournal,
     JournalGone,
@@ -562,7 +563,7 @@ def test_a_daemon_told_to_end_does_so_even_if_a_site_hangs(world: World) -> None
     world.bench.give(StopAsked("SIGTERM"))
     assert seal.run == RUN
 
-    effects = world.later(10)
+    effects = world.later(STOP_PATIENCE_NS // SECOND_NS)
 
     assert of_type(effects, Exit)
     (reply,) = said(effects, SealReply)

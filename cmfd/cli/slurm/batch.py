@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cmfd import python
 from cmfd.cli import child
 from cmfd.cli.help import example
 from cmfd.cli.run import order_options, run_and_wait
@@ -121,7 +121,7 @@ class JobScript(Wrapped):
         if self.plan is None or self.settings.system:
             return  # the node's own service does it, once it is told that the job is over
         environ = super().environ()
-        deliver = (sys.executable, "-m", "cmfd", "slurm", "deliver")
+        deliver = python.module("cmfd", "slurm", "deliver")
         # A job that is being ended gets no more steps, and not much time.
         launches = list(_launches(os.environ)) if _goes_on(os.environ) else []
         rest = (environ, _DELIVER_S, "`cmfd slurm status` tells what is missing")
@@ -133,7 +133,7 @@ class JobScript(Wrapped):
     def _merge(self, site: Path) -> None:
         """Merge, in a process of its own: one that a dead file system holds cannot be ended."""
         if self.settings.auto_merge:
-            words = (sys.executable, "-m", "cmfd", "merge", "--quiet", "--site", str(site))
+            words = python.module("cmfd", "merge", "--quiet", "--site", str(site))
             later = f"packs are kept; later: cmfd merge --site {shlex.quote(str(site))}"
             _succeeds(words, os.environ, _MERGE_S, later)
 
