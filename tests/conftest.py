@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 from support.cluster.packages import why_not
-from support.laws import FAST
+from support.laws import FAST, WHOLE
 from support.postgres import VARIABLE, Server
 from support.programs import program, unavailable
 from support.user import user_at
@@ -36,8 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
         server = Server()
         config.add_cleanup(server.remove)
         os.environ[VARIABLE] = server.url
-    if config.getoption("markexpr") == "not slow":
-        settings.load_profile(FAST)
+    settings.load_profile(FAST if config.getoption("markexpr") == "not slow" else WHOLE)
     # A shell starts what it puts in the background with these ignored, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)

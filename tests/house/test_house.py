@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 
@@ -40,6 +41,12 @@ def test_the_version_is_said_once() -> None:
         if f'"{cmfd.__version__}"' in path.read_text(encoding="utf-8")
     ]
     assert written == ["__init__.py"]
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """They are modules without packages: all tests together could not be collected."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert not [name for name, count in names.items() if count > 1]
 
 
 def test_generated_documents_are_up_to_date() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-FAST = "fast"
+FAST, WHOLE = "fast", "whole"
 FEWER = 5
 
-settings.register_profile(FAST, max_examples=100 // FEWER)  # 100: what Hypothesis tries
+# How fast examples are made says how busy the machine is, and nothing of a law.
+_BUSY = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.register_profile(WHOLE, _BUSY)
+settings.register_profile(FAST, _BUSY, max_examples=_BUSY.max_examples // FEWER)
 
 
 def examples(count: int) -> int:
