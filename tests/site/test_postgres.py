@@ -308,3 +308,17 @@ def test_a_statement_is_said_in_the_other_dialect() -> None:
         " ORDER BY e.at_ns DESC NULLS LAST, e.job NULLS FIRST "
         "LIMIT nullif(%(limit)s, -1)"
     )
+
+
+def test_a_view_is_asked_for_each_thing_in_a_list() -> None:
+    """A table is not, nor a view that is joined by something else; texts are compared as in C."""
+    said = translated(
+        "SELECT x.status FROM json_each(:ids) AS j CROSS JOIN executions AS x ON x.run_id = j.value"
+        " CROSS JOIN event AS v ON v.execution_id = j.value WHERE v.path LIKE :path ESCAPE '\\'"
+    )
+    assert said == (
+        "SELECT x.status FROM integer_each(%(ids)s) AS j CROSS JOIN LATERAL"
+        " (SELECT * FROM executions AS x WHERE x.run_id = j.value OFFSET 0) AS x"
+        " JOIN event AS v ON v.execution_id = j.value"
+        """ WHERE lower(v.path) LIKE lower(%(path)s COLLATE "C") ESCAPE '\\'"""
+    )
