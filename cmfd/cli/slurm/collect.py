@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from cmfd import config, identity
+from cmfd import config, identity, python
 from cmfd.cli import options
 from cmfd.cli.help import example
 from cmfd.cli.slurm.merge_after import submit
@@ -89,8 +88,8 @@ def _up(nodes: set[str]) -> set[str]:
 
 
 def _fetch(site: Path, run: Id, node: str, chosen: list[str]) -> None:
-    cmfd = [sys.executable, "-m", "cmfd"]
-    deliver = [*cmfd, "slurm", "deliver", "--run", run.hex(), "--site", str(site)]
+    deliver = python.module("cmfd", "slurm", "deliver", "--run", run.hex(), "--site", str(site))
+    merge = python.module("cmfd", "merge", "--quiet", "--site", str(site))
     options_ = ["--job-name=cmfd-deliver", *chosen, f"--nodelist={node}"]
-    number = submit(options_, deliver, [*cmfd, "merge", "--quiet", "--site", str(site)])
+    number = submit(options_, deliver, merge)
     click.echo(f"job {number} delivers run {run.hex()} from {node}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
+from cmfd import python
 from cmfd.cli import options
 from cmfd.cli.help import example
 from cmfd.errors import NotFoundError, SlurmError
@@ -52,7 +52,7 @@ def command(*, site: Path, job: str, words: tuple[str, ...]) -> None:
     chosen = [*asked_for(records), *words]
     # One that the controller has forgotten is long over: there is nothing to wait for.
     after = [f"--dependency=afterany:{job}"] if records else []
-    follow = [sys.executable, "-m", "cmfd", "slurm", "collect", "--site", str(site), job]
+    follow = python.module("cmfd", "slurm", "collect", "--site", str(site), job)
     click.echo(submit([*after, "--job-name=cmfd-merge", *chosen], [*follow, *chosen]))
 
 
