@@ -41,6 +41,7 @@ import time
 from pathlib import Path
 
 from cmflib.cmf import Cmf
+from cmflib.cmfquery import CmfQuery
 
 took = {}
 
@@ -62,12 +63,14 @@ timed("log_execution_metrics", 50, lambda n: writer.log_execution_metrics("m", {
 timed("log_metric", 5000, lambda n: writer.log_metric("course", {"loss": 1 / (n + 1)}))
 timed("commit_metrics", 1, lambda n: writer.commit_metrics("course"))
 writer.finalize()
+query = CmfQuery("mlmd")
+timed("a question", 20, lambda n: query.get_all_executions_in_stage("study/train"))
 print(json.dumps(took))
 """
 
 BOUNDS = {
     "create_execution": 0.2, "log_dataset": 0.1, "log_execution_metrics": 0.5, "log_metric": 1.0,
-    "commit_metrics": 1.0,
+    "commit_metrics": 1.0, "a question": 1.0,
 }  # fmt: skip
 
 LOGGING = """

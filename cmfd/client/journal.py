@@ -375,6 +375,12 @@ class JournalWriter:
         with self._lock:
             return not any(block.complete(block.acked) for block in self._blocks.values())
 
+    @property
+    def extent(self) -> dict[int, int]:
+        """How much was written in each block; another answer as soon as there is more."""
+        with self._lock:
+            return {number: block.reserved for number, block in self._blocks.items()}
+
     def seal(self, *, whole: bool) -> None:
         """
         Write CRCs over values that no daemon took: full blocks, or all if `whole`.

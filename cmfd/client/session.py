@@ -146,6 +146,11 @@ class Session:
         if self.forked:
             _close_when_multiprocessing_ends(self)
 
+    @property
+    def extent(self) -> dict[int, int]:
+        """How much was logged; another answer as soon as there is more."""
+        return {} if self._journal is None else self._journal.extent
+
     def _make_journal(self) -> JournalWriter:
         """Make the journal; once more, if the end of another job cleared the directory just now."""
         settings = self.settings

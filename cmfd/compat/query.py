@@ -6,6 +6,8 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from cmfd.compat import nodes, reading
 from cmfd.errors import ConfigError
 from cmfd.formats.cmf import document
@@ -101,7 +103,8 @@ class CmfQuery:
 
     @property
     def _known(self) -> _Known:
-        graph = reading.graph()
+        found = reading.graph()
+        graph = msgspec.structs.replace(found, contexts=dict(found.contexts))
         for place in graph.places.values():
             for context in contexts_of(*place):
                 graph.contexts.setdefault(context.ref, context)

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.wrapper import Node
+from support.wrapper import CMFD, Node
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -300,6 +300,56 @@ def test_a_query_leaves_runs_of_other_sites_where_they_belong(node: Node) -> Non
     )
     elsewhere = node.json("runs", "--site", "elsewhere")
     assert [found["stages"] for found in elsewhere] == [["others.true"]]
+
+
+@pytest.mark.slow
+def test_lists_are_of_one_pipeline_and_of_a_name_or_uuid(node: Node) -> None:
+    """The functions beside `Cmf`, as CMF's own commands ask."""
+    program = """
+import cmfd.compat.as_cmflib
+from cmflib import cmf
+for name in ("a", "b"):
+    log = cmf.Cmf("mlmd", name)
+    log.create_context("s")
+    for number in range(2):
+        file = f"{name}{number}.csv"
+        open(file, "w").write(file)
+        log.create_execution(f"e{number}")
+        log.log_dataset(file, "output")
+assert sorted(cmf.pipeline_list()) == ["a", "b"]
+found = cmf.execution_list("a")
+assert len(found) == 2
+uuid = found["Execution_uuid"].iloc[0]
+assert list(cmf.execution_list("a", execution_uuid=uuid)["Execution_uuid"]) == [uuid]
+environment, *files = sorted(cmf.artifact_list("b")["name"], key=lambda name: name[0] == "b")
+assert environment.startswith("cmf_artifacts/python_env_")
+assert sorted(name.partition(":")[0] for name in files) == ["b0.csv", "b1.csv"]
+assert len(cmf.artifact_list("b", artifact_name="b1.csv")) == 1
+"""
+    subprocess.run(
+        [sys.executable, "-c", program], check=True, cwd=node.cwd, env=node.environment()
+    )
+
+
+@pytest.mark.slow
+def test_each_question_is_answered_with_what_was_logged_until_then(node: Node) -> None:
+    """By this program, however soon it asks again, and by those that it has run meanwhile."""
+    program = f"""
+import cmfd, cmfd.compat.as_cmflib, subprocess
+from cmflib.cmfquery import CmfQuery
+ask = CmfQuery()
+with cmfd.start("ours", "first") as ex:
+    for number in range(5):
+        ex.param(f"p{{number}}", number)
+        (row,) = ask.get_all_executions_in_stage("ours/first").to_dict("records")
+        assert [row[f"custom_properties_p{{n}}"] for n in range(number + 1)] == [*range(number + 1)]
+command = [*{CMFD!r}, "run", "-q", "--pipeline", "others", "--", "true"]
+subprocess.run(command, check=True)
+assert sorted(ask.get_pipeline_names()) == ["others", "ours"] == sorted(ask.get_pipeline_names())
+"""
+    subprocess.run(
+        [sys.executable, "-c", program], check=True, cwd=node.cwd, env=node.environment()
+    )
 
 
 def test_nobody_gets_it_who_did_not_ask(node: Node) -> None:
