@@ -42,7 +42,7 @@ _SEAL_S = 60.0
 _ANSWER_S = 5.0
 """How long it may take to say that it is there."""
 
-_MERGER_S = 5.0
+_MERGER_S, _MERGER_QUIETLY_S = 5.0, 1.0
 """How long another merger of the site, the daemon's often, is waited for to show what it took."""
 
 _LOOK_AGAIN_S = 0.05
@@ -64,8 +64,8 @@ def finish(plan: Plan, settings: Settings, *, as_json: bool, quiet: bool) -> Non
         Print only what went wrong.
     """
     try:
-        # A loop of many short commands that shows nothing is not held up.
-        found = store(plan, settings, patience_s=0.0 if quiet else _MERGER_S)
+        # A loop of many short commands that shows nothing is hardly held up.
+        found = store(plan, settings, patience_s=_MERGER_QUIETLY_S if quiet else _MERGER_S)
     except IncompleteError as error:
         click.echo(f"cmfd: {printable_lines(str(error))}", err=True)
         return

@@ -26,7 +26,7 @@ from cmfd.sync.remotes import Remote
 def act(what, here, there, name):
     site, other = open_site(Path(here)), open_site(Path(there))
     if what == "merge":
-        merge_site(site.path, [other.packs])
+        merge_site(site.path, filter(Path.is_dir, [other.packs]))
     else:
         {"push": push, "pull": pull}[what](site, Remote(name, there), SitePeer(other))
 
