@@ -103,8 +103,7 @@ def _all() -> Graph:
     try:
         with open_index(here) as db:
             state = (here, *db.execute(named("query/graph")["packs"]).fetchone())
-            is_known = last is not None and last.state == state
-            found = last.graph if last is not None and is_known else gather(db)
+            found = last.graph if last is not None and last.state == state else gather(db)
     except NotFoundError:
         return Graph()
     _last = _Read(time.monotonic(), logged, state, found)
