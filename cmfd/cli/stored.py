@@ -64,8 +64,7 @@ def finish(plan: Plan, settings: Settings, *, as_json: bool, quiet: bool) -> Non
         Print only what went wrong.
     """
     try:
-        # A loop of many short commands that shows nothing is hardly held up.
-        found = store(plan, settings, patience_s=_MERGER_QUIETLY_S if quiet else _MERGER_S)
+        found = store(plan, settings, patience_s=_patience_s(plan, quiet=quiet))
     except IncompleteError as error:
         click.echo(f"cmfd: {printable_lines(str(error))}", err=True)
         return
@@ -79,6 +78,14 @@ def finish(plan: Plan, settings: Settings, *, as_json: bool, quiet: bool) -> Non
         lines = list(summary_lines(found, Path(plan.site)))
     for line in lines:
         click.echo(line, err=True)
+
+
+def _patience_s(plan: Plan, *, quiet: bool) -> float:
+    """Return how long another merger is waited for: in a job not at all, which it would prolong."""
+    if plan.run.derived_from != "new":
+        return 0.0
+    # A loop of many short commands that shows nothing is hardly held up.
+    return _MERGER_QUIETLY_S if quiet else _MERGER_S
 
 
 def store(plan: Plan, settings: Settings, *, patience_s: float = 0.0) -> RunDetail | None:

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from support.wrapper import CMFD, PATIENCE_S, Node, eventually
 
+from cmfd.cli import stored
+from cmfd.client.start import Plan
+from cmfd.config import load
+from cmfd.identity import RunIdentity
 from cmfd.merge.layout import init_site
 from cmfd.merge.lock import merge_lock
 
@@ -443,3 +447,19 @@ def test_the_summary_waits_a_little_for_another_merger(lone_node: Node) -> None:
         eventually(lambda: list(site.inbox.glob("*.db")), "the pack of the run")
     _, said = started.communicate(timeout=PATIENCE_S)
     assert b"completed" in said
+
+
+@pytest.mark.parametrize(("derived_from", "waits"), [("new", True), ("slurm", False)])
+def test_a_job_is_not_prolonged_by_another_merger(
+    monkeypatch: pytest.MonkeyPatch, derived_from: str, *, waits: bool
+) -> None:
+    """Only who has come to an end with the run waits to see it."""
+    run = RunIdentity(bytes(16), derived_from=derived_from)
+    plan = Plan(run, bytes(16), None, "p", "s", "", "/site")
+    asked: list[float] = []
+    monkeypatch.setattr(stored, "store", lambda *_, patience_s: asked.append(patience_s))
+
+    stored.finish(plan, load(), as_json=False, quiet=False)
+    stored.finish(plan, load(), as_json=False, quiet=True)
+
+    assert [seconds > 0 for seconds in asked] == [waits, waits]
