@@ -70,7 +70,7 @@ print(json.dumps(took))
 
 BOUNDS = {
     "create_execution": 0.2, "log_dataset": 0.1, "log_execution_metrics": 0.5, "log_metric": 1.0,
-    "commit_metrics": 1.0, "a question": 2.0,
+    "commit_metrics": 1.0, "a question": 1.0,
 }  # fmt: skip
 
 LOGGING = """
