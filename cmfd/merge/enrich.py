@@ -22,27 +22,24 @@ from cmfd.merge.additions import publish_rows
 from cmfd.merge.index import connect_index
 from cmfd.merge.layout import open_site
 from cmfd.model import ValueType
-from cmfd.slurm.accounting import (
-    Accounting,
-    cluster_name,
-    controller_records,
-    script_of,
-    start_of,
-)
+from cmfd.slurm.accounting import Accounting, cluster_name, controller_records, script_of
 from cmfd.slurm.jobfacts import STATE, JobFact, facts_of
 from cmfd.slurm.script import as_submitted
+from cmfd.slurm.starts import Start, by_job, records_of
 from cmfd.store.connection import named
 from cmfd.store.rows import storable
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from cmfd.model import Id
     from cmfd.slurm.records import Record
 
-    Source = Callable[[Sequence["Target"]], "Answers"]
+    Job = Sequence["Target"]
+    """All starts of a job that the site knows."""
+    Source = Callable[[Sequence[Job]], "Answers"]
 
 ORIGIN = uuid5(NAMESPACE, "slurm accounting")
 """Who says these facts, whoever asked SLURM for them."""
@@ -68,6 +65,14 @@ class Target(NamedTuple):
     job: str
     restart: int
     began_ns: int | None
+    is_asked: bool
+    """Whether facts are sought for it. Other starts of its job count, too: what is theirs is not
+    its own, and what they were given in error is corrected."""
+
+    @property
+    def start(self) -> Start:
+        """Its start, as records are matched with it."""
+        return Start(self.restart, None if self.began_ns is None else self.began_ns / 1e9)
 
 
 Answers = dict[Target, "list[Record]"]
@@ -82,6 +87,8 @@ class EnrichReport:
     ----------
     joined : list of bytes
         Runs of which something new became known: a pack of each is in the inbox.
+    corrected : list of bytes
+        Other starts of the same jobs, of which the site knew something that is not so.
     unchanged : list of bytes
         Runs of which the site knew everything.
     unfinished : dict of bytes to str
@@ -93,6 +100,7 @@ class EnrichReport:
     """
 
     joined: list[Id] = field(default_factory=list)
+    corrected: list[Id] = field(default_factory=list)
     unchanged: list[Id] = field(default_factory=list)
     unfinished: dict[Id, str] = field(default_factory=dict)
     unknown: dict[Id, str] = field(default_factory=dict)
@@ -142,30 +150,42 @@ def enrich_runs(
     """
     report = EnrichReport()
     with closing(connect_index(open_site(site_dir))) as db:
-        targets = list(_targets(db, runs))
-        for target, records, source in _ask(targets, report, wait_s):
+        jobs = _jobs(db, runs)
+        for target, records, source in _ask(jobs, report, wait_s):
             known = _known(db, target.run)
+            if not target.is_asked and STATE not in known:
+                continue
             new = _new_facts(target, records, source, known, keep_script=keep_script)
             if not new:
-                report.unchanged.append(target.run)
+                report.unchanged += [target.run] if target.is_asked else []
                 continue
-            now_ns = time.time_ns()
-            facts = [
-                (target.run, fact.key, now_ns, ORIGIN, fact.type, storable(fact.type, fact.value))
-                for fact in new
-            ]
-            publish_rows(site_dir, {"fact": facts}, cluster=target.cluster)
-            report.joined.append(target.run)
+            _publish(site_dir, target, new)
+            (report.joined if target.is_asked else report.corrected).append(target.run)
     return report
 
 
-def _targets(db: sqlite3.Connection, runs: Iterable[Id] | None) -> Iterator[Target]:
+def _publish(site_dir: Path, target: Target, new: Sequence[JobFact]) -> None:
+    now_ns = time.time_ns()
+    facts = [
+        (target.run, fact.key, now_ns, ORIGIN, fact.type, storable(fact.type, fact.value))
+        for fact in new
+    ]
+    publish_rows(site_dir, {"fact": facts}, cluster=target.cluster)
+
+
+def _jobs(db: sqlite3.Connection, runs: Iterable[Id] | None) -> list[Job]:
+    """Return every start of the jobs that runs are of, job by job."""
     queries = named("site/enrich")
     if runs is None:
-        yield from map(Target._make, db.execute(queries["not_joined"], {"state": STATE}))
-        return
-    for run in runs:
-        yield from map(Target._make, db.execute(queries["run"], {"run": run}))
+        asked = dict(db.execute(queries["not_joined"], {"state": STATE}))
+    else:
+        asked = dict(row for run in runs for row in db.execute(queries["run"], {"run": run}))
+    names = msgspec.json.encode(sorted(set(asked.values()))).decode()
+    jobs: dict[tuple[str, str], list[Target]] = {}
+    for run, cluster, job, restart, began_ns in db.execute(queries["starts"], {"jobs": names}):
+        target = Target(run, cluster, job, restart, began_ns, run in asked)
+        jobs.setdefault((cluster, job), []).append(target)
+    return [starts for starts in jobs.values() if any(start.is_asked for start in starts)]
 
 
 def _known(db: sqlite3.Connection, run: Id) -> dict[str, tuple[str, object]]:
@@ -174,35 +194,43 @@ def _known(db: sqlite3.Connection, run: Id) -> dict[str, tuple[str, object]]:
 
 
 def _ask(
-    targets: Sequence[Target], report: EnrichReport, wait_s: float
+    jobs: Sequence[Job], report: EnrichReport, wait_s: float
 ) -> Iterator[tuple[Target, list[Record], str]]:
     """Yield each target whose job is over, with its records and who told them."""
     until = time.monotonic() + wait_s
     told: Answers = {}
     remembered: Answers = {}
-    why = report.hindrance = _poll(_Accounting(), targets, told, until)
-    missing = [target for target in targets if not told.get(target)]
+    why = report.hindrance = _poll(_Accounting(), jobs, told, until)
+    missing = [job for job in jobs if not all(told.get(target) for target in _asked(job))]
     also = _poll(_Controller(), missing, remembered, until) if missing else ""
-    for target in targets:
+    for target in (target for job in jobs for target in job):
         records = told.get(target) or remembered.get(target) or []
-        if not records:
+        if records and all(record.is_final for record in records):
+            yield target, records, SACCT if told.get(target) else SCONTROL
+        elif records and target.is_asked:
+            report.unfinished[target.run] = ", ".join(sorted({one.state for one in records}))
+        elif target.is_asked:
             reasons = (why or "accounting has no such start", also or "the controller forgot it")
             report.unknown[target.run] = "; ".join(reasons)
-        elif all(record.is_final for record in records):
-            yield target, records, SACCT if told.get(target) else SCONTROL
-        else:
-            report.unfinished[target.run] = ", ".join(sorted({one.state for one in records}))
 
 
-def _poll(source: Source, targets: Sequence[Target], answers: Answers, until: float) -> str:
+def _asked(job: Job) -> list[Target]:
+    return [target for target in job if target.is_asked]
+
+
+def _poll(source: Source, jobs: Sequence[Job], answers: Answers, until: float) -> str:
     """Ask until all has settled or the time is over; return why it cannot be asked, or nothing."""
-    waiting = list(targets)
+    waiting = list(jobs)
     while waiting:
         try:
             answers.update(source(waiting))
         except SlurmError as error:
             return str(error)
-        waiting = [target for target in waiting if not _has_settled(answers.get(target))]
+        waiting = [
+            job
+            for job in waiting
+            if not all(_has_settled(answers.get(target)) for target in _asked(job))
+        ]
         left_s = until - time.monotonic()
         if left_s <= 0:
             break
@@ -221,13 +249,13 @@ class _Accounting:
     def __init__(self) -> None:
         self._accounting = Accounting()
 
-    def __call__(self, targets: Sequence[Target]) -> Answers:
-        found = {}
-        for cluster in {target.cluster for target in targets}:
-            there = [target for target in targets if target.cluster == cluster]
-            jobs = list(dict.fromkeys(target.job for target in there))
-            records = self._accounting.records(jobs, cluster)
-            found.update({target: _own(records, target) for target in there})
+    def __call__(self, jobs: Sequence[Job]) -> Answers:
+        found: Answers = {}
+        for cluster in {job[0].cluster for job in jobs}:
+            there = [job for job in jobs if job[0].cluster == cluster]
+            told = by_job(self._accounting.records([job[0].job for job in there], cluster))
+            for job in there:
+                found |= _own(told, job)
         return found
 
 
@@ -237,19 +265,22 @@ class _Controller:
     def __init__(self) -> None:
         self._cluster: str | None = None
 
-    def __call__(self, targets: Sequence[Target]) -> Answers:
+    def __call__(self, jobs: Sequence[Job]) -> Answers:
         if self._cluster is None:
             self._cluster = cluster_name()
-        there = [target for target in targets if target.cluster in ("", self._cluster)]
-        if len(there) > _MANY:
-            records = controller_records()
-            return {target: _own(records, target) for target in there}
-        return {target: _own(controller_records(target.job), target) for target in there}
+        there = [job for job in jobs if job[0].cluster in ("", self._cluster)]
+        found: Answers = {}
+        every = by_job(controller_records()) if len(there) > _MANY else None
+        for job in there:
+            told = by_job(controller_records(job[0].job)) if every is None else every
+            found |= _own(told, job)
+        return found
 
 
-def _own(records: Sequence[Record], target: Target) -> list[Record]:
-    began_s = None if target.began_ns is None else target.began_ns / 1e9
-    return start_of(records, target.job, target.restart, began_s)
+def _own(told: Mapping[str, list[Record]], job: Job) -> Answers:
+    """Choose from the records of jobs, by their names, those of each start of one."""
+    found = records_of(told.get(job[0].job, []), [target.start for target in job])
+    return {target: found[target.start] for target in job}
 
 
 def _new_facts(

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 JSON_SINCE = (23, 11)
 """The first release whose JSON has the exit codes that programs ended with."""
 
-SLACK_S = 300
-"""By how much the clocks of a node and of the controller may differ."""
-
 _MOST_JOBS = 500
 """In one question: a command line holds many more."""
 
@@ -140,73 +137,3 @@ def script_of(job: str) -> str | None:
     script = rest.partition("\n")[2].removesuffix("\n")
     is_script = title.startswith(_SCRIPT_TITLE) and script.startswith("#!")
     return script if is_script and _SCRIPT_TITLE not in script else None
-
-
-def start_of(
-    records: Sequence[Record], job: str, restart: int, began_s: float | None
-) -> list[Record]:
-    """
-    Choose the records of one start of a job.
-
-    Parameters
-    ----------
-    records : sequence of Record
-        Of several jobs and their starts.
-    job : str
-        As users name it.
-    restart : int
-        How often it was requeued before.
-    began_s : float, optional
-        A time at which it ran.
-
-    Returns
-    -------
-    list of Record
-        One; of a het job one for each component, the leader's first. Empty if there is none.
-    """
-    own = [record for record in records if job in _names(record)]
-    chosen = []
-    for component in sorted({record.het_component or 0 for record in own}):
-        starts = [record for record in own if (record.het_component or 0) == component]
-        found = _one_start(starts, restart, began_s)
-        if found is not None:
-            chosen.append(found)
-    return chosen
-
-
-def _names(record: Record) -> tuple[str, ...]:
-    """Return what a record's job is called: of an array's task a Prolog knows only the number."""
-    names = [str(record.job)]
-    if record.array_task is not None:
-        names.append(f"{record.array_job}_{record.array_task}")
-    if record.het_job:
-        names.append(str(record.het_job))
-    return tuple(names)
-
-
-def _one_start(starts: Sequence[Record], restart: int, began_s: float | None) -> Record | None:
-    """
-    Choose a start by its number; where that one did not run at the time, by the time.
-
-    Numbers mislead where a job's number was given again to another job.
-    """
-    told = [record for record in starts if record.restart == restart]
-    if not told and not any(record.restart is not None for record in starts):
-        told = sorted(starts, key=_order)[restart : restart + 1]
-    ran = [record for record in told if _ran_at(record, began_s)]
-    if not ran and began_s is not None:
-        ran = [record for record in starts if _ran_at(record, began_s)]
-    return max(ran, key=_order, default=None)
-
-
-def _order(record: Record) -> tuple[int, int]:
-    return record.submit_time_s or 0, record.start_time_s or 0
-
-
-def _ran_at(record: Record, at_s: float | None) -> bool:
-    if at_s is None:
-        return True
-    if record.start_time_s is None:
-        return False
-    end_s = record.end_time_s or at_s
-    return record.start_time_s - SLACK_S <= at_s <= end_s + SLACK_S

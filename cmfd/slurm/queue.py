@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from typing import NamedTuple
 
+from cmfd.errors import SlurmError
 from cmfd.slurm.commands import ask, run
 
 _FORMAT = "%i|%A|%T|%N"
@@ -52,10 +53,13 @@ def job_of_id(job: str) -> list[Queued]:
     Raises
     ------
     SlurmError
-        There is no SLURM here, or it takes too long.
+        SLURM does not answer.
     """
     words = ("--noheader", "--array", "--states=all", f"--jobs={job}", f"--format={_FORMAT}")
-    return _read(run("squeue", *words, timeout_s=10.0).output)
+    done = run("squeue", *words, timeout_s=10.0)
+    if done.exit_code and "Invalid job id" not in done.complaint:
+        raise SlurmError(f"squeue failed: {done.complaint or 'without a word'}")
+    return _read(done.output)
 
 
 def _read(output: str) -> list[Queued]:

@@ -104,3 +104,18 @@ def state_of(text: str) -> tuple[str, int | None]:
     """Split a state from who ended it: ``CANCELLED by 20001``."""
     state, _, who = text.partition(" by ")
     return state.partition(" ")[0].strip("+"), int(who) if who.isdecimal() else None
+
+
+def begun(record: Record) -> Record:
+    """
+    Say of a start when it began, where accounting says that of its steps only.
+
+    SLURM's controller tells when a job was queued and when it ended, and forgets at times to tell
+    when it began.
+    """
+    times_s = [step.start_time_s for step in record.steps if step.start_time_s]
+    if record.start_time_s is not None or not times_s:
+        return record
+    begin_s, end_s = min(times_s), record.end_time_s
+    elapsed_s = record.elapsed_s if end_s is None else max(end_s - begin_s, 0)
+    return msgspec.structs.replace(record, start_time_s=begin_s, elapsed_s=elapsed_s)

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from cmfd.errors import SlurmError
-from cmfd.slurm.records import Record, Step, state_of
+from cmfd.slurm.records import Record, Step, begun, state_of
 
 MEBIBYTE = 1 << 20
 _MOST = 1 << 63
@@ -41,7 +41,7 @@ def read(output: str | bytes) -> list[Record]:
         errors = [_text(one, "description") or _text(one, "error") for one in document["errors"]]
         if errors:
             raise SlurmError(f"sacct failed: {'; '.join(errors)[:500]}")
-        return [_record(job) for job in document["jobs"]]
+        return [begun(_record(job)) for job in document["jobs"]]
     except (msgspec.DecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise SlurmError(f"sacct --json printed what cannot be read: {error!r}.") from error
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from cmfd.errors import SlurmError
 from cmfd.slurm import figures
-from cmfd.slurm.records import Record, Step, state_of
+from cmfd.slurm.records import Record, Step, begun, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +31,7 @@ FIELDS = (
 
 _LAST = "JobIDRaw"
 _JOB_ID = re.compile(r"(\d+)(?:_(\d+)|\+(\d+))?")
+_TASKS_TO_COME = re.compile(r"\d+_\[")
 _RAW_STEP = re.compile(r"(\d+)\.(.+)")
 
 
@@ -72,11 +73,13 @@ def read(output: str, fields: Sequence[str]) -> list[Record]:
     records: list[Record] = []
     for line in _lines(output, fields):
         step = _RAW_STEP.fullmatch(line["JobIDRaw"])
+        if _TASKS_TO_COME.match(line["JobID"]):  # all that are left of an array, as one
+            continue
         if step is None:
             records.append(_record(line))
         elif records and records[-1].job == int(step[1]):
             records[-1].steps.append(_step(line, step[2]))
-    return records
+    return [begun(record) for record in records]
 
 
 def _lines(output: str, fields: Sequence[str]) -> Iterator[dict[str, str]]:

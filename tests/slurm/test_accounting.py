@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from cmfd import slurm
 from cmfd.errors import SlurmError
 from cmfd.slurm import figures, sacct_json, sacct_text, scontrol
-from cmfd.slurm.accounting import start_of
 from cmfd.slurm.jobfacts import facts_of
 from cmfd.slurm.records import Record
+from cmfd.slurm.starts import Start, by_job, records_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +35,14 @@ def told_in_text(release: str) -> list[Record]:
 def sample(name: str) -> str:
     """Return a sample."""
     return (SAMPLES / name).read_text("utf-8")
+
+
+def start_of(
+    records: Sequence[Record], job: str, restart: int, began_s: float | None
+) -> list[Record]:
+    """Return the records of a start of a job, of which no other is known."""
+    start = Start(restart, began_s)
+    return records_of(by_job(records).get(job, []), [start])[start]
 
 
 def facts(records: Sequence[Record]) -> dict[str, object]:
@@ -285,6 +293,104 @@ def test_a_start_is_found_by_its_number() -> None:
     assert [start_of(records, "7", n, None)[0].start_time_s for n in range(3)] == [
         1000, 3000, 5000,
     ]  # fmt: skip
+
+
+BEGAN_S = (1795453638.4, 1795453656.1)
+"""When the two starts of the job began that `sacct-22.05-requeued.txt` is about, on a node."""
+
+
+@pytest.mark.parametrize(
+    ("moment", "first", "second"),
+    [
+        (1, "PREEMPTED", None), (2, "PREEMPTED", "PENDING"), (3, "PREEMPTED", "COMPLETED"),
+        (4, "PREEMPTED", "COMPLETED"),
+    ],
+)  # fmt: skip
+def test_no_start_is_given_anothers_record(moment: int, first: str, second: str | None) -> None:
+    """While records come, and when the first has not all that it should have."""
+    fields = sacct_text.fields_of(sample("sacct-22.05.helpformat.txt"))
+    text = sample("sacct-22.05-requeued.txt").split("\x1e\n")[moment]
+    told = sacct_text.read(text, fields)
+    began = [Start(restart, began_s) for restart, began_s in enumerate(BEGAN_S)]
+    for known in ([began[0]], [began[1]], began):
+        found = records_of(by_job(told).get("1", []), known)
+        states = {start: [record.state for record in found[start]] for start in known}
+        wanted = {began[0]: [first], began[1]: [second] if second else []}
+        assert states == {start: wanted[start] for start in known}
+
+
+def test_a_start_that_accounting_did_not_hear_of_began_with_its_first_step() -> None:
+    """Its job's record has no time for that."""
+    fields = sacct_text.fields_of(sample("sacct-22.05.helpformat.txt"))
+    *_, whole, odd = sample("sacct-22.05-requeued.txt").split("\x1e\n")
+    for text in (whole, odd):
+        known = facts(start_of(sacct_text.read(text, fields), "1", 0, BEGAN_S[0]))
+        assert (known["start_time_s"], known["elapsed_s"]) == (1795453638, 4)
+
+
+@st.composite
+def started(draw: st.DrawFn) -> list[tuple[int, int, float]]:
+    """Draw the starts of a job: when each began and ended, and a time between, on a node."""
+    found, at_s = [], 1_000_000
+    for _ in range(draw(st.integers(1, 6))):
+        begin_s = at_s + draw(st.integers(1, 400))
+        at_s = begin_s + draw(st.integers(2, 4000))
+        found.append((begin_s, at_s, begin_s + draw(st.floats(0.5, at_s - begin_s - 0.5))))
+    return found
+
+
+@given(started(), st.sets(st.integers(0, 5)), st.floats(-300, 300))
+def test_each_start_has_its_own_record(
+    job: list[tuple[int, int, float]], unknown: set[int], ahead_s: float
+) -> None:
+    """Whichever of them are known, and however much a node's clock is ahead or behind."""
+    told = starts(*((begin_s, end_s) for begin_s, end_s, _ in job))
+    known = [Start(n, job[n][2] + ahead_s) for n in range(len(job)) if n not in unknown]
+    found = records_of(by_job(told[::-1]).get("7", []), known)
+    assert found == {start: [told[start.restart]] for start in known}
+
+
+@given(started(), st.sets(st.integers(0, 5)))
+def test_a_start_without_a_record_has_none(
+    job: list[tuple[int, int, float]], gone: set[int]
+) -> None:
+    """Of those that are late, or no longer kept; the others have theirs."""
+    told = starts(*((begin_s, end_s) for begin_s, end_s, _ in job))
+    known = [Start(n, began_s) for n, (_, _, began_s) in enumerate(job)]
+    left = [record for n, record in enumerate(told) if n not in gone]
+    found = records_of(by_job(left).get("7", []), known)
+    assert found == {
+        start: [] if start.restart in gone else [told[start.restart]] for start in known
+    }
+
+
+def test_two_runs_of_one_start_have_the_same_record() -> None:
+    """As of a program that was handed down the id of another run; the job was requeued once."""
+    told = starts((1000, 5000), (6000, 9000))
+    first, also, second = Start(0, 1001), Start(0, 3000), Start(1, 6001)
+    assert records_of(by_job(told).get("7", []), [first, also, second]) == {
+        first: told[:1], also: told[:1], second: told[1:],
+    }  # fmt: skip
+    assert records_of(by_job(told[1:]).get("7", []), [first, also, second]) == {
+        first: [], also: [], second: told[1:],
+    }  # fmt: skip
+
+
+def test_the_controller_has_no_other_start_than_the_latest() -> None:
+    """It counts them: an earlier one is not taken for it."""
+    (latest,) = starts((1000, 1020))
+    told = [msgspec.structs.replace(latest, restart=1)]
+    assert start_of(told, "7", 0, 995) == []
+    assert start_of(told, "7", 1, 1001) == told
+
+
+def test_tasks_of_an_array_that_are_to_come_are_no_start() -> None:
+    """They stand in one line, under the number of the last of them; the others are read."""
+    first = sample("sacct-22.05.txt").partition("\n")[0].split(sacct_text.DELIMITER)
+    pending = sacct_text.DELIMITER.join(("19", "19_[3-30%3]", *first[2:-1], "19")) + "\n"
+    fields = sacct_text.fields_of(sample("sacct-22.05.helpformat.txt"))
+    told = sacct_text.read(sample("sacct-22.05.txt") + pending, fields)
+    assert told == told_in_text("22.05")
 
 
 def test_a_number_that_was_given_again_is_told_apart_by_time() -> None:

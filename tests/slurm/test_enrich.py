@@ -217,6 +217,51 @@ def test_each_start_of_a_job_is_joined_to_its_run(
     assert facts(invoke, an_id("run", 500).hex())["steps"][0]["total_cpu_s"] == 60
 
 
+def states(invoke: Invoke, *numbers: int) -> list[str | None]:
+    """Return what became of the jobs of runs, as far as it is known."""
+    return [facts(invoke, an_id("run", number).hex()).get("state") for number in numbers]
+
+
+def test_a_start_that_accounting_does_not_have_is_given_no_others_record(
+    site: ASite, invoke: Invoke, slurm: FakeSlurm
+) -> None:
+    """It is waited for, told, and left to a later time."""
+    site.take(a_job(0, "7"), a_job(20, "7", restart=1))
+    second = (job(7, BEGIN_S + 20, End=f"{BEGIN_S + 30}"), step("7.0", BEGIN_S + 20))
+    slurm.account(*second)
+    said = invoke("slurm", "enrich", "7", "--wait", "0", code=12)
+    assert "1 run joined, 1 unknown to SLURM" in said.output
+    assert states(invoke, 0, 20) == [None, "COMPLETED"]
+
+    slurm.account(*second, before=1)
+    first = job(7, BEGIN_S, State="PREEMPTED", Start="None", End=f"{BEGIN_S + 2}", ElapsedRaw="0")
+    slurm.account(first, step("7.0", BEGIN_S), *second)
+    assert "1 run joined" in invoke("slurm", "enrich", "7", "--wait", "60").stdout
+    assert states(invoke, 0, 20) == ["PREEMPTED", "COMPLETED"]
+    known = facts(invoke, an_id("run", 0).hex())
+    assert (known["start_time_s"], known["elapsed_s"]) == (BEGIN_S, 2)
+
+
+def test_what_another_start_was_given_in_error_is_corrected(
+    site: ASite, invoke: Invoke, slurm: FakeSlurm
+) -> None:
+    """When more is known, whichever start of the job was asked about; one without facts is not."""
+    site.take(a_job(0, "7"))
+    second = job(7, BEGIN_S + 20, End=f"{BEGIN_S + 30}")
+    slurm.account(second)
+    invoke("slurm", "enrich")
+    assert states(invoke, 0) == ["COMPLETED"], "there is nothing that speaks against it"
+
+    site.take(a_job(20, "7", restart=1), a_job(40, "7", restart=2))
+    first = job(7, BEGIN_S, State="REQUEUED", End=f"{BEGIN_S + 10}")
+    slurm.account(first, second, job(7, BEGIN_S + 40))
+    last = an_id("run", 40).hex()
+    assert invoke("slurm", "enrich", last).stdout == "1 run joined, 1 corrected\n"
+    assert states(invoke, 0, 20, 40) == ["REQUEUED", None, "COMPLETED"]
+    assert invoke("slurm", "enrich").stdout == "1 run joined\n"
+    assert invoke("slurm", "enrich", "7").stdout == "0 runs joined, 3 unchanged\n"
+
+
 def test_a_task_of_an_array_and_the_whole_array(
     site: ASite, invoke: Invoke, slurm: FakeSlurm
 ) -> None:

@@ -63,7 +63,7 @@ def check_end(cluster: Cluster, steps: Steps, job: str) -> dict[str, Any]:
 def status(steps: Steps, job: str) -> dict[str, Any]:
     """Return what `cmfd slurm status` says of a job."""
     words = ("cmfd", "slurm", "status", "--json", f"--site={steps.site}", job)
-    (found,) = json.loads(steps.user.run(*words).stdout)["jobs"]
+    (found,) = json.loads(steps.user.run(*words, check=False).stdout)["jobs"]
     assert isinstance(found, dict)
     return found
 

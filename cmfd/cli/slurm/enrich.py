@@ -53,7 +53,8 @@ def command(
     Account, partition, QOS, times, limits, what was asked for and allotted, state, exit code,
     memory, processor time and energy of each step, the submit line and the script's digest. Without
     JOB or RUN: to all runs of this site that have nothing of it yet. It can be repeated: what is
-    known already is not stored again. Without SLURM's accounting, what the controller still
+    known already is not stored again, and what is no longer so of another start of the same job is
+    corrected. Without SLURM's accounting, what the controller still
     remembers is joined.
 
     JOB is a job id and stands for all its starts, of an array for all its tasks. RUN is as for
@@ -64,7 +65,7 @@ def command(
         wait_s = 10.0 if names else 0.0
     keep_script = config.load().job_script
     done = enrich_runs(site, chosen, wait_s=wait_s, keep_script=keep_script)
-    if done.joined:
+    if done.joined or done.corrected:
         merge_site(site, wait=True)
     if as_json:
         print_json(_document(done))
@@ -89,6 +90,7 @@ def _chosen(site: Path, names: tuple[str, ...]) -> list[Id]:
 def _document(done: EnrichReport) -> dict[str, Any]:
     return {
         "joined": [run.hex() for run in done.joined],
+        "corrected": [run.hex() for run in done.corrected],
         "unchanged": [run.hex() for run in done.unchanged],
         "unfinished": {run.hex(): state for run, state in done.unfinished.items()},
         "unknown": {run.hex(): why for run, why in done.unknown.items()},
@@ -98,6 +100,7 @@ def _document(done: EnrichReport) -> dict[str, Any]:
 def _text(done: EnrichReport) -> str:
     parts = [f"{units.count(len(done.joined), 'run')} joined"]
     for runs, word in (
+        (done.corrected, "corrected"),
         (done.unchanged, "unchanged"),
         (done.unfinished, "not over"),
         (done.unknown, "unknown to SLURM"),

@@ -11,7 +11,7 @@ import msgspec
 from cmfd.cli import options
 from cmfd.cli.help import example
 from cmfd.cli.output import print_json, print_tables
-from cmfd.errors import NotFoundError, SlurmError
+from cmfd.errors import IncompleteError, NotFoundError, SlurmError
 from cmfd.merge import inbox
 from cmfd.merge.enrich import runs_of_job
 from cmfd.merge.layout import open_site
@@ -67,19 +67,32 @@ def command(*, site: Path, job: str | None, as_json: bool) -> None:
 
     Without JOB: your jobs in SLURM's queue, and your latest runs of jobs. A node that has not
     delivered when its job is over still has its part: `cmfd slurm merge-after JOB` fetches it.
+    Where SLURM does not answer, what is recorded is shown all the same, and the exit code is 12.
     """
     queued, problem = _queued(job)
     found = _of_site(site, job)
     n_other = _add_waiting(found, site, job)
     _add_queued(found, queued)
-    if job and not found:
-        raise NotFoundError(f"neither SLURM's queue nor {site} has a job {job}. {problem}".strip())
+    if job and not (found or problem):
+        raise NotFoundError(f"neither SLURM's queue nor {site} has a job {job}.")
     if as_json:
         print_json({"site": str(site), "slurm": problem, "jobs": found, "other_packs": n_other})
-        return
+    else:
+        _print(found, n_other, site)
     if problem:
-        click.echo(f"cmfd: {printable(problem)}", err=True)
-    print_tables([_table(found)]) if found else click.echo("No jobs.", err=True)
+        nothing = f"has no job {job}" if job else "has none of your jobs"
+        has = "has what is shown" if found else nothing
+        raise IncompleteError(
+            f"SLURM's queue could not be asked, so jobs that wait or run may be missing here: "
+            f"{printable(problem).rstrip('.')}. What is recorded was read: {site} {has}."
+        )
+    if not (found or as_json):
+        click.echo("No jobs.", err=True)
+
+
+def _print(found: Sequence[JobStatus], n_other: int, site: Path) -> None:
+    if found:
+        print_tables([_table(found)])
     n_waiting = sum(one.waiting_packs for one in found) + n_other
     if n_waiting:
         click.echo(f"{units.count(n_waiting, 'pack')} at {site} to be merged: cmfd merge")

@@ -60,7 +60,7 @@ SlurmctldTimeout=30
 SlurmdTimeout={silent_s}
 MessageTimeout={message_s}
 KillWait=5
-UnkillableStepTimeout=30
+UnkillableStepTimeout=90
 MinJobAge=600
 InactiveLimit=0
 BatchStartTimeout=30
@@ -77,6 +77,7 @@ AcctGatherNodeFreq={energy_s}
 """
 # cred_expire: a requeued job waits that long before it may start again, and all nodes must have
 # started a step by then; SLURM's own is 121 s.
+# UnkillableStepTimeout: a step that ended while the controller was away tells it again after 60 s.
 # SlurmdTimeout, MessageTimeout: a busy machine may not come to each of many nodes for a while; none
 # is down for that, and no step fails.
 # TmpFS is each node's own: mpi/pmix makes a directory there, and fails if there is one already.

@@ -1,15 +1,20 @@
 -- name: run
 -- A run of a batch system's job.
-SELECT run, coalesce(cluster, ''), job, coalesce(restart, 0), at_ns
-FROM run WHERE run = :run AND job <> '';
+SELECT run, job FROM run WHERE run = :run AND job <> '';
 
 -- name: not_joined
 -- Runs of jobs of which it is not known yet what became of them, latest first.
-SELECT r.run, coalesce(r.cluster, ''), r.job, coalesce(r.restart, 0), r.at_ns
+SELECT r.run, r.job
 FROM run AS r
 WHERE r.job <> ''
   AND NOT EXISTS (SELECT 1 FROM fact AS f WHERE f.subject = r.run AND f.key = :state)
 ORDER BY r.at_ns DESC, r.run;
+
+-- name: starts
+-- Every start of jobs.
+SELECT run, coalesce(cluster, ''), job, coalesce(restart, 0), at_ns
+FROM run WHERE job IN (SELECT value FROM json_each(:jobs))
+ORDER BY at_ns DESC, run;
 
 -- name: of_job
 -- Every start of a job; of an array also those of its tasks, some of which may be recorded by their
