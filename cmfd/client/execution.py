@@ -397,11 +397,11 @@ class Execution:
         self._touch_slice(name, of, rows, files, direction, properties)
         return Slice(str(name))
 
-    @harmless()
+    @harmless(called="input() or output")
     def _touch(self, direction: Direction, *said: Any) -> None:
         artifacts.touch(self, direction, *said)
 
-    @harmless()
+    @harmless(called="slice")
     def _touch_slice(  # noqa: PLR0913, PLR0917 - as above
         self, name: str, of: Any, rows: Any, files: Any, direction: str, properties: Any
     ) -> None:

@@ -96,6 +96,20 @@ def describe_code(directory: str, deadline: Deadline) -> dict[str, Any]:
     return code
 
 
+def head(directory: str, deadline: Deadline) -> str:
+    """
+    Return the commit that a work tree stands at.
+
+    Raises
+    ------
+    GitError
+        There is none.
+    TimeoutError
+        git had not answered by the deadline.
+    """
+    return _git(directory, "rev-parse", "HEAD", deadline=deadline).strip()
+
+
 def last_change(path: str, deadline: Deadline) -> dict[str, str | None]:
     """
     Tell which commit a file is as it is since.

@@ -12,6 +12,7 @@ See `cmfd.wire.journal` for the format and why it survives a kill.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import mmap
 import os
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 from cmfd.client.blocks import Block, Place
+from cmfd.client.descriptors import Held, keep
 from cmfd.client.values import legible
 from cmfd.errors import JournalError
 from cmfd.wire import journal as form
@@ -130,13 +132,14 @@ class JournalWriter:
         self._full_until_s = 0.0
         self._streams: set[Stream] = set()
         self._retired = False
-        self._lock_fd = -1
-        self._fd = -1
+        self._file: Held | None = None
+        self._locked: Held | None = None
+        self._maps: list[mmap.mmap] = []
         try:
             self._create(mode)
             self._events = self._allocate(form.EVENTS, 1, 0)
         except (OSError, JournalFullError) as error:
-            if self._fd >= 0:
+            if self._file is not None:
                 self.close(remove=True)
             why = error.strerror if isinstance(error, OSError) else error
             msg = f"cannot make journal {self.path}: {why}; nothing will be logged"
@@ -147,15 +150,30 @@ class JournalWriter:
             self.instance, _boot_id(), os.getuid(), os.getpid(), time.time_ns(), self._block_bytes
         )
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._fd = os.open(self.path, flags, mode)
-        os.fchmod(self._fd, mode)  # the umask is the program's, and not about this
+        self._file = Held(fd := os.open(self.path, flags, mode))
+        os.fchmod(fd, mode)  # the umask is the program's, and not about this
         # Held while this process lives: how others know (the kernel lets go of it for us).
-        # On a description of its own, since each mmap keeps a copy of its descriptor, which
-        # a forked child would hold on to.
-        self._lock_fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
-        fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.posix_fallocate(self._fd, 0, form.FILE_HEADER_BYTES)
-        os.pwrite(self._fd, header.pack(), 0)
+        # On a description of its own, which a forked child lets go of. That it is mapped keeps
+        # the lock, should the program close what it did not open.
+        self._locked = Held(lock := os.open(self.path, os.O_RDWR | os.O_CLOEXEC))
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.posix_fallocate(fd, 0, form.FILE_HEADER_BYTES)
+        self._maps.append(mmap.mmap(lock, form.FILE_HEADER_BYTES, prot=mmap.PROT_READ))
+        os.pwrite(fd, header.pack(), 0)
+
+    def _descriptor(self) -> int:
+        """Return the file's descriptor: another one, if the program has closed it."""
+        if self._file is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        if not self._file.is_ours:
+            flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+            fresh = os.open(self.path, flags)
+            if not self._file.is_same(fresh):
+                os.close(fresh)
+                raise OSError(errno.ENOENT, "another file is there")
+            keep(*self._maps)
+            self._file = Held(fresh)
+        return self._file.number
 
     # -- writing ---------------------------------------------------------------------------
 
@@ -263,7 +281,7 @@ class JournalWriter:
             raise self._full(error) from error
         try:
             # writing to a hole of a full disk would be a SIGBUS: ask first
-            os.posix_fallocate(self._fd, place.offset, self._block_bytes)
+            os.posix_fallocate(self._descriptor(), place.offset, self._block_bytes)
         except OSError as error:
             self._room.insert(0, place)
             raise self._full(error) from error
@@ -292,12 +310,14 @@ class JournalWriter:
         # Claimed first: a signal handler that logs from here on maps what comes after it.
         first, self._mapped = self._mapped, self._mapped + length
         try:
-            os.ftruncate(self._fd, self._mapped)
-            buffer = mmap.mmap(self._fd, length, offset=first)
+            fd = self._descriptor()
+            os.ftruncate(fd, self._mapped)
+            buffer = mmap.mmap(fd, length, offset=first)
         except OSError:
             if self._mapped == first + length:
                 self._mapped = first
             raise
+        self._maps.append(buffer)
         self._room += [Place(buffer, at, first + at) for at in range(0, length, self._block_bytes)]
 
     # -- sending ---------------------------------------------------------------------------
@@ -422,11 +442,15 @@ class JournalWriter:
 
     def abandon(self) -> None:
         """After a fork, in the child: the journal stays the parent's alone."""
-        for fd in (self._fd, self._lock_fd):
-            if fd >= 0:
-                with suppress(OSError):  # a program may have closed all that it did not open
-                    os.close(fd)
-        self._fd = self._lock_fd = -1
+        held = [each for each in (self._file, self._locked) if each is not None]
+        if not all(each.is_ours for each in held):
+            keep(*self._maps)
+        elif self._maps:
+            self._maps[0].close()  # the lock's
+        for each in held:
+            each.close()
+        self._file = self._locked = None
+        self._maps = []
 
 
 def _encoded(record: Record) -> bytes:

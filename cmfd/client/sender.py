@@ -9,7 +9,9 @@ break asks the daemon what it holds and goes on from there.
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 import threading
 import time
 import zlib
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from cmfd.client.descriptors import Held, keep
 from cmfd.client.values import legible
 from cmfd.client.warn import tell
 from cmfd.errors import WireError
@@ -93,6 +96,7 @@ class Sender(threading.Thread):
         # Never closed: whoever wakes us late must not write to a file that has its number by
         # then. And no pipe: writing to one that nobody reads may kill a program (SIGPIPE).
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._witness = _witness()
         self._leaving = threading.Event()
         self._welcomed = threading.Event()
         self._waiting: list[threading.Event] = []
@@ -117,8 +121,9 @@ class Sender(threading.Thread):
 
     def wake(self) -> None:
         """Look for new records now."""
-        with suppress(OSError):  # it was woken more often than can be counted
-            os.eventfd_write(self._wake_fd, 1)
+        if self._witness.is_ours:
+            with suppress(OSError):  # it was woken more often than can be counted
+                os.eventfd_write(self._wake_fd, 1)
 
     def drain(self, timeout_s: float, connect_s: float) -> bool:
         """
@@ -156,17 +161,42 @@ class Sender(threading.Thread):
     def run(self) -> None:
         """Connect and carry until told to stop."""
         try:
-            self._carry()
+            while not self._carried():
+                self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+                self._witness = _witness()
         except Exception as error:  # noqa: BLE001 - law 1: a broken zmq
             tell("sending", error)
         finally:
+            self._witness.close()
             self._welcomed.clear()  # whoever waits for the daemon would wait for nobody
+
+    def _carried(self) -> bool:
+        """Carry until the end; not so, if the program closed descriptors that it did not open."""
+        try:
+            self._carry()
+        except Exception:
+            if self._witness.is_ours:
+                raise
+            return False
+        return True
+
+    def _check_descriptors(self) -> None:
+        """
+        See that descriptors are still what they were: for another, libzmq ends the process.
+
+        Raises
+        ------
+        OSError
+            They are the program's by now.
+        """
+        if not self._witness.is_ours:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
     def _carry(self) -> None:
         with no_fork():
             import zmq  # noqa: PLC0415 - 40 ms that no caller should wait for
 
-        if not self._await_room():
+        if not self._await_daemon() or not self._await_room():
             return
         context = zmq.Context()
         socket = self._connect(context)
@@ -183,8 +213,21 @@ class Sender(threading.Thread):
                 self._say(socket, Bye())
                 socket.linger = int(_LEAVE_S * 1000)
         finally:
-            socket.close()
-            context.term()
+            if self._witness.is_ours:
+                socket.close()
+                context.term()
+            else:
+                keep(socket, context)
+
+    def _await_daemon(self) -> bool:
+        """Wait until a daemon has been there: libzmq would look for one every second."""
+        path = self._endpoint.removeprefix("ipc://")
+        while not self._leaving.is_set():
+            if os.path.exists(path):  # noqa: PTH110 - asked several times a second
+                return True
+            self._sleep(self._patience_s)
+            self._on_tick()
+        return False
 
     def _await_room(self) -> bool:
         """Wait until libzmq can have what it begins with: without, it aborts the process."""
@@ -192,6 +235,7 @@ class Sender(threading.Thread):
             try:
                 _try_room()
             except (OSError, RuntimeError) as error:
+                self._check_descriptors()
                 tell("sending", error)
             else:
                 return True
@@ -230,19 +274,29 @@ class Sender(threading.Thread):
     def _turn(self, socket: zmq.Socket[bytes]) -> None:
         import zmq  # noqa: PLC0415 - cached by now
 
-        poller = zmq.Poller()
-        poller.register(socket, zmq.POLLIN)
-        poller.register(self._wake_fd, zmq.POLLIN)
-        wait_s = 0.02 if self._waiting and not self._welcomed.is_set() else self._interval_s
-        ready = dict(poller.poll(round(wait_s * 1000)))
-        if self._wake_fd in ready:
-            os.eventfd_read(self._wake_fd)
-        if socket in ready:
-            self._receive(socket, zmq.NOBLOCK)
+        self._check_descriptors()
+        # What came since it was asked last, its descriptor does not tell of.
+        came = int(socket.get(zmq.EVENTS)) & zmq.POLLIN
+        self._sleep(0.0 if came else self._patience_s, int(socket.get(zmq.FD)))
+        self._receive(socket, zmq.NOBLOCK)
         self._on_tick()
         self._keep_connected(socket)
         if self._welcomed.is_set() and not self._stalled:
             self._send_new(socket)
+
+    @property
+    def _patience_s(self) -> float:
+        return 0.02 if self._waiting and not self._welcomed.is_set() else self._interval_s
+
+    def _sleep(self, wait_s: float, *numbers: int) -> None:
+        """Wait for one of the descriptors, or to be woken; and have libzmq look at none of them."""
+        poller = select.poll()
+        for number in (self._wake_fd, *numbers):
+            poller.register(number, select.POLLIN)
+        poller.poll(round(wait_s * 1000))
+        self._check_descriptors()
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._wake_fd)
 
     def _receive(self, socket: zmq.Socket[bytes], flags: int) -> None:
         import zmq  # noqa: PLC0415 - cached by now
@@ -345,11 +399,19 @@ class Sender(threading.Thread):
     def _say(self, socket: zmq.Socket[bytes], message: AnyMessage, *payload: bytes) -> bool:
         import zmq  # noqa: PLC0415 - cached by now
 
+        self._check_descriptors()
         try:
             socket.send_multipart([encode(message), *payload], zmq.NOBLOCK)
         except zmq.Again:
             return False
         return True
+
+
+def _witness() -> Held:
+    """Open what cannot be taken for another, as one eventfd can for the next."""
+    witness, other = os.pipe()
+    os.close(other)
+    return Held(witness)
 
 
 def _try_room() -> None:
@@ -366,7 +428,8 @@ def _try_room() -> None:
     threads = [threading.Thread(target=over.wait, daemon=True) for _ in range(n_threads)]
     with ExitStack() as opened:
         for _ in range(_DESCRIPTORS):
-            opened.callback(os.close, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+            null = Held(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+            opened.callback(null.close)
         try:
             for thread in threads:
                 thread.start()

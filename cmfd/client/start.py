@@ -169,7 +169,7 @@ def _plan(pipeline: str | None, stage: str | None, site: str | os.PathLike[str] 
     step = identity.step_from(os.environ)
     inherited = outer.get("CMFD_EXECUTION", "")
     names = (outer.get("CMFD_PIPELINE"), outer.get("CMFD_STAGE"))
-    pipeline = pipeline or names[0] or _word(default_pipeline(_cwd()))
+    pipeline = pipeline or names[0] or _word(default_pipeline(cwd()))
     stage = stage or names[1] or _word(default_stage(next(iter(_argv()), "")))
     parent = identity.parse(inherited) if inherited else None
     if parent is not None and (pipeline, stage) == names:
@@ -207,7 +207,7 @@ def site_of(outer: Mapping[str, str]) -> str:
     """Return the site of the run this process was started in, else the default site."""
     if outer.get("CMFD_RUN") and outer.get("CMFD_SITE"):
         return outer["CMFD_SITE"]
-    return str(config.find_site(_cwd() or "/", os.environ))
+    return str(config.find_site(cwd() or "/", os.environ))
 
 
 def _handed_down() -> dict[str, str]:
@@ -226,7 +226,7 @@ def _hand_down(plan: Plan) -> None:
     os.environ["CMFD_SITE"] = plan.site
 
 
-def _cwd() -> str:
+def cwd() -> str:
     """Return the working directory, or nothing if it is gone."""
     try:
         return os.getcwd()  # noqa: PTH109 - cheap
@@ -255,7 +255,7 @@ def first_records(
     run = RunBegin(
         at_ns=now_ns, run=plan.run.run, cluster=plan.run.cluster, job=plan.run.job,
         restart=plan.run.restart, user=_user(), name=name,
-        command=command or _command(), cwd=_cwd(), site=plan.site,
+        command=command or _command(), cwd=cwd(), site=plan.site,
     )  # fmt: skip
     execution = ExecutionBegin(
         at_ns=now_ns, execution=plan.execution, run=plan.run.run, parent=plan.parent,
@@ -329,7 +329,7 @@ def describe(execution: Execution, here: Session, argv: Sequence[str] = ()) -> N
 
     at_ns = time.time_ns()
     document = capture(
-        _cwd(), argv or _argv(), here.settings.env_allow,
+        cwd(), argv or _argv(), here.settings.env_allow,
         deadline=Deadline(PATIENCE_S, within=here.background.deadline),
     )  # fmt: skip
     execution.describe(as_json(document), at_ns)

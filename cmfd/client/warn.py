@@ -35,7 +35,7 @@ def warn_once(kind: str, text: str) -> None:
             sys.stderr.write(f"{text}\n")
 
 
-def harmless(otherwise: Callable[..., Any] | None = None) -> Callable[[F], F]:
+def harmless(otherwise: Callable[..., Any] | None = None, *, called: str = "") -> Callable[[F], F]:
     """
     Make a method of an execution harmless to its caller.
 
@@ -43,6 +43,8 @@ def harmless(otherwise: Callable[..., Any] | None = None) -> Callable[[F], F]:
     ----------
     otherwise : callable, optional
         Given the call's arguments, returns what the call returns when it fails.
+    called : str
+        What users know it as; default: its own name.
     """
 
     def decorate(function: F) -> F:
@@ -53,7 +55,7 @@ def harmless(otherwise: Callable[..., Any] | None = None) -> Callable[[F], F]:
             except Exception as error:
                 if self.strict:
                     raise
-                tell(function.__name__, error)
+                tell(called or function.__name__, error)
                 return otherwise(*args, **kwargs) if otherwise else None
 
         return cast("F", guarded)

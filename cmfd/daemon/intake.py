@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 FIRST_RETRY_NS = SECOND_NS // 4
 LONGEST_RETRY_NS = 30 * SECOND_NS
+_STUCK_FAILURES = 3
 ACTIVE_NS = SECOND_NS
 """Credit is shared among the clients that sent something within this time."""
 
@@ -367,6 +368,11 @@ class Intake:
         self._retry_ns = now_ns + min(FIRST_RETRY_NS << min(self._failures, 16), LONGEST_RETRY_NS)
         self._failures += 1
         return []
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the store could not be written several times in a row: a full disk, mostly."""
+        return self._failures >= _STUCK_FAILURES
 
     @property
     def piece_bytes(self) -> int:

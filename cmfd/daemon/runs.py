@@ -337,7 +337,8 @@ class Runs:
 
     def go_on(self, now_ns: int) -> list[Effect]:
         """Take every request as far as it can go, and look at the runs if that is due."""
-        effects = [effect for ask in self.asks for effect in self._advance(ask)]
+        effects = self._give_up_stuck()
+        effects += [effect for ask in self.asks for effect in self._advance(ask)]
         deadline_ns = self.deadline_ns()
         if deadline_ns is not None and deadline_ns <= now_ns:
             self._look_wanted = True
@@ -355,6 +356,16 @@ class Runs:
                 ask.waits_for = list(self._suspects(ask))
                 for instance in ask.waits_for:
                     self.instances.alarm(instance)
+
+    def _give_up_stuck(self) -> list[Effect]:
+        """Tell who asked that nothing can be stored for now: a job would wait for it at its end."""
+        if not self.intake.is_stuck:
+            return []
+        waits = (Step.COMMIT, Step.SETTLE)
+        stuck = [ask for ask in self.asks if ask.route and ask.step in waits]
+        self.asks = [ask for ask in self.asks if ask not in stuck]
+        reply = SealReply(packs=[], problem=self.intake.problem)
+        return [effect for ask in stuck for effect in ask.answer(reply)]
 
     def _advance(self, ask: Ask) -> list[Effect]:
         if ask.step is Step.COMMIT and self._is_stored(ask):

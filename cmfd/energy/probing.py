@@ -69,11 +69,6 @@ def candidates(roots: Roots, settings: Settings) -> list[Candidate]:
     ]
 
 
-def probe_all(roots: Roots, settings: Settings) -> list[Probe]:
-    """Probe every source as `candidates` does, and return what was found."""
-    return [candidate.probe for candidate in candidates(roots, settings)]
-
-
 def choose(found: Iterable[Candidate]) -> dict[Component, Source]:
     """
     Choose which source counts for each component.

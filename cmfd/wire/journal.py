@@ -79,6 +79,12 @@ def row_struct(n_values: int) -> struct.Struct:
     return struct.Struct(f"{_ORDER}qq{n_values}dII")
 
 
+def values_per_row(record_bytes: int) -> int:
+    """Return how many values a row of `record_bytes` has; none if there is no such row."""
+    n_values, rest = divmod(record_bytes - row_struct(0).size, 8)
+    return 0 if rest else n_values
+
+
 def event_bytes(payload_bytes: int) -> int:
     """Bytes that an event record of `payload_bytes` takes in its block."""
     return EVENT_HEADER.size + (payload_bytes + 7 & ~7)

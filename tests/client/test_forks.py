@@ -88,10 +88,11 @@ def test_a_program_that_has_closed_every_file_has_children_with_journals_of_thei
 ) -> None:
     """What it closed may have been the journal's; no child writes to that of its parent."""
     ex = cmfd.start("pipe", "stage")
-    os.close(ex.session.journal._fd)
+    journal = ex.session.journal
+    assert journal._file
+    os.close(journal._file.number)
     if not (child := os.fork()):
         ex.metric("loss", 1.0)
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     assert len(list((node / "journals").glob("*.cmfj"))) == 2
-    ex.session.journal._fd = -1

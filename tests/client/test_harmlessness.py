@@ -37,6 +37,16 @@ def test_a_warning_that_cannot_be_logged_does_no_harm(
     assert list((node / "journals").glob("*.cmfj"))
 
 
+def test_a_warning_names_the_call_that_a_program_made(
+    node: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not what it calls in turn."""
+    del node
+    ex = cmfd.start("pipe", "stage")
+    ex.output(None)  # type: ignore[arg-type]  # what is warned of
+    assert "cmfd: input() or output() did nothing: " in caplog.text
+
+
 _FULL = """
 import os, resource, sys
 import cmfd

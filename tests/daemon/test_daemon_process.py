@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,7 +49,6 @@ from cmfd.wire.messages import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     MakeDaemon = Callable[..., Daemon]
 
@@ -94,6 +94,23 @@ def test_what_is_sent_is_acknowledged_and_in_the_store(daemon: Daemon) -> None:
 
         assert dealer.acked == units_of(journal.slices())
     assert steps(daemon) == list(range(100))
+
+
+def test_numpy_is_loaded_for_the_first_metric(daemon: Daemon) -> None:
+    """It takes as long as all else of a start, and who logs none has no use for it."""
+
+    def has_numpy() -> bool:
+        assert daemon.process is not None
+        return "numpy" in Path(f"/proc/{daemon.process.pid}/maps").read_text("utf-8")
+
+    with Dealer(daemon.node_dir) as dealer:
+        for number, n_points in enumerate((0, 1), start=1):
+            journal = a_journal(daemon.node_dir, number, n_points)
+            dealer.hello(journal.instance)
+            dealer.send_slices(journal.slices())
+            dealer.flush(number)
+            assert has_numpy() == bool(n_points)
+    assert steps(daemon, 2) == [0]
 
 
 def test_a_welcome_names_what_an_earlier_daemon_stored(daemon: Daemon, daemons: MakeDaemon) -> None:

@@ -389,6 +389,18 @@ def test_a_request_that_cannot_be_met_says_why(world: World) -> None:
     assert reply == SealReply(packs=["/out/abc.db"], problem="site is read-only")
 
 
+def test_who_asks_is_told_that_the_store_cannot_be_written(world: World) -> None:
+    """A job would wait for it at its end: of a full disk, a minute for nothing."""
+    world.bench.hello()
+    world.bench.slice(0, 1)
+    world.bench.ask(RUN)
+    said_so = []
+    for _ in range(4):
+        said_so += said(world.bench.failed(world.bench.commit(30.0), "disk full"), SealReply)
+
+    assert said_so == [SealReply(packs=[], problem="disk full")]
+
+
 def test_nobody_has_another_user_s_run_sealed(benches: Callable[..., Bench]) -> None:
     """It would be published where the asker says."""
     world = World(benches(system=True))

@@ -17,7 +17,7 @@ from support.sysfs import CrayCounters, Powercap, load, processors
 
 from cmfd.config import Settings
 from cmfd.energy import probing
-from cmfd.energy.probing import ORDER, Candidate, candidates, choose, probe_all
+from cmfd.energy.probing import ORDER, Candidate, candidates, choose
 from cmfd.energy.readings import MODELLED, Component, Probe, Roots, Source
 
 if TYPE_CHECKING:
@@ -40,15 +40,20 @@ def counting(roots: Roots, **settings: Any) -> dict[Component, str]:
     return {component: source.name for component, source in choose(found).items()}
 
 
+def probes(roots: Roots, settings: Settings) -> list[Probe]:
+    """Return what is found of each source."""
+    return [candidate.probe for candidate in candidates(roots, settings)]
+
+
 def test_every_built_in_source_is_found_in_order(roots: Roots) -> None:
-    assert tuple(probe.source for probe in probe_all(roots, Settings())) == ORDER
+    assert tuple(probe.source for probe in probes(roots, Settings())) == ORDER
     for candidate in candidates(roots, Settings()):
         assert isinstance(candidate.source, Source)
 
 
 def test_settings_choose_the_order_and_what_is_not_used(roots: Roots) -> None:
     settings = Settings(energy_sources=("rapl", "constant"), energy_disabled=("pm_counters",))
-    names = [probe.source for probe in probe_all(roots, settings)]
+    names = [probe.source for probe in probes(roots, settings)]
     assert names[:2] == ["rapl", "constant"]
     assert "pm_counters" not in names
     assert len(names) == len(ORDER) - 1
@@ -57,7 +62,7 @@ def test_settings_choose_the_order_and_what_is_not_used(roots: Roots) -> None:
 def test_an_ordinary_user_without_any_counter_has_a_model(roots: Roots) -> None:
     """And is told how to get a better number."""
     assert counting(roots) == {"cpu": "tdp_load"}
-    (model,) = [probe for probe in probe_all(roots, Settings()) if probe.source == "tdp_load"]
+    (model,) = [probe for probe in probes(roots, Settings()) if probe.source == "tdp_load"]
     assert (model.grade, bool(model.advice)) == ("D", True)
 
 
@@ -141,7 +146,7 @@ def test_a_plug_in_that_fails_costs_only_itself(
     )
     every = metadata.EntryPoints((*group, *more))
     monkeypatch.setattr(metadata, "entry_points", lambda **_: every)
-    found = {probe.source: probe for probe in probe_all(roots, Settings())}
+    found = {probe.source: probe for probe in probes(roots, Settings())}
     assert {found[name].status for name in ("gone", "odd")} == {"broken"}
     assert "energy_disabled" in found["odd"].advice
     assert found["tdp_load"].status == "available"
@@ -169,7 +174,7 @@ def test_the_documented_plug_in_is_a_source_that_counts(
 
 @pytest.mark.slow
 def test_nothing_slow_is_imported_to_read_counters() -> None:
-    """Neither NumPy nor what codecarbon or a GPU's bindings bring along."""
+    """Neither NumPy nor what codecarbon, a GPU's bindings or a web service bring along."""
     program = """
 import json, sys
 import cmfd.energy.counters, cmfd.energy.probing
@@ -184,4 +189,6 @@ print(json.dumps(sorted(sys.modules)))
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
-    assert not loaded & {"numpy", "pandas", "codecarbon", "pynvml", "amdsmi", "psutil", "requests"}
+    assert not loaded & {
+        "numpy", "pandas", "codecarbon", "pynvml", "amdsmi", "psutil", "requests", "ssl",
+    }  # fmt: skip
