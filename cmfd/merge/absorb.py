@@ -33,6 +33,8 @@ AHEAD = 2 * MAX_GROUP
 GROUP_BYTES = 32 << 20
 """Packs of more bytes than this together are not one group: a commit makes readers wait."""
 
+_FEW_BYTES = 2 << 20
+
 
 def opened(pack: Path) -> Path:
     """
@@ -82,7 +84,7 @@ def absorb_files(
         if len(group) == MAX_GROUP or sum(_size_bytes(file) for _, file in group) > GROUP_BYTES:
             yield from _absorbed(index, group)
             group = []
-    yield from _absorbed(index, group)
+    yield from _absorbed(index, group, is_last=True)
 
 
 def _checked(
@@ -90,15 +92,15 @@ def _checked(
 ) -> Iterator[tuple[Path, Path | Outcome]]:
     """Yield each pack that is there, with its file, or why it need or can not be absorbed."""
     rest = iter(packs)
-    first = list(islice(rest, 2))
-    if len(first) < 2:
+    first = list(islice(rest, MAX_GROUP + 1))
+    if len(first) < 2 or _are_few(first):
         for pack in first:
             with suppress(FileNotFoundError):
                 yield pack, _check(pack, check, known=index.has(pack.stem))
         return
     # Reading and hashing the next packs takes as long as a fifth of absorbing them, and both are
     # done outside of Python's lock.
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as long as a small merge
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as long as some small packs
 
     with ThreadPoolExecutor(1) as checker:
         ahead: deque[tuple[Path, Future[Path | Outcome]]] = deque()
@@ -133,10 +135,21 @@ def _check(pack: Path, check: Callable[[Path], Path], *, known: bool) -> Path | 
         return StoreError(f"cannot read {pack}: {error}; it was left where it is")
 
 
-def _absorbed(index: Store, group: list[_Checked]) -> Iterator[tuple[Path, Outcome]]:
+def _absorbed(
+    index: Store, group: list[_Checked], *, is_last: bool = False
+) -> Iterator[tuple[Path, Outcome]]:
     if group:
-        outcomes = index.absorb_group([(file, pack.stem) for pack, file in group])
+        files = [(file, pack.stem) for pack, file in group]
+        outcomes = index.absorb_group(files, sum_up=is_last)
         yield from zip([pack for pack, _ in group], outcomes, strict=True)
+
+
+def _are_few(packs: list[Path]) -> bool:
+    """Say whether packs are so few and small that they are checked before a thread could start."""
+    try:
+        return len(packs) <= MAX_GROUP and sum(map(_size_bytes, packs)) <= _FEW_BYTES
+    except OSError:
+        return False
 
 
 def _size_bytes(pack: Path) -> int:

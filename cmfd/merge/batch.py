@@ -32,13 +32,14 @@ if TYPE_CHECKING:
     from cmfd.merge.layout import Site
 
 
-def merge_site(
+def merge_site(  # noqa: PLR0913 - what a merge may be asked for
     site_dir: Path,
     sources: Iterable[Path] = (),
     *,
     progress: Progress | None = None,
     wait: bool = False,
     own_sites: bool = False,
+    published: bool = True,
 ) -> MergeReport:
     """
     Merge what waits in a site's inbox, and `sources`, into its index.
@@ -56,6 +57,8 @@ def merge_site(
         Wait for another merger instead of leaving the packs to it.
     own_sites : bool
         Take runs of journals and node stores to the sites that they named, where that is another.
+    published : bool
+        Merge again what the daemons of node stores published: it may have gone elsewhere.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def merge_site(
     """
     site = init_site(site_dir)
     report = MergeReport()
-    others = _gathered(site, sources, report, own_sites=own_sites)
+    others = _gathered(site, sources, report, own_sites=own_sites, published=published)
     merger = _Merger(site, report, progress)
     # Once in any case, which makes a lost index anew and undoes what a killed merger left half
     # done; and once more after letting go: a pack may have come in since the last look.
@@ -94,14 +97,14 @@ def merge_site(
 
 
 def _gathered(
-    site: Site, sources: Iterable[Path], report: MergeReport, *, own_sites: bool
+    site: Site, sources: Iterable[Path], report: MergeReport, *, own_sites: bool, published: bool
 ) -> set[Path]:
     sources = list(sources)
     if not sources:
         return set()
     from cmfd.merge.sources import gather  # noqa: PLC0415 - not for what waits in the inbox
 
-    return gather(site, sources, report, own_sites=own_sites)
+    return gather(site, sources, report, own_sites=own_sites, published=published)
 
 
 def _merge_other(

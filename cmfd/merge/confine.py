@@ -1,9 +1,10 @@
 """
 Rights that a process gives up for ever, as an ordinary user can, before it reads what may hurt.
 
-It may gain none by what it starts; where the kernel has Landlock, write nothing and signal nobody;
-where it filters system calls, start nothing and make no socket, be it for a network or for this
-machine. A kernel that lacks some of it does without: what is read is checked all the same.
+It may gain none by what it starts; where the kernel has Landlock, write nothing, signal nobody and
+read only what it is there for; where it filters system calls, start nothing and make no socket, be
+it for a network or for this machine. A kernel that lacks some of it does without: what is read is
+checked all the same.
 
 A network namespace of its own would add nothing to that, and is not every user's to make.
 """
@@ -13,8 +14,13 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import sys
 from contextlib import suppress
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _NO_NEW_PRIVS = 38
 
@@ -91,12 +97,41 @@ def confine(scratch: str = "") -> None:
         _SCOPES if version >= _SINCE_SCOPES else 0,
     )
     size = 24 if version >= _SINCE_SCOPES else 16 if version >= _SINCE_NET else 8
-    descriptor = libc.syscall(_CREATE, ctypes.byref(rules), ctypes.c_size_t(size), 0)
+    _restrict(libc, rules, size, [scratch] if scratch else [])
+
+
+def read_only_below(*directories: str) -> None:
+    """
+    Give up reading all files but those of this Python and those below some directories.
+
+    What was given up with `confine` stays so; without it, this does nothing.
+    """
+    if ctypes.CDLL(None).syscall(_CREATE, None, ctypes.c_size_t(0), _VERSION) >= 1:
+        _restrict(ctypes.CDLL(None), _Ruleset(_READ), 8, {*directories, *_of_python()})
+
+
+def _of_python() -> set[str]:
+    """Return where what this Python may yet import is: never just a directory of its user's."""
+    whole = {"/usr", "/lib", "/lib64", f"{sys.base_prefix}/lib", str(Path(os.__file__).parent)}
+    whole.update(one for one in sys.path if one.endswith("-packages"))
+    packages = {
+        one for name, module in list(sys.modules.items())
+        if "." not in name for one in getattr(module, "__path__", ())
+    }  # fmt: skip
+    above = tuple(f"{one}/" for one in whole)
+    return whole | {one for one in packages if not one.startswith(above)}
+
+
+def _restrict(
+    libc: ctypes.CDLL, rules: _Ruleset, size_bytes: int, directories: Iterable[str]
+) -> None:
+    """Allow what is ruled below some directories, and nowhere else."""
+    descriptor = libc.syscall(_CREATE, ctypes.byref(rules), ctypes.c_size_t(size_bytes), 0)
     if descriptor < 0:
         return
     try:
-        if scratch:
-            _allow(libc, descriptor, rules.files, scratch)
+        for directory in directories:
+            _allow(libc, descriptor, rules.files, directory)
         libc.syscall(_RESTRICT, descriptor, 0)
     finally:
         os.close(descriptor)

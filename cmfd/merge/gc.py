@@ -124,9 +124,7 @@ def _unneeded(site: Site, keep_days: float) -> Iterator[tuple[Path, str]]:
         for path in sorted(directory.glob(pattern)):
             if _age_s(path) > DAY_S:
                 yield path, "left half-written by a process that died"
-    for path in sorted((site.path / INCOMING).glob(f"*{PARTIAL_SUFFIX}")):
-        if _age_s(path) > keep_days * DAY_S:
-            yield path, f"the rest of it has not come for more than {keep_days:g} days"
+    yield from _cut(site, keep_days)
     for path in sorted(site.quarantine.glob("*")):
         if path.name.startswith((PARTIAL_PREFIX, ".")):
             continue
@@ -135,6 +133,17 @@ def _unneeded(site: Site, keep_days: float) -> Iterator[tuple[Path, str]]:
             yield path, "a good copy of it is merged"
         elif _age_s(_reason_of(pack, path)) > keep_days * DAY_S:
             yield path, f"in quarantine for more than {keep_days:g} days"
+
+
+def _cut(site: Site, keep_days: float) -> Iterator[tuple[Path, str]]:
+    """Yield what came of packs that did not come whole, and why it is not needed."""
+    for path in sorted((site.path / INCOMING).glob(f"*{PARTIAL_SUFFIX}")):
+        # Beside that of its name, one that a second sender began: nobody would go on from there.
+        name, _, second = path.name.removesuffix(PARTIAL_SUFFIX).partition("-")
+        if _age_s(path) > DAY_S and (second or site.merged(name).exists()):
+            yield path, "no exchange goes on from it"
+        elif _age_s(path) > keep_days * DAY_S:
+            yield path, f"the rest of it has not come for more than {keep_days:g} days"
 
 
 def _of_factors(site: Site) -> list[Path]:

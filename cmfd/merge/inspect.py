@@ -67,7 +67,15 @@ class Inspector:
             if not self._idle:
                 self._idle.append(new_reader(""))
 
-    def inspect(self, pack: Path, digest: str, *, about: bool = False, who: str = "") -> Said:
+    def inspect(
+        self,
+        pack: Path,
+        digest: str,
+        *,
+        about: bool = False,
+        who: str = "",
+        within: Path | None = None,
+    ) -> Said:
         """
         Read a pack.
 
@@ -81,6 +89,9 @@ class Inspector:
             Also return whose it is, and what it speaks of.
         who : str
             Who hands it over, and has waited for what he handed over before.
+        within : Path, optional
+            A directory that it is below, as others are that come; the one that it is in, if not
+            given. There, and of no other files but Python's own, its process may read.
 
         Raises
         ------
@@ -97,11 +108,16 @@ class Inspector:
         n_bytes = pack.stat().st_size
         with self._turn(who), self._free, _scratch(n_bytes) as scratch:
             asked = Asked(
-                str(pack.absolute()), digest, f"{scratch}/index.db" * bool(scratch), about
+                str(pack.absolute()),
+                digest,
+                str((within or pack.parent).absolute()),
+                f"{scratch}/index.db" * bool(scratch),
+                about,
             )
             told = self._ask(asked, n_bytes, scratch)
-            if told is not None and told.reason == TOO_MUCH_MEMORY:
-                # What earlier packs left in its memory is not the fault of this one.
+            if told is not None and (told.unreadable or told.reason == TOO_MUCH_MEMORY):
+                # What earlier packs left in its memory is not the fault of this one; and where it
+                # may read can be another directory by now, of the same name.
                 self.close()
                 told = self._ask(asked, n_bytes, scratch)
         if told is None:
@@ -121,7 +137,7 @@ class Inspector:
 
     def _ask(self, asked: Asked, size_bytes: int, scratch: str) -> Told | None:
         """Return the answer; None if there is none, and then its process is no more."""
-        reader = new_reader(scratch) if scratch else self._taken()
+        reader = new_reader(scratch) if scratch else self._taken(asked.within)
         until_s = time.monotonic() + _WALL_S + _WALLS * cpu_s(size_bytes)
         is_whole = False
         try:
@@ -139,11 +155,18 @@ class Inspector:
             self._put_back(reader, may_go_on=is_whole and not scratch)
         return told
 
-    def _taken(self) -> Reader:
+    def _taken(self, within: str) -> Reader:
+        """Return a process that may read below a directory."""
         with self._guard:
-            if self._idle:
-                return self._idle.pop()
-        return new_reader("")
+            for number, reader in enumerate(self._idle):
+                if reader.within in ("", within):
+                    reader.within = within
+                    return self._idle.pop(number)
+            if len(self._idle) >= _MOST:
+                self._idle.pop(0).end()
+        reader = new_reader("")
+        reader.within = within
+        return reader
 
     def _put_back(self, reader: Reader, *, may_go_on: bool) -> None:
         if may_go_on:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from cmfd.errors import CmfdError, PackError, SchemaTooNewError
-from cmfd.merge.confine import confine
+from cmfd.merge.confine import confine, read_only_below
 from cmfd.store.connection import named
 from cmfd.store.migrations import version_of
 from cmfd.store.pack import damage, open_pack
@@ -53,10 +53,24 @@ _CHUNK_VERSION, _CHUNK_KINDS, _CHUNK_COLUMNS = 1, (1, 2), 3
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A pack to be read, an index to try it with (empty: in memory), whether to tell of whom."""
+    """
+    A pack to be read.
+
+    Attributes
+    ----------
+    path, digest : str
+        The file, and its sha256.
+    within : str
+        The directory that it is below: that of the first one holds for good.
+    scratch : str
+        An index to try it with; empty: in memory.
+    about : bool
+        Whether to tell of whom it is.
+    """
 
     path: str
     digest: str
+    within: str
     scratch: str
     about: bool = False
 
@@ -125,8 +139,10 @@ def serve(questions: BinaryIO, answers: BinaryIO, scratch: str) -> None:
     confine(scratch)
     if not scratch:
         _in_memory.store(0)  # while the first pack still comes
-    for line in questions:
+    for number, line in enumerate(questions):
         asked = msgspec.json.decode(line, type=Asked)
+        if not number:
+            read_only_below(asked.within, *([scratch] if scratch else []))
         answers.write(msgspec.json.encode(_told(asked)) + b"\n")
         answers.flush()
 
@@ -174,7 +190,7 @@ def _inspect(pack: Path, asked: Asked) -> Said:
             raise PackError(f"foreign: it cannot be read: {error}") from error
     # Into an index that is gone afterwards: as it takes it, or does not, so will the site's.
     if asked.scratch:
-        with closing(SiteStore(Path(asked.scratch))) as scratch:
+        with closing(SiteStore(Path(asked.scratch), views=False)) as scratch:
             scratch.absorb(pack, asked.digest)
     else:
         _in_memory.store(pack.stat().st_size).absorb(pack, asked.digest)
@@ -191,7 +207,7 @@ class _InMemory:
     def store(self, n_bytes: int) -> SiteStore:
         """Return the index that so many bytes more are to go into."""
         if self._store is None or self._n_bytes > _MANY_BYTES:
-            self._store, self._n_bytes = SiteStore(Path(":memory:")), 0
+            self._store, self._n_bytes = SiteStore(Path(":memory:"), views=False), 0
         self._n_bytes += n_bytes
         return self._store
 

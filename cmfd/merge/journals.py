@@ -33,7 +33,9 @@ _SLICES = 64
 """How many slices of a journal are held in memory at once."""
 
 
-def seal_all(found: Found, scratch: Path, report: MergeReport) -> Iterator[tuple[Path, str]]:
+def seal_all(
+    found: Found, scratch: Path, report: MergeReport, *, published: bool = True
+) -> Iterator[tuple[Path, str]]:
     """
     Make packs of all runs in node stores and journals.
 
@@ -46,6 +48,9 @@ def seal_all(found: Found, scratch: Path, report: MergeReport) -> Iterator[tuple
         An empty directory on a node-local disk.
     report : MergeReport
         Files that cannot be read are noted in its `skipped`, and passed over.
+    published : bool
+        Whether to seal again what daemons published: the site that is merged into may not be the
+        one that it went to.
 
     Yields
     ------
@@ -57,43 +62,44 @@ def seal_all(found: Found, scratch: Path, report: MergeReport) -> Iterator[tuple
     for number, store in enumerate(found.stores):
         own = [journal for journal in left if store.parent in journal.parents]
         left = [journal for journal in left if journal not in own]
-        yield from _packs(store, own, scratch / str(number), report)
+        yield from _packs(store, own, scratch / str(number), report, published=published)
     if left:
         yield from _packs(None, left, scratch / "journals", report)
     if found.loose:
         yield from _packs(None, found.loose, scratch / "loose", report, whole=False)
 
 
-def _packs(
+def _packs(  # noqa: PLR0913 - as `seal_all`, and of what
     store: Path | None,
     journals: list[Path],
     scratch: Path,
     report: MergeReport,
     *,
     whole: bool = True,
+    published: bool = True,
 ) -> Iterator[tuple[Path, str]]:
     scratch.mkdir()
     copy = scratch / "node.db"
     newest_ns = 0
     if store is not None:
         try:
-            _copy(store, copy)
+            _copy(store, copy, published=published)
         except (StoreError, sqlite3.Error) as error:
             report.skipped.append((store, f"cannot be read: {error}"))
             return
         newest_ns = store.stat().st_mtime_ns
-    with closing(NodeStore(copy)) as node:
+    with closing(NodeStore(copy, durable=False)) as node:
         for journal in journals:
             newest_ns = max(newest_ns, _append(node, journal, report))
         yield from _seal(node, copy, newest_ns, whole=whole)
 
 
-def _copy(store: Path, copy: Path) -> None:
+def _copy(store: Path, copy: Path, *, published: bool) -> None:
     """Copy a node store at one moment, while its daemon may be writing it."""
     with closing(connect(store, readonly=True)) as source, closing(connect(copy)) as target:
+        target.execute("PRAGMA synchronous = OFF")
         source.backup(target)
-        # The site that is merged into may not be the one that earlier packs went to.
-        for name in ("forget_published", "forget_ledger"):
+        for name in ("forget_published", "forget_ledger") if published else ():
             target.execute(named("node/republish")[name])
 
 

@@ -7,12 +7,9 @@ a node's daemon may publish into the inbox of a site that nobody has merged yet.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import secrets
 import uuid
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -54,8 +51,7 @@ class _Label(msgspec.Struct):
     index: str = ""
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(msgspec.Struct, frozen=True):
     """
     A site directory.
 
@@ -175,6 +171,8 @@ def open_site(path: Path) -> Site:
 
 def with_index(text: str, database: str) -> str:
     """Return the text of a `site.toml` that says where the index is; empty: in a file."""
+    import json  # noqa: PLC0415 - only for who makes a site, or moves its index
+
     rest = re.sub(r"(?m)^index\s*=.*\n", "", text)
     line = f"index = {json.dumps(database)}\n"
     # Before any table of the file.
@@ -210,7 +208,7 @@ def write_once(path: Path, text: str) -> None:
     OSError
         It cannot be written; nothing is left of it.
     """
-    partial = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    partial = path.with_name(f".{path.name}-{os.urandom(8).hex()}")
     try:
         partial.write_text(text, "utf-8")
         follow(partial)

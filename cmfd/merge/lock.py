@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import getpass
 import os
+import pwd
 import threading
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -108,8 +108,8 @@ def _myself() -> str:
 
 def _user() -> str:
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a uid without a name, as in a container
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a uid without a name, as in a container
         return f"uid {os.getuid()}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,7 @@ def quarantine(site: Site, pack: Path, reason: str, *, keep: bool = False) -> Pa
     if keep:
         import shutil  # noqa: PLC0415 - most merges put nothing here
 
-        partial = site.quarantine / f"{PARTIAL_PREFIX}{secrets.token_hex(8)}"
+        partial = site.quarantine / f"{PARTIAL_PREFIX}{os.urandom(8).hex()}"
         shutil.copyfile(pack, partial)
         partial.rename(target)
     else:

@@ -54,6 +54,11 @@ class Reader:
         Descriptors that it reads from, and that it writes to.
     process : subprocess.Popen, optional
         If it is a program that was started, and no copy.
+
+    Attributes
+    ----------
+    within : str
+        The only directory below which it may read packs; empty: it was asked of none so far.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class Reader:
         process: subprocess.Popen[bytes] | None = None,
     ) -> None:
         self.pid = pid
+        self.within = ""
         self._questions = questions
         self._answers = answers
         self._process = process

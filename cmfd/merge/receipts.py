@@ -8,7 +8,7 @@ in JSON, then the packs' digests, a line each, as they arrive.
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -84,7 +84,7 @@ class Receiver:
         month = datetime.fromtimestamp(now_ns / 1e9, tz=timezone.utc).strftime("%Y-%m")
         directory = self._site.path / DIRECTORY / month
         make_directory(directory)
-        path = directory / f"{now_ns:020d}-{secrets.token_hex(4)}"
+        path = directory / f"{now_ns:020d}-{os.urandom(4).hex()}"
         head = msgspec.json.encode(Receipt(now_ns, self._by, self._source))
         with path.open("xb") as file:
             file.write(head + b"\n")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from contextlib import closing, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from cmfd.errors import StoreError
 from cmfd.merge import inbox
@@ -75,7 +76,7 @@ def reindex(
             forget(site)
         else:
             _check_nothing_is_lost(site)
-        moved = site if to is None else replace(site, database=to)
+        moved = site if to is None else msgspec.structs.replace(site, database=to)
         refused = rebuild(moved, progress=progress)
         if moved != site:
             set_index(site, moved.database)

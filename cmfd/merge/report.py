@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass
-class MergeReport:
+class MergeReport(msgspec.Struct):
     """
     What a merge did.
 
@@ -34,8 +34,8 @@ class MergeReport:
 
     absorbed: int = 0
     repeated: int = 0
-    quarantined: list[tuple[Path, str]] = field(default_factory=list)
-    skipped: list[tuple[Path, str]] = field(default_factory=list)
+    quarantined: list[tuple[Path, str]] = []
+    skipped: list[tuple[Path, str]] = []
     left_in_inbox: int = 0
     busy_holder: str = ""
-    others: dict[str, MergeReport] = field(default_factory=dict)
+    others: dict[str, MergeReport] = {}

@@ -13,7 +13,6 @@ import pwd
 import re
 import stat
 from contextlib import closing
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -69,8 +68,7 @@ def user_of(uid: int) -> Pusher:
         return Pusher("user", str(uid))
 
 
-@dataclass(frozen=True)
-class PackAbout:
+class PackAbout(msgspec.Struct, frozen=True):
     """
     What a pack says, and who vouches for it.
 

@@ -97,12 +97,14 @@ def _sort(found: Found, path: Path, parts: tuple[str, ...]) -> None:
 
 
 def gather(
-    site: Site, sources: Iterable[Path], report: MergeReport, *, own_sites: bool = False
-) -> set[Path]:
+    site: Site, sources: Iterable[Path], report: MergeReport, *, own_sites: bool = False,
+    published: bool = True,
+) -> set[Path]:  # fmt: skip
     """
     Publish everything in the sources to a site's inbox.
 
     With `own_sites`, what is in journals and node stores goes to the sites that its runs named.
+    Without `published`, what daemons published already is left out.
 
     Returns
     -------
@@ -124,7 +126,7 @@ def gather(
         from cmfd.merge.journals import seal_all  # noqa: PLC0415
 
         with tempfile.TemporaryDirectory(prefix="cmfd-merge-") as scratch:
-            packs = seal_all(found, Path(scratch), report)
+            packs = seal_all(found, Path(scratch), report, published=published)
             if own_sites:
                 packs = _send_home(site, packs, others, report)
             _offer_all(site, (pack for pack, _ in packs), report)
@@ -143,8 +145,12 @@ def _send_home(
         try:
             publish(pack, home)
             others.add(home)
-        except StoreError as error:
-            report.skipped.append((home, str(error)))
+        except StoreError as error:  # it names the pack, which was made for now only
+            why = (
+                f"cannot be written: {error.__cause__ or error}; what is for it stays where it was."
+                " Once it can be, repeat this; with --site, all goes to another site"
+            )
+            report.skipped.append((home, why))
 
 
 def _nearest(path: Path) -> Path:

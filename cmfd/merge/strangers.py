@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from typing import TYPE_CHECKING
 
 from cmfd.errors import PackError
 from cmfd.merge import rules, signatures
 from cmfd.merge.absorb import opened
-from cmfd.merge.inspect import shared as inspector
 from cmfd.store.pack import PARTIAL_PREFIX, sha256_of
 from cmfd.store.shared import follow, make_directory
 
@@ -52,14 +50,18 @@ def is_strangers(pack: Path) -> bool:
 
 def _taken(site: Site, known: rules.Rules, pack: Path) -> Path:
     """Return a copy, in its place among the merged packs, of somebody else's that is sound."""
+    from cmfd.merge.inspect import shared as inspector  # noqa: PLC0415 - as in cmfd.sync.local
+
     target = site.merged(pack.stem)
     make_directory(site.packs)
     make_directory(target.parent)
-    partial = target.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(8)}")
+    partial = target.with_name(f"{PARTIAL_PREFIX}{os.urandom(8).hex()}")
     try:
         uid = _copy(pack, partial)
         who = rules.user_of(uid)
-        said = inspector.inspect(partial, pack.stem, about=known.restrict, who=str(who))
+        said = inspector.inspect(
+            partial, pack.stem, about=known.restrict, who=str(who), within=site.packs
+        )
         if known.restrict:
             reason = known.refuse(who, rules.about(site, said, _signer(site, pack.stem)))
             if reason is not None:
@@ -82,7 +84,7 @@ def keep_copy(site: Site, pack: Path) -> None:
     """
     target = site.merged(pack.stem)
     make_directory(target.parent)
-    partial = target.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(8)}")
+    partial = target.with_name(f"{PARTIAL_PREFIX}{os.urandom(8).hex()}")
     try:
         _copy(pack, partial)
         if sha256_of(partial) != pack.stem:

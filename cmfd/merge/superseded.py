@@ -13,7 +13,6 @@ missing nor asked for again. The note lies beside the packs, because the index c
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import closing
 from itertools import groupby
 from pathlib import Path
@@ -87,6 +86,8 @@ def find_superseded(site: Site) -> Iterator[Path]:
 
 
 def _needless(packs: list[Path]) -> Iterator[Path]:
+    import tempfile  # noqa: PLC0415 - 5 ms, and each exchange asks what is superseded
+
     with (
         tempfile.TemporaryDirectory(prefix="cmfd-gc-") as scratch,
         closing(SiteStore(Path(scratch, "index.db"))) as kept,

@@ -45,7 +45,9 @@ class VerifyReport:
 
 def verify(site_dir: Path, *, deep: bool = False, progress: Progress | None = None) -> VerifyReport:
     """
-    Read every pack of a site and compare packs, ledger and index.
+    Read every pack of a site, and look whether its index is whole and lists them all.
+
+    Whether what the index says of them is what they say, only `deep` finds out.
 
     Parameters
     ----------

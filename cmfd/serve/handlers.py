@@ -15,8 +15,17 @@ from cmfd.errors import CmfdError, NotFoundError, PackError
 from cmfd.exposition import CONTENT_TYPE
 from cmfd.serve.answers import Refusal, answer
 from cmfd.serve.body import length_of
+from cmfd.serve.narrow import NarrowPeer
 from cmfd.store.pack import is_pack_name
-from cmfd.sync.peer import MOST_DIGESTS, MOST_SIGNATURES, Guess, Signed, Taken, Wanted
+from cmfd.sync.peer import (
+    MOST_DIGESTS,
+    MOST_SIGNATURES,
+    MOST_TOGETHER,
+    Guess,
+    Signed,
+    Taken,
+    Wanted,
+)
 from cmfd.sync.resources import (
     MOST_BATCH_BYTES,
     MOST_PAGE,
@@ -151,6 +160,12 @@ async def write(call: Call) -> Response:
     With Content-Range: bytes FIRST-LAST/SIZE, the body is the rest of it.
     """
     digest = call.request.path_params["digest"]
+    # Known from now on: whoever was cut off is back sooner than an index far away is asked.
+    with call.service.coming(digest):
+        return await _written(call, digest)
+
+
+async def _written(call: Call, digest: str) -> Response:
     first, size_bytes = _range_of(call)
     signature = _signature_of(call)
     peer = call.peer
@@ -164,10 +179,7 @@ async def write(call: Call) -> Response:
         return body.blocks(offset - first)
 
     try:
-        with call.service.coming(digest):
-            await call.service.take(
-                lambda: peer.write(digest, size_bytes, blocks, signature=signature)
-            )
+        await call.service.take(lambda: peer.write(digest, size_bytes, blocks, signature=signature))
     except PackError:
         call.service.figures.count_refused(1)
         raise
@@ -218,6 +230,8 @@ async def write_many(call: Call) -> Response:
         raise Refusal(400, "BadQuery", "merge is true or false")
     place = _place_of(call)
     sent = _decoded(await call.body(MOST_BATCH_BYTES).whole(), list[Sent])
+    if len(sent) > MOST_TOGETHER:  # of each, programs may be started
+        raise Refusal(422, "TooMany", f"more than {MOST_TOGETHER} packs")
     peer = call.peer
     refused: dict[str, str] = {}
 
@@ -273,6 +287,10 @@ async def merge(call: Call) -> Response:
 
 async def _received(call: Call, refused: dict[str, str], *, merges: bool) -> Received:
     taken: Taken | None = await call.service.merge() if merges else None
+    peer = call.peer
+    if taken is not None and taken.refused and isinstance(peer, NarrowPeer):
+        narrow, all_of_it = peer, taken
+        taken = await call.service.ask(lambda: narrow.told(all_of_it))
     return Received(refused, await call.service.ask(call.peer.about), taken)
 
 

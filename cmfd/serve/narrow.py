@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cmfd.errors import NotFoundError
-from cmfd.merge import signatures
+from cmfd.merge import receipts, signatures
 from cmfd.merge.superseded import superseded
 from cmfd.store.connection import named
 from cmfd.sync.local import SitePeer
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from cmfd.merge.layout import Site
     from cmfd.merge.rules import Pusher, Rules
-    from cmfd.sync.peer import About, Blocks, Guess, Wanted
+    from cmfd.sync.peer import About, Blocks, Guess, Taken, Wanted
 
 _MOST_KEPT = 32
 
@@ -116,6 +116,13 @@ class NarrowPeer(SitePeer):
         """Yield the signatures of what can be seen that it got after so many."""
         seen = self._seen()
         return (one for one in super().signed_since(number) if one.digest in seen)
+
+    def told(self, taken: Taken) -> Taken:
+        """Return what a merge took, but of others not what it refused: why, tells of theirs."""
+        brought = receipts.of(self.site, taken.refused)
+        own = {one for one, receipt in brought.items() if receipt.by == str(self._who)}
+        refused = {one: reason for one, reason in taken.refused.items() if one in own}
+        return msgspec.structs.replace(taken, refused=refused)
 
     def _after(self, place: Place | None) -> Iterator[Entry]:
         number = 0 if place is None else place.number

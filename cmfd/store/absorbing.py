@@ -1,14 +1,25 @@
-"""What takes packs in: a site's index, in whatever database."""
+"""What takes packs in: a site's index, in whatever database; and what all of them do alike."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import re
+import time
+from functools import cache
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cmfd.store.connection import named, sql, statements
+from cmfd.store.content import layout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from cmfd.errors import PackError
+
+INCOMING = re.compile(r"\bincoming\.(\w+)")
+"""What the statements of `sql/site/absorb*.sql` call a table of packs."""
 
 
 class Store(Protocol):
@@ -44,7 +55,9 @@ class Store(Protocol):
         """Return what is wrong with the index's file, if it has one; else nothing."""
         raise NotImplementedError
 
-    def absorb_group(self, packs: Sequence[tuple[Path, str]]) -> list[bool | PackError]:
+    def absorb_group(
+        self, packs: Sequence[tuple[Path, str]], *, sum_up: bool = False
+    ) -> list[bool | PackError]:
         """
         Take in up to `cmfd.store.site.MAX_GROUP` packs in one transaction.
 
@@ -54,6 +67,9 @@ class Store(Protocol):
         ----------
         packs : sequence of (Path, str)
             Files that `cmfd.store.pack.open_pack` has checked, and their sha256.
+        sum_up : bool
+            No more come after these: where each transaction waits for a disk, a first batch of sums
+            is to be made in the same one. `sum_up` finds then that it has nothing to do, mostly.
 
         Returns
         -------
@@ -79,3 +95,78 @@ class Store(Protocol):
             As for `absorb_group`; those that are still out of date are made by the next merge, and
             until then by who reads.
         """
+
+
+class Database(Protocol):
+    """A connection to an index."""
+
+    def execute(self, query: str, parameters: Any = (), /) -> Any:
+        """Execute a statement, and return a cursor."""
+        raise NotImplementedError
+
+
+def take(
+    db: Database, there: AbstractSet[str], group: Callable[[str], str], every: Callable[[str], str]
+) -> None:
+    """
+    Take what was copied of a group of packs into an index, but for chunks.
+
+    Parameters
+    ----------
+    db : Database
+        Of the index, in a transaction.
+    there : set of str
+        Tables of which something was copied.
+    group, every : callable
+        Given a statement about ``incoming.x``, returns one about where such rows were copied to: of
+        each key the one that wins, or all.
+    """
+    copies = dict(named("site/absorb_copies"))
+    (may_be,) = db.execute(every(copies.pop("may_be"))).fetchone()
+    steps = (_statements("site/absorb"), copies.values() if may_be else ())
+    for statement in chain(*steps, _statements("site/absorb_energy")):
+        if not there.isdisjoint(named_in(statement)):
+            db.execute(group(statement))
+
+
+@cache
+def _statements(name: str) -> list[str]:
+    return list(statements(sql(name)))
+
+
+@cache
+def named_in(statement: str) -> frozenset[str]:
+    """Return the tables of packs that a statement is about."""
+    return frozenset(INCOMING.findall(statement)) & layout().keys()
+
+
+def put_down(
+    db: Database,
+    there: AbstractSet[str],
+    number: int,
+    pack: tuple[Path, str],
+    every: Callable[[str], str],
+) -> None:
+    """
+    Put down a pack whose rows were taken, with what it is about.
+
+    Parameters
+    ----------
+    db, there : Database, set of str
+        As for `take`.
+    number : int
+        Which pack of its group.
+    pack : (Path, str)
+        Its file, and its sha256.
+    every : callable
+        As for `take`.
+    """
+    path, digest = pack
+    queries = named("site/absorb_packs")
+    asked = {"pack_no": number, "digest": digest}
+    label = {"size_bytes": path.stat().st_size, "merged_ns": time.time_ns()}
+    db.execute(every(queries["ledger"]), asked | label)
+    if not db.execute(every(queries["about"]), asked).rowcount:
+        db.execute(every(queries["about_parts"]), asked)
+        if "energy" in there:
+            db.execute(every(queries["about_energy"]), asked)

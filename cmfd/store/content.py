@@ -10,22 +10,29 @@ from __future__ import annotations
 import re
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
 from functools import cache
+from itertools import chain
+from typing import NamedTuple
 
 from cmfd.store.connection import sql, statements
+from cmfd.store.migrations import SCHEMAS
 
 FILES = ("content/0001", "content/0002", "content/0003")
 """The .sql files of the tables that a node store and a pack have in common."""
 
 _KIND = re.compile(r"^-- kind: (\w+)[^\n]*\n(?:--[^\n]*\n)*CREATE TABLE (\w+)", re.MULTILINE)
 
+_TABLE = re.compile(
+    r"CREATE TABLE (\w+) \((.*?)\n\)|ALTER TABLE (\w+) ADD COLUMN (.*?);", re.DOTALL
+)
+_COLUMN = re.compile(r"^ *(\w+) (INTEGER|REAL|TEXT|BLOB|ANY)\b(.*)", re.MULTILINE)
+_KEY = re.compile(r"^ *PRIMARY KEY \(([\w, ]+)\)", re.MULTILINE)
+
 _WINS = {"first": "<", "last": ">", "set": ">", "most": ">"}
 """How the rest of a new row must compare with that of the row in place to replace it."""
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """
     A content table.
 
@@ -103,3 +110,34 @@ def _order(table: Table, row: str) -> str:
         else:
             terms.append(f"{row}.{column}")
     return ", ".join(terms)
+
+
+class Column(NamedTuple):
+    """A column of a pack's table."""
+
+    name: str
+    type: str
+    in_key: bool
+
+
+@cache
+def layout(version: int = len(SCHEMAS["pack"])) -> dict[str, tuple[Column, ...]]:
+    """
+    Return the tables of a pack of a format, those that are no content too, with their columns.
+
+    Read in the text: to make tables and look at them takes longer than merging a pack.
+    """
+    found: dict[str, tuple[Column, ...]] = {}
+    for file in chain.from_iterable(SCHEMAS["pack"][:version]):
+        text = re.sub(r"--[^\n]*", "", sql(file))
+        for made, body, changed, column in _TABLE.findall(text):
+            found[made or changed] = (*found.get(changed, ()), *_columns(body or column))
+    return found
+
+
+def _columns(body: str) -> list[Column]:
+    key = {name.strip() for names in _KEY.findall(body) for name in names.split(",")}
+    return [
+        Column(name, kind, name in key or "PRIMARY KEY" in more)
+        for name, kind, more in _COLUMN.findall(body)
+    ]

@@ -19,27 +19,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-import msgspec
-import numpy as np
 from msgspec.structs import replace
 
 from cmfd import __version__
 from cmfd.errors import NotFoundError, StoreError
 from cmfd.identity import uuid5
 from cmfd.model import Relation
-from cmfd.store.columns import Points, encode
 from cmfd.store.connection import atomic, connect, named
 from cmfd.store.content import tables, upsert
 from cmfd.store.energy import NOBODY
 from cmfd.store.migrations import migrate
 from cmfd.store.pack import FORMAT, PARTIAL_PREFIX, finish
-from cmfd.store.points import decode_slice, joined, summaries
 from cmfd.store.rows import Source, artifact_and_event
-from cmfd.wire.journal import ROWS
 from cmfd.wire.messages import Hashed, Touch, decode_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from cmfd.content.again import Found
@@ -196,7 +191,11 @@ def _fill(
             db.execute(query, {"run": run})
     if final:
         _add_touches(db, found)
-    _add_chunks(db, sealed_seq)
+    if blocks := db.execute(queries["blocks"], {"sealed_seq": sealed_seq}).fetchall():
+        # NumPy, which what logs no metrics need not wait for.
+        from cmfd.store.chunks import add_chunks  # noqa: PLC0415
+
+        add_chunks(db, blocks)
     db.execute(queries["label"], label)
     return int(upto)
 
@@ -261,43 +260,3 @@ def unread(node_db_path: Path, run: bytes, uid: int) -> list[Unread]:
     with closing(connect(node_db_path, readonly=True)) as db:
         rows = db.execute(named("node/queries")["unread"], {"run": run, "uid": uid}).fetchall()
     return [Unread(instance, _touch(record)) for instance, record in rows]
-
-
-def _add_chunks(db: sqlite3.Connection, sealed_seq: int) -> None:
-    queries = named("node/seal")
-    blocks = db.execute(queries["blocks"], {"sealed_seq": sealed_seq}).fetchall()
-    for instance, block in blocks:
-        kinds = dict(db.execute(queries["kinds"], (instance,)))
-        points = _points(db, instance, block, kinds)
-        if not len(points.times):
-            continue
-        db.executemany(queries["add_chunk"], _chunks(instance, block, points, kinds))
-
-
-def _points(
-    db: sqlite3.Connection, instance: bytes, block: int, kinds: Mapping[int, str]
-) -> Points:
-    """Return what the node store has of a block, of the series that go into this pack."""
-    pieces = []
-    for kind, data, group in db.execute(named("node/seal")["slices"], (instance, block)):
-        series = msgspec.json.decode(group, type=list[int]) if kind == ROWS and group else []
-        pieces.append(decode_slice(kind, data, series))
-    points, _ = joined(pieces)
-    wanted = np.isin(points.series, np.fromiter(kinds, np.int64, len(kinds)))
-    return points if wanted.all() else Points(*(column[wanted] for column in points))
-
-
-def _chunks(
-    instance: bytes, block: int, points: Points, kinds: Mapping[int, str]
-) -> Iterator[tuple[object, ...]]:
-    """Yield the chunk of each series."""
-    ints = {series for series, kind in kinds.items() if kind == "int"}
-    found = summaries(points, ints)
-    first = 0
-    for series, n_values, *figures, _ in zip(*found, strict=True):
-        here = slice(first, first + n_values)
-        first += n_values
-        bits = points.bits[here]
-        values = bits if series in ints else bits.view(np.float64)
-        data = encode(points.steps[here], points.times[here], values)
-        yield instance, series, block, n_values, *figures, data

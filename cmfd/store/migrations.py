@@ -2,14 +2,16 @@
 Schemas by version, and taking a database from one version to the next.
 
 A schema is a list of steps; step *n* brings a database from version *n - 1* to
-*n* in one transaction. Steps that were ever released are never edited: a
-change is a new step, and a new fixture of the version before it. `user_version`
-holds the version, `application_id` says which schema it is.
+*n* in one transaction, and a new database to the newest in one. Steps that were
+ever released are never edited: a change is a new step, and a new fixture of the
+version before it. `user_version` holds the version,
+`application_id` says which schema it is.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from itertools import chain
 
 from cmfd.errors import SchemaTooNewError, StoreError
 from cmfd.store.connection import atomic, sql, statements
@@ -81,8 +83,10 @@ def migrate(db: sqlite3.Connection, schema: str, *, steps: Steps | None = None) 
     """
     steps = SCHEMAS[schema] if steps is None else steps
     before = check(db, schema, newest=len(steps))
-    for version in range(before + 1, len(steps) + 1):
-        _step(db, schema, version, steps[version - 1])
+    if not before:  # all at once, as each transaction waits for the disk
+        _step(db, schema, range(len(steps)), steps)
+    for version in range(version_of(db), len(steps)):
+        _step(db, schema, range(version, version + 1), steps)
     return before
 
 
@@ -119,19 +123,20 @@ def file_of(db: sqlite3.Connection) -> str:
     return db.execute("PRAGMA database_list").fetchone()[2] or ":memory:"
 
 
-def _step(db: sqlite3.Connection, schema: str, version: int, names: tuple[str, ...]) -> None:
+def _step(db: sqlite3.Connection, schema: str, versions: range, steps: Steps) -> None:
+    """Take a database from the first of some versions to behind the last."""
     try:
         with atomic(db):
             # Another process may have made the same step while this one waited for the lock.
-            if version_of(db) >= version:
+            if version_of(db) > versions.start:
                 return
-            for name in names:
+            for name in chain.from_iterable(steps[versions.start : versions.stop]):
                 for statement in statements(sql(name)):
                     db.execute(statement)
-            db.execute(f"PRAGMA user_version = {version:d}")
+            db.execute(f"PRAGMA user_version = {versions.stop:d}")
     except sqlite3.Error as error:
         raise StoreError(
-            f"could not bring {file_of(db)} to {schema} schema {version}: {error};"
+            f"could not bring {file_of(db)} to {schema} schema {versions.stop}: {error};"
             f" it still has schema {version_of(db)}, with all that it held"
         ) from error
 

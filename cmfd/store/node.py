@@ -18,29 +18,24 @@ from typing import TYPE_CHECKING, Any
 from cmfd.errors import StoreError
 from cmfd.model import Status
 from cmfd.store import energy, purging
-from cmfd.store.columns import encode_points, encode_rows, encode_slots
 from cmfd.store.connection import connect, named
 from cmfd.store.content import upsert
 from cmfd.store.jobs import record_job
 from cmfd.store.migrations import migrate, refresh_views
-from cmfd.store.points import read_points, read_rows, values_per_row
 from cmfd.store.records import Figures, Records
 from cmfd.store.rows import Source
-from cmfd.store.series import Series
 from cmfd.wire import ranges
-from cmfd.wire.journal import EVENTS, POINT, POINTS, ROWS, events
+from cmfd.wire.journal import EVENTS, POINT, POINTS, ROWS, events, values_per_row
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from cmfd.store.jobs import JobWord
+    from cmfd.store.series import Series
 
 _ID_BYTES = 16
 _UINT32 = range(1 << 32)
-
-_FEW_SLOTS = 32
-"""Fewer are stored as they came: columns would be larger, and take ten times as long."""
 
 _ENERGY_ROW_BYTES = 256
 
@@ -122,6 +117,8 @@ class NodeStore:
     ----------
     path : Path
         The database; made if missing. It must be on a node-local disk.
+    durable : bool
+        Whether a commit waits for the disk; of a copy that is thrown away it need not.
 
     Attributes
     ----------
@@ -134,11 +131,13 @@ class NodeStore:
         The database cannot be used; it was left unchanged.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
         self.figures = Figures()
         self._sql = named("node/queries")
         self._db = connect(path, wal=True)
         try:
+            if not durable:
+                self._db.execute("PRAGMA synchronous = OFF")
             self._db.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
             migrate(self._db, "node")
             refresh_views(self._db, "node/views")
@@ -148,7 +147,8 @@ class NodeStore:
             self._db.close()
             raise
         self._records = Records(self._db, self.figures)
-        self._series = Series(self._db, self._records)
+        self._seq = 0
+        self._series_or_none: Series | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -171,7 +171,9 @@ class NodeStore:
             if not self._db.in_transaction:
                 self._db.execute("BEGIN IMMEDIATE")
                 self._before = dataclasses.replace(self.figures)
-                self._series.begin(self._db.execute(self._sql["seq"]).fetchone()[0] + 1)
+                self._seq = self._db.execute(self._sql["seq"]).fetchone()[0] + 1
+                if self._series_or_none is not None:
+                    self._series_or_none.begin(self._seq)
             yield
         except sqlite3.Error as error:
             self.rollback()
@@ -193,7 +195,12 @@ class NodeStore:
             return
         with self._writing():
             self._write_ranges()
-            self._series.flush()
+            late = self._records.late_groups or self._records.recount
+            if late or self._series_or_none is not None:
+                self._series.flush()
+            for instance in self._records.resend:
+                self._resend(instance)
+            self._number_commit()
             self._db.execute("COMMIT")
         self._records.clear()
         if len(self._ranges) > _MAX_BLOCKS:
@@ -203,11 +210,34 @@ class NodeStore:
         """Forget everything since the last commit."""
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
-        self._series.forget()
+        if self._series_or_none is not None:
+            self._series_or_none.forget()
         self._records.forget()
         for field in dataclasses.fields(Figures):
             setattr(self.figures, field.name, getattr(self._before, field.name))
         self._forget()
+
+    @property
+    def _series(self) -> Series:
+        """What sums values up; made for the first: NumPy takes as long to import as all else."""
+        if self._series_or_none is None:
+            from cmfd.store.series import Series  # noqa: PLC0415 - as it says
+
+            self._series_or_none = Series(self._db, self._records)
+            self._series_or_none.begin(self._seq)
+        return self._series_or_none
+
+    def _number_commit(self) -> None:
+        changed = self._records.changed
+        runs = {self._records.run_of(subject) or subject for subject in changed}
+        self._db.executemany(self._sql["touch_run"], [(self._seq, run) for run in runs])
+        self._db.execute(self._sql["set_seq"], (self._seq,))
+
+    def _resend(self, instance: bytes) -> None:
+        """Make all values of an instance new to those who seal."""
+        now = {"seq": self._seq, "instance": instance}
+        self._db.execute(self._sql["resend_slices"], now)
+        self._db.execute(self._sql["resend_stats"], now)
 
     # -- appending ----------------------------------------------------------------------------
 
@@ -276,29 +306,13 @@ class NodeStore:
         if piece.kind == EVENTS:
             for record in events(payload):
                 self._records.apply(source, record)
-        elif piece.kind == POINTS:
-            points = read_points(payload)
-            if len(points.times):
-                self._series.add_points(piece.instance, piece.block, first, points)
-                few = end - first < _FEW_SLOTS
-                data = encode_slots(payload, size) if few else encode_points(points)
-                self._add_slice(piece, first, end, data)
-                self.figures.values += len(points.times)
-        else:
-            rows = read_rows(payload, piece.record_bytes)
-            if len(rows.times):
-                self._series.add_rows(piece.instance, piece.block, first, piece.group, rows)
-                few = end - first < _FEW_SLOTS
-                data = encode_slots(payload, size) if few else encode_rows(rows)
-                self._add_slice(piece, first, end, data)
-                self.figures.values += rows.bits.size
-
-    def _add_slice(self, piece: JournalSlice, first: int, end: int, data: bytes) -> None:
-        group = piece.group if piece.kind == ROWS else 0
-        self._db.execute(
-            self._sql["add_slice"],
-            (piece.instance, piece.block, first, end, piece.kind, group, self._series.seq, data),
-        )
+            return
+        data, n_values = self._series.take(piece, first, end, payload)
+        if n_values:
+            group = piece.group if piece.kind == ROWS else 0
+            row = (piece.instance, piece.block, first, end, piece.kind, group, self._seq, data)
+            self._db.execute(self._sql["add_slice"], row)
+            self.figures.values += n_values
 
     def _write_ranges(self) -> None:
         for key in self._dirty:
@@ -328,7 +342,7 @@ class NodeStore:
             For `energy_memory`, in the same transaction; empty: it stays as it is.
         """
         with self._writing():
-            runs = energy.record(self._db, measured, self._series.seq)
+            runs = energy.record(self._db, measured, self._seq)
             self._records.changed.update(runs)
             if memory:
                 self._db.execute(self._sql["remember_energy"], (memory,))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cmfd.store.columns import Points, Rows, decode_points, decode_rows, run_starts, slots_of
-from cmfd.wire.journal import POINTS, VOID_SERIES, row_struct
+from cmfd.wire.journal import POINTS, VOID_SERIES, values_per_row
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -60,12 +60,6 @@ def read_points(payload: bytes | memoryview) -> Points:
         order = stable_order(series)
         return Points(series[order], *(column[order] for column in columns))
     return Points(series, *(np.ascontiguousarray(column) for column in columns))
-
-
-def values_per_row(record_bytes: int) -> int:
-    """Return how many values a row of `record_bytes` has; none if there is no such row."""
-    n_values, rest = divmod(record_bytes - row_struct(0).size, 8)
-    return 0 if rest else n_values
 
 
 def read_rows(payload: bytes | memoryview, record_bytes: int) -> Rows:

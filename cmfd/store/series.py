@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
-from cmfd.store.columns import Points, run_starts
+from cmfd.store.columns import Points, encode_points, encode_rows, encode_slots, run_starts
 from cmfd.store.connection import named
 from cmfd.store.points import (
     at_of,
@@ -22,18 +22,24 @@ from cmfd.store.points import (
     decode_slice,
     joined,
     points_of_rows,
+    read_points,
+    read_rows,
     summaries,
 )
-from cmfd.wire.journal import ROWS
+from cmfd.wire.journal import POINTS, ROWS
 
 if TYPE_CHECKING:
     import sqlite3
 
     from cmfd.store.columns import Int64s, Rows
+    from cmfd.store.node import JournalSlice
     from cmfd.store.records import Records
 
 _MAX_CACHED = 1 << 16
 _SERIES_BITS = 0xFFFFFFFF
+
+_FEW_SLOTS = 32
+"""Fewer are stored as they came: columns would be larger, and take ten times as long."""
 
 
 class _Piece(NamedTuple):
@@ -77,16 +83,26 @@ class Series:
             self._known.clear()
             self._groups.clear()
 
-    def add_points(self, instance: bytes, block: int, first: int, points: Points) -> None:
-        """Gather the points of a new slice."""
-        self._pieces.append(_Piece(instance, block, first, points, len(points.times)))
-
-    def add_rows(self, instance: bytes, block: int, first: int, group: int, rows: Rows) -> None:
-        """Gather the rows of a new slice."""
-        self._rows.append((instance, block, first, group, rows))
+    def take(
+        self, piece: JournalSlice, first: int, end: int, payload: memoryview
+    ) -> tuple[bytes, int]:
+        """Gather the values of new units of a slice; return how they are stored, and how many."""
+        few = encode_slots(payload, piece.record_bytes) if end - first < _FEW_SLOTS else b""
+        if piece.kind == POINTS:
+            points = read_points(payload)
+            n_values = len(points.times)
+            if not n_values:
+                return b"", 0
+            self._pieces.append(_Piece(piece.instance, piece.block, first, points, n_values))
+            return few or encode_points(points), n_values
+        rows = read_rows(payload, piece.record_bytes)
+        if not len(rows.times):
+            return b"", 0
+        self._rows.append((piece.instance, piece.block, first, piece.group, rows))
+        return few or encode_rows(rows), rows.bits.size
 
     def flush(self) -> None:
-        """Sum up what was gathered, and number this commit."""
+        """Sum up what was gathered."""
         # In this order: a recount covers what earlier commits brought, early rows included.
         for instance, group in self._records.late_groups:
             self._take_early_rows(instance, group)
@@ -97,21 +113,6 @@ class Series:
         self._sum_up(self._pieces)
         self._pieces.clear()
         self._rows.clear()
-        for instance in self._records.resend:
-            self._resend(instance)
-        self._number_commit()
-
-    def _number_commit(self) -> None:
-        changed = self._records.changed
-        runs = {self._records.run_of(subject) or subject for subject in changed}
-        self._db.executemany(self._sql["touch_run"], [(self.seq, run) for run in runs])
-        self._db.execute(self._sql["set_seq"], (self.seq,))
-
-    def _resend(self, instance: bytes) -> None:
-        """Make all values of an instance new to those who seal."""
-        now = {"seq": self.seq, "instance": instance}
-        self._db.execute(self._sql["resend_slices"], now)
-        self._db.execute(self._sql["resend_stats"], now)
 
     # -- summing up ---------------------------------------------------------------------------
 

@@ -7,8 +7,6 @@ Its directory says for whom it is. What is made in it follows that, and no user'
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -71,12 +69,14 @@ def whole(path: Path) -> Iterator[Path]:
     OSError
         It cannot be put there: a directory only where none is, or an empty one.
     """
-    partial = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    partial = path.with_name(f".{path.name}-{os.urandom(8).hex()}")
     try:
         yield partial
         partial.replace(path)
     finally:
         if partial.is_dir():
+            import shutil  # noqa: PLC0415 - 3 ms, and hardly ever is it a directory
+
             shutil.rmtree(partial, ignore_errors=True)
         else:
             partial.unlink(missing_ok=True)

@@ -9,17 +9,16 @@ write-ahead log; the merge lock sees to it that one process writes.
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
-import time
 from contextlib import closing, contextmanager
-from functools import cache
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cmfd.errors import PackError, SiteBusyError, StoreError
-from cmfd.store.connection import atomic, connect, named, sql, statements
-from cmfd.store.digest import content_digest
+from cmfd.store import staging
+from cmfd.store.absorbing import put_down, take
+from cmfd.store.connection import atomic, connect, named, statements
 from cmfd.store.migrations import check, migrate, refresh_views, version_of
 from cmfd.store.pack import damage, open_untrusted
 from cmfd.store.shared import follow
@@ -30,19 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_GROUP = 8
-"""Packs that one transaction takes at most: SQLite attaches up to ten databases."""
-
-_INCOMING = re.compile(r"\bincoming\.(\w+)")
-
-SINCE_FORMAT = {"delivery": 2, "link": 3, "slice_members": 3, "note": 3}
-_ENERGY_FORMAT = 4
-SITE_FORMAT = 5
-"""The first pack format that has a table or column; what is not named is as old as packs."""
-
-_HAS_ENERGY = """
-SELECT EXISTS (SELECT 1 FROM incoming.energy) OR EXISTS (SELECT 1 FROM incoming.energy_probe)
-    OR EXISTS (SELECT 1 FROM incoming.node_hardware)
-"""
+"""Packs that one transaction takes at most: SQLite attaches up to ten databases, one is memory."""
 
 _PRAGMAS = """\
 PRAGMA journal_mode = TRUNCATE;
@@ -66,6 +53,8 @@ class SiteStore:
         The database; made if missing, migrated if older.
     readonly : bool
         Only look at it, as it is.
+    views : bool
+        Give it those of this release; without, nobody but this process is to read it.
 
     Raises
     ------
@@ -73,8 +62,9 @@ class SiteStore:
         It cannot be used as it is; it was left unchanged.
     """
 
-    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+    def __init__(self, path: Path, *, readonly: bool = False, views: bool = True) -> None:
         self.path = path
+        self._can_stage = False
         self._db = connect(path, readonly=readonly)
         if not readonly:
             follow(path)
@@ -83,16 +73,17 @@ class SiteStore:
                 if readonly:
                     check(self._db, "site")
                 else:
-                    self._set_up()
+                    self._set_up(views=views)
         except BaseException:
             self._db.close()
             raise
 
-    def _set_up(self) -> None:
+    def _set_up(self, *, views: bool) -> None:
         for pragma in statements(_PRAGMAS):
             self._db.execute(pragma)
         migrate(self._db, "site")
-        refresh_views(self._db, "site/views")
+        if views:
+            refresh_views(self._db, "site/views")
         self._clear_journal()
 
     def _clear_journal(self) -> None:
@@ -129,6 +120,8 @@ class SiteStore:
 
     def digest(self) -> str:
         """Return the sha256 of the logical content: equal for equal content."""
+        from cmfd.store.digest import content_digest  # noqa: PLC0415 - hardly anybody asks
+
         with index_errors(self.path):
             return content_digest(self._db)
 
@@ -166,11 +159,13 @@ class SiteStore:
             raise outcome
         return outcome
 
-    def absorb_group(self, packs: Sequence[tuple[Path, str]]) -> list[bool | PackError]:
+    def absorb_group(
+        self, packs: Sequence[tuple[Path, str]], *, sum_up: bool = False
+    ) -> list[bool | PackError]:
         """Take in some packs in one transaction: see `cmfd.store.absorbing.Store`."""
         with index_errors(self.path):
             try:
-                return self._absorb_all(packs)
+                return self._absorb_all(packs, sum_up=sum_up)
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError as error:
@@ -179,20 +174,39 @@ class SiteStore:
         # One of them is not what it must be; alone, each shows whether it is the one.
         return [outcome for pack in packs for outcome in self.absorb_group([pack])]
 
-    def _absorb_all(self, packs: Sequence[tuple[Path, str]]) -> list[bool | PackError]:
+    def _absorb_all(
+        self, packs: Sequence[tuple[Path, str]], *, sum_up: bool
+    ) -> list[bool | PackError]:
         new = {digest: path for path, digest in packs if not self.has(digest)}
         attached: dict[str, str] = {}
         try:
             # SQLite attaches no database inside a transaction.
+            if new and not self._can_stage:
+                staging.make(self._db)
+                self._can_stage = True
             for number, (digest, path) in enumerate(new.items()):
                 attached[self._attach(number, path)] = digest
             with atomic(self._db):
                 if attached:
                     self._absorb_attached(attached, new)
+                if attached and sum_up:
+                    self._sum_up_along()
         finally:
             for schema in attached:
                 self._db.execute(f"DETACH {schema}")
         return [new.pop(digest, None) is not None for _, digest in packs]
+
+    def _sum_up_along(self) -> None:
+        """Make sums in the transaction that is open."""
+        self._db.execute("SAVEPOINT sums")
+        try:
+            refresh(self._db)
+        except sqlite3.Error:
+            if not self._db.in_transaction:  # of a full disk, say: nothing is left of it
+                raise
+            # The packs are not to blame: `sum_up` tries once more, and says what is wrong.
+            self._db.execute("ROLLBACK TO sums")
+        self._db.execute("RELEASE sums")
 
     def _attach(self, number: int, path: Path) -> str:
         schema = f"incoming_{number}"
@@ -202,41 +216,23 @@ class SiteStore:
         return schema
 
     def _absorb_attached(self, attached: Mapping[str, str], paths: Mapping[str, Path]) -> None:
-        formats = [(schema, version_of(self._db, schema)) for schema in attached]
-        for statement in _group_statements(tuple(formats)):
-            self._db.execute(statement)
-        with_energy = self._with_energy(formats)
-        for statement in _energy_statements(with_energy):
-            self._db.execute(statement)
-        versions = dict(formats)
-        for schema, digest in attached.items():
-            queries = _pack_statements(schema)
-            self._db.execute(queries["series"])
-            n_new = self._db.execute(queries["new"]).rowcount
-            if n_new < self._db.execute(queries["count"]).fetchone()[0]:
-                self._db.execute(queries["grow"])
-            n_bytes = paths[digest].stat().st_size
-            pack_id = self._db.execute(
-                queries["ledger"],
-                {"digest": digest, "size_bytes": n_bytes, "merged_ns": time.time_ns()},
-            ).lastrowid
-            asked = {"pack_id": pack_id}
-            if versions[schema] >= SITE_FORMAT:
-                self._db.execute(queries["site"], asked)
-            if not self._db.execute(queries["about"], asked).rowcount:
-                self._db.execute(queries["about_parts"], asked)
-                if versions[schema] >= SINCE_FORMAT["note"]:
-                    self._db.execute(queries["about_notes"], asked)
-                if schema in with_energy:
-                    self._db.execute(queries["about_energy"], asked)
+        packs = tuple((schema, version_of(self._db, schema)) for schema in attached)
+        few = sum(path.stat().st_size for path in paths.values()) <= staging.MOST_BYTES
+        there = staging.copy(self._db, packs) if few else staging.in_place(self._db, packs)
+        rows = str if few else partial(staging.of_packs, packs)
+        take(self._db, there, rows, rows)
+        for number, (schema, digest) in enumerate(attached.items()):
+            self._take_chunks(schema)
+            put_down(self._db, there, number, (paths[digest], digest), rows)
+        if few:
+            staging.clear(self._db, there)
 
-    def _with_energy(self, packs: Sequence[tuple[str, int]]) -> tuple[str, ...]:
-        """Return the schemas of those packs that say something of energy."""
-        return tuple(
-            schema
-            for schema, version in packs
-            if version >= _ENERGY_FORMAT and self._db.execute(_has_energy(schema)).fetchone()[0]
-        )
+    def _take_chunks(self, schema: str) -> None:
+        queries = staging.of_chunks(schema)
+        n_new = self._db.execute(queries["new"]).rowcount
+        if n_new < self._db.execute(queries["count"]).fetchone()[0]:
+            self._db.execute(queries["series"])
+            self._db.execute(queries["grow"])
 
     def _refusal(self, pack: Path, error: sqlite3.DatabaseError) -> PackError:
         """Return what is wrong with a pack that gave an error, unless that is the index's fault."""
@@ -248,55 +244,6 @@ class SiteStore:
         if not found:
             raise error
         return PackError(f"foreign: it is no sound SQLite database: {found}")
-
-
-@cache
-def _group_statements(packs: tuple[tuple[str, int], ...]) -> tuple[str, ...]:
-    """Return the statements of absorb.sql for packs, each attached under a name, of a format."""
-
-    def having(table: str) -> list[str]:
-        since = SINCE_FORMAT.get(table, 1)
-        return [schema for schema, version in packs if version >= since]
-
-    def rows(table: re.Match[str]) -> str:
-        # Nothing of a pack is in this text: names of tables from the file, and schemas from here.
-        every = [f"SELECT * FROM {schema}.{table[1]}" for schema in having(table[1])]  # noqa: S608 - see above
-        return f"({' UNION ALL '.join(every)})"
-
-    return tuple(
-        _INCOMING.sub(rows, statement)
-        for statement in statements(sql("site/absorb"))
-        if all(map(having, _INCOMING.findall(statement)))
-    )
-
-
-@cache
-def _has_energy(schema: str) -> str:
-    return _INCOMING.sub(rf"{schema}.\1", _HAS_ENERGY)
-
-
-@cache
-def _energy_statements(schemas: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the statements of absorb_energy.sql for packs attached under these names."""
-
-    def rows(table: re.Match[str]) -> str:
-        every = [f"SELECT * FROM {schema}.{table[1]}" for schema in schemas]  # noqa: S608 - as above
-        return f"({' UNION ALL '.join(every)})"
-
-    return tuple(
-        _INCOMING.sub(rows, statement)
-        for statement in statements(sql("site/absorb_energy"))
-        if schemas
-    )
-
-
-@cache
-def _pack_statements(schema: str) -> dict[str, str]:
-    """Return the statements of absorb_chunks.sql, by name, for a pack attached as `schema`."""
-    return {
-        name: _INCOMING.sub(rf"{schema}.\1", statement)
-        for name, statement in named("site/absorb_chunks").items()
-    }
 
 
 @contextmanager

@@ -73,8 +73,8 @@ def bring_up_to_date(db: sqlite3.Connection) -> None:
         return
     db.execute("BEGIN")
     try:
-        for name, statement in _shadows().items():
-            db.execute(statement)
+        for name in _made():
+            db.execute(temporary(name, name))
             db.execute(f"INSERT INTO temp.{name} SELECT * FROM main.{name}")  # noqa: S608 - names of our own tables
         refresh(db, -1)
     finally:
@@ -91,11 +91,12 @@ def _steps(kind: str) -> list[str]:
     ]
 
 
+def temporary(table: str, name: str) -> str:
+    """Return how to make a table of sums once more for a connection, under whatever name."""
+    return _made()[table].replace(f"TABLE {table}", f"TEMP TABLE IF NOT EXISTS {name}", 1)
+
+
 @cache
-def _shadows() -> dict[str, str]:
-    """Return how to make each table of sums once more, by its name."""
-    return {
-        found[1]: found[0].replace("CREATE TABLE", "CREATE TEMP TABLE", 1)
-        for step in _STEPS
-        for found in _TABLES.finditer(sql(step))
-    }
+def _made() -> dict[str, str]:
+    """Return how each table of sums is made, by its name."""
+    return {found[1]: found[0] for step in _STEPS for found in _TABLES.finditer(sql(step))}

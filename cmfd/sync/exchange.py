@@ -9,7 +9,6 @@ on where it ended.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
@@ -46,8 +45,7 @@ _PROMISED_BYTES = 1 << 19
 """So much may go over in vain, where others brought the same packs there."""
 
 
-@dataclass
-class Exchanged:
+class Exchanged(msgspec.Struct):
     """
     What an exchange moved.
 
@@ -70,10 +68,10 @@ class Exchanged:
     remote: str
     n_packs: int = 0
     n_bytes: int = 0
-    left_out: list[tuple[str, str]] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = []
     taken: Taken | None = None
     part: Part | None = None
-    sent: dict[str, int] = field(default_factory=dict)
+    sent: dict[str, int] = {}
 
     def refuse(self, refused: Mapping[str, str]) -> None:
         """Count packs, by digest, as left out, and why."""
@@ -85,8 +83,7 @@ class Exchanged:
                 self.n_bytes -= size_bytes
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """
     How a site stands to another.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -15,7 +14,6 @@ from cmfd.errors import NotFoundError, PackError, SchemaTooNewError, StoreError
 from cmfd.merge import inbox, quota, signatures
 from cmfd.merge.batch import merge_site
 from cmfd.merge.index import connect_index, has_index
-from cmfd.merge.inspect import shared as inspector
 from cmfd.merge.layout import INCOMING, PARTIAL_SUFFIX
 from cmfd.merge.quarantine import quarantine
 from cmfd.merge.receipts import Receiver
@@ -25,6 +23,7 @@ from cmfd.query.index import explained, open_index
 from cmfd.store.connection import named
 from cmfd.store.pack import is_pack_name, sha256_of, sync_directory
 from cmfd.store.shared import follow, make_directory
+from cmfd.sync.partial import is_at, is_own, opened, remove_if_left, synced
 from cmfd.sync.peer import (
     BLOCK_BYTES,
     MOST_PACK_BYTES,
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from cmfd.merge.inspect import Inspector
     from cmfd.merge.layout import Site
     from cmfd.merge.rules import Pusher
     from cmfd.merge.signatures import Signer
@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from cmfd.sync.resources import Sent
 
 _PAGE = 1000
+
+_CHECKED_BYTES = 64 << 20
+"""After so much of a pack it is asked again whether the rest may come."""
 
 
 class SitePeer:
@@ -203,6 +206,7 @@ class SitePeer:
     def promise(self, packs: Iterable[Sent]) -> None:
         """Be handed packs that it most likely lacks."""
         del packs  # nothing is far away
+        _inspector().start()  # meanwhile it gets ready to read them
 
     def file_of(self, digest: str) -> Path:
         """
@@ -271,7 +275,7 @@ class SitePeer:
         self._rules = self._rules_now()
         signatures.check(self.site, digest, signature)
         signer = signatures.signer(self.site, digest, signature) if signature else None
-        inspector.start()
+        _inspector().start()
         try:
             self._write(digest, size_bytes, blocks, signature if signer is not None else "", signer)
         except OSError as error:
@@ -322,8 +326,12 @@ class SitePeer:
             come = min(file.seek(0, os.SEEK_END), size_bytes)
             quota.check_incoming(self.site, size_bytes - come)
             file.seek(come)
+            again = come + _CHECKED_BYTES
             with closing(blocks(come)) as incoming:
                 for block in incoming:
+                    if come >= again:  # others may have begun since
+                        quota.check_incoming(self.site, size_bytes - come)
+                        again = come + _CHECKED_BYTES
                     come += len(block)
                     file.write(block)
                     if come > size_bytes:
@@ -334,8 +342,8 @@ class SitePeer:
                     f"pack {digest} ended after {come} of {size_bytes} bytes;"
                     " the next exchange goes on from there"
                 )
-            os.fsync(file.fileno())
-            self._check(path, digest, "" if signer is None else signer.name)
+            with synced(file):
+                self._check(path, digest, "" if signer is None else signer.name)
             if self._rules.restrict:
                 # Read as its directory says, and written by nobody any more.
                 os.fchmod(file.fileno(), path.parent.stat().st_mode & 0o444)
@@ -344,7 +352,7 @@ class SitePeer:
     def _check(self, path: Path, digest: str, signer: str) -> None:
         """Raise if what came is no sound pack, or one that its sender may not push."""
         try:
-            said = inspector.inspect(
+            said = _inspector().inspect(
                 path, digest, about=self._rules.restrict, who=str(self._who or "")
             )
         except (PackError, SchemaTooNewError) as error:
@@ -363,20 +371,21 @@ class SitePeer:
         if not self._rules.restrict:
             follow(path, final=True)
         path.rename(self.site.inbox / f"{digest}.db")
+        remove_if_left(self._part_of(digest))
         sync_directory(self.site.inbox)
         self._receiver.add(digest)
 
     @contextmanager
     def _partial(self, digest: str) -> Iterator[tuple[Path, BinaryIO]]:
         """Open what there is of a pack; who comes while another sends it begins one of its own."""
-        for name in (digest, f"{digest}-{secrets.token_hex(8)}"):
+        for name in (digest, f"{digest}-{os.urandom(8).hex()}"):
             path = self._part_of(name)
             try:
-                file = _opened(path)
-            except PermissionError:
+                file = opened(path)
+            except OSError:
                 if name != digest:
                     raise
-                continue  # what another user's exchange left, of which only he can go on
+                continue  # another user's exchange left it, who alone can go on; or it is no file
             with file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -384,15 +393,27 @@ class SitePeer:
                     if error.errno in {errno.EAGAIN, errno.EACCES}:
                         continue
                     raise
-                if not _is_at(path, file):
+                if not is_at(path, file):
                     continue  # who had it was done with it just now
                 if not self._rules.restrict:
                     follow(path)  # others may go on with it
-                elif not _is_own(file):
+                elif not is_own(file):
                     continue  # its owner is who pushes, as rules have it
-                yield path, file
+                with self._left_if_cut(path, file, digest):
+                    yield path, file
                 return
         raise StoreError(f"cannot lock {path}")  # a name of its own is nobody else's
+
+    @contextmanager
+    def _left_if_cut(self, path: Path, file: BinaryIO, digest: str) -> Iterator[None]:
+        """Remove what came, if the block fails and nobody would go on from there."""
+        try:
+            yield
+        except BaseException:
+            is_found = path == self._part_of(digest) and self.lacks([digest])
+            if not is_found and is_at(path, file):
+                path.unlink()
+            raise
 
     def signed_since(self, number: int) -> Iterator[Signed]:
         """Yield the signatures that it got after so many."""
@@ -448,28 +469,14 @@ class SitePeer:
             yield db
 
 
+def _inspector() -> Inspector:
+    from cmfd.merge.inspect import shared  # noqa: PLC0415 - 5 ms, and often nothing is new
+
+    return shared
+
+
 def _sql(name: str) -> str:
     return named("site/exchange")[name]
-
-
-def _opened(path: Path) -> BinaryIO:
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.fdopen(os.open(path, flags, 0o666), "r+b")
-
-
-def _is_own(file: BinaryIO) -> bool:
-    """Make a file this user's alone; say whether that could be done."""
-    if os.fstat(file.fileno()).st_uid != os.geteuid():
-        return False
-    os.fchmod(file.fileno(), 0o600)
-    return True
-
-
-def _is_at(path: Path, file: BinaryIO) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
 
 
 def _put_apart(site: Site, path: Path, digest: str, reason: str) -> str:

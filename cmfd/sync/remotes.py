@@ -8,11 +8,9 @@ an exchange need not compare all packs, and may be removed at any time.
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
@@ -156,8 +154,7 @@ class _Entry(msgspec.Struct, omit_defaults=True):
     token_file: str = ""
 
 
-@dataclass(frozen=True)
-class Remote:
+class Remote(msgspec.Struct, frozen=True):
     """
     Another site, by the name that it has here.
 
@@ -380,6 +377,8 @@ def _read_as(site: Site) -> tuple[dict[str, _Entry], os.stat_result | None]:
 def _write(
     site: Site, entries: dict[str, _Entry], before: dict[str, _Entry], found: os.stat_result | None
 ) -> None:
+    import json  # noqa: PLC0415 - only where remotes change
+
     # It becomes this user's file, and whatever is in it his word.
     for name, entry in before.items():
         assert found is not None

@@ -9,10 +9,10 @@ of itself (energy of nobody's) goes with the whole only.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from cmfd.store.connection import named
 from cmfd.sync.peer import Entry, Part, Place, Wanted
@@ -25,8 +25,7 @@ ALL_LEVELS = -1
 """As a depth: everything that led there."""
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """
     What a user wants of a site.
 
@@ -66,6 +65,8 @@ class Choice:
 
 
 def _quoted(text: str) -> str:
+    import json  # noqa: PLC0415 - not for who wants all
+
     return json.dumps(text, ensure_ascii=False)
 
 
@@ -90,7 +91,7 @@ def part_of(db: sqlite3.Connection, wanted: Wanted, *, pipelines: Sequence[str] 
     from cmfd.query.filter import Filter  # noqa: PLC0415 - only where there is one
 
     queries = named("site/part")
-    chosen = Filter(wanted.where, db).compiled(by_index=True)
+    chosen = Filter(wanted.where, db, pipelines=pipelines).compiled(by_index=True)
     db.execute(queries["clear"])
     db.execute(queries["make"])
 

@@ -31,13 +31,14 @@ with merge_lock(Path(sys.argv[1])):
 """
 
 MERGE = """
-import dataclasses, json, sys
+import json, sys
 from pathlib import Path
+from msgspec.structs import asdict
 from cmfd.merge.batch import merge_site
 print("ready", flush=True)
 sys.stdin.readline()
 report = merge_site(Path(sys.argv[1]), [Path(pack) for pack in sys.argv[2:]])
-print(json.dumps(dataclasses.asdict(report), default=str))
+print(json.dumps(asdict(report), default=str))
 """
 
 

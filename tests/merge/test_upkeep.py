@@ -229,9 +229,14 @@ def test_leftovers_are_told_first_and_removed_when_asked(site: Path, packs: list
         aged(site / "quarantine" / f"{'1' * 64}.db.reason.txt", 40),
         aged(site / "quarantine" / f"{'2' * 64}.db.reason.txt", 40),
         aged(site / "quarantine" / packs[0].name, 0),
+        aged(site / "incoming" / f"{packs[0].stem}.part", 2),
+        aged(site / "incoming" / f"{'5' * 64}-00ff.part", 2),
+        aged(site / "incoming" / f"{'5' * 64}.part", 40),
     ]
     kept = [
         aged(site / "inbox" / "partial-3", 0),
+        aged(site / "incoming" / f"{'6' * 64}.part", 2),
+        aged(site / "incoming" / f"{'6' * 64}-00ff.part", 0),
         aged(site / "inbox" / "notes", 99),
         aged(site / "remotes" / "hub.json", 99),
         aged(site / "signatures" / "aa" / "a.sig", 99),

@@ -178,6 +178,15 @@ def test_over_tls(make_site: MakeSite, tmp_path: Path, monkeypatch: pytest.Monke
         monkeypatch.setenv("SSL_CERT_FILE", str(cert))
         with connect(hub.remote) as peer:
             assert push(a, to(site), peer).n_packs == 1
+        context = ssl.create_default_context()
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        with context.wrap_socket(
+            socket.create_connection(("127.0.0.1", hub.port)), server_hostname="127.0.0.1"
+        ) as old:
+            cipher = old.cipher()
+            assert cipher is not None
+            assert cipher[0].startswith("ECDHE-")
+            assert cipher[0].endswith(("-GCM-SHA256", "-GCM-SHA384", "-POLY1305"))
         plain = remotes.Remote("hub", hub.url.replace("https", "http"))
         with connect(plain) as peer, pytest.raises(RemoteError):
             peer.about()

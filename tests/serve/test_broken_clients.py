@@ -17,6 +17,7 @@ from cmfd.serve.body import Pace
 from cmfd.serve.connection import MOST_OF_ONE, Connection
 from cmfd.serve.service import USUAL
 from cmfd.sync.exchange import push
+from cmfd.sync.peer import MOST_TOGETHER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,6 +126,8 @@ def test_bodies_that_are_not_what_they_say(make_site: MakeSite) -> None:
             for body in (b"", b"{", b"null", deep, b'{"digests":' + deep, b"\xff\xfe", b"1" * 5000):
                 assert hub("POST", path, body)[0] == 422, (path, body[:20])
             assert hub("POST", path, b" " * (5 << 20))[0] == 413
+        many = json.dumps([{"digest": zeros, "data": "YQ=="}] * (MOST_TOGETHER + 1)).encode()
+        assert hub("POST", "/v1/packs", many)[0] == 422
         put = f"/v1/packs/{zeros}"
         assert hub("PUT", put, b"x" * (2 << 20))[0] == 413
         assert hub("PUT", put, b"x" * 100)[0] == 422

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -20,6 +21,7 @@ from cmfd.errors import FilterError, NotFoundError, PackError, RemoteError
 from cmfd.merge import signatures
 from cmfd.merge.batch import merge_site
 from cmfd.merge.lock import merge_lock
+from cmfd.merge.receipts import Receiver
 from cmfd.serve.answers import Refusal
 from cmfd.serve.body import Body
 from cmfd.serve.service import Service
@@ -152,7 +154,8 @@ def test_small_packs_come_and_go_together(make_site: MakeSite, hub: tuple[Site, 
         push(a, to(b), peer)
         n_requests = asked(server)
         assert n_requests < 10
-        gone = b.merged(next(a.merged_packs()).stem)
+        names = (one.stem for one in a.merged_packs() if not c.merged(one.stem).exists())
+        gone = b.merged(next(names))
         gone.unlink()
         done = pull(c, to(b), peer)
         assert [one for one, _ in done.left_out] == [gone.stem]
@@ -402,7 +405,7 @@ def test_who_sees_one_pipeline_sees_nothing_else(make_site: MakeSite, tmp_path: 
 def test_a_filter_tells_nothing_of_what_cannot_be_seen(make_site: MakeSite, tmp_path: Path) -> None:
     """Whether it finds something there makes no difference: else one could guess, bit by bit."""
     hub = make_site("hub", 1)
-    content = dict(small_run(2))
+    content = dict(small_run(2, n_params=2))
     ((*row,),) = content["execution"][:1]
     content["execution"] = [(*row[:5], "heat", *row[6:])]
     packs = tmp_path / "packs"
@@ -416,6 +419,10 @@ def test_a_filter_tells_nothing_of_what_cannot_be_seen(make_site: MakeSite, tmp_
         assert (len(own.entries), own.n_runs) == (2, 1)
         assert peer.part(Wanted('job = "2" or job = "1"', 0)) == own
         assert peer.part(Wanted('job = "2" or job = "1"', -1)) == own
+        assert peer.part(Wanted("p1 = 1", 0)) == own
+        for name in ("p2", "p3"):  # one of another pipeline's, and one that nobody has
+            with pytest.raises(FilterError, match=f"{name} is no field"):
+                peer.part(Wanted(f"{name} = 1", 0))
 
 
 def test_who_pushes_one_pipeline_pushes_nothing_else(make_site: MakeSite) -> None:
@@ -454,6 +461,22 @@ def test_a_refusal_tells_nothing_of_what_cannot_be_seen(
         told.append(json.loads(said)["reason"].replace(pack.stem, "").replace(str(number), ""))
     assert told[0] == told[1]
     assert "of pipeline unknown" in told[0]
+
+
+def test_a_merge_tells_why_not_to_who_handed_it_over_alone(make_site: MakeSite) -> None:
+    """Whose token is for some pipelines is not told what was said of others' packs."""
+    hub = make_site("hub", 1)
+    token = token_for(hub, "heat", "push", pipelines=("heat",))
+    hub.inbox.mkdir(exist_ok=True)
+    names = []
+    for content in (b"his", b"another's"):
+        names.append(hashlib.sha256(content).hexdigest())
+        (hub.inbox / f"{names[-1]}.db").write_bytes(content)
+    Receiver(hub, "token:heat", "").add(names[0])
+    with served(hub) as server:
+        status, said = server("POST", "/v1/merge", token=token)
+    assert status == 200
+    assert list(json.loads(said)["taken"]["refused"]) == names[:1]
 
 
 def test_rules_hold_where_no_token_is_asked_for(make_site: MakeSite) -> None:

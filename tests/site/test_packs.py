@@ -15,7 +15,19 @@ from support.packs import random_content, small_run, write_pack
 
 from cmfd.errors import PackError, SchemaTooNewError, StoreError
 from cmfd.store.connection import connect
-from cmfd.store.pack import finish, is_pack_name, open_pack, publish, sha256_of
+from cmfd.store.content import layout
+from cmfd.store.migrations import SCHEMAS, migrate
+from cmfd.store.pack import (
+    FORMAT,
+    SCHEMA_DIGESTS,
+    expected_schema,
+    finish,
+    is_pack_name,
+    open_pack,
+    publish,
+    schema_digest,
+    sha256_of,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -178,3 +190,23 @@ def test_opening_a_pack_imports_nothing_slow() -> None:
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("version", range(1, FORMAT + 1))
+def test_each_formats_schema_is_known_by_its_digest(version: int) -> None:
+    """A new format needs one: without it, each pack is compared with tables made for that."""
+    assert schema_digest(expected_schema(version)) == SCHEMA_DIGESTS[version]
+
+
+@pytest.mark.parametrize("version", range(1, FORMAT + 1))
+def test_what_is_copied_of_a_pack_is_all_that_its_format_has(version: int) -> None:
+    """A column that was overlooked in the text of a schema would be lost in every merge."""
+    query = """
+        SELECT s.name, c.name, c.type, c.pk FROM sqlite_schema AS s, pragma_table_info(s.name) AS c
+        WHERE s.type = 'table' ORDER BY s.rowid, c.cid"""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrate(db, "pack", steps=SCHEMAS["pack"][:version])
+        there = db.execute(query).fetchall()
+    assert [(table, name, kind, pk > 0) for table, name, kind, pk in there] == [
+        (table, *column) for table, columns in layout(version).items() for column in columns
+    ]

@@ -17,6 +17,7 @@ from cmfd.merge.layout import init_site
 from cmfd.query.energy import rows
 from cmfd.query.index import open_index
 from cmfd.query.runs import recent
+from cmfd.store import staging
 from cmfd.store.migrations import SCHEMAS, version_of
 from cmfd.store.pack import finish, open_pack
 from cmfd.store.site import SiteStore
@@ -33,8 +34,10 @@ def from_fixture(name: str, path: Path) -> Path:
 
 
 @pytest.mark.parametrize("version", PAST_PACKS)
-def test_a_pack_of_every_past_format_merges_with_new_ones(tmp_path: Path, version: int) -> None:
-    """In one group or alone, before or after: the content is the same."""
+def test_a_pack_of_every_past_format_merges_with_new_ones(
+    tmp_path: Path, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one group or alone, before or after, copied or in place: the content is the same."""
     old = finish(from_fixture(f"pack-{version}.sql", tmp_path / "old.db"))
     new = write_pack(
         tmp_path,
@@ -42,8 +45,11 @@ def test_a_pack_of_every_past_format_merges_with_new_ones(tmp_path: Path, versio
     )
     digests = set()
     for name, groups in {
-        "together": [[old, new]], "before": [[old], [new]], "after": [[new], [old]]
+        "together": [[old, new]], "before": [[old], [new]], "after": [[new], [old]],
+        "in place": [[old, new]],
     }.items():  # fmt: skip
+        if name == "in place":
+            monkeypatch.setattr(staging, "MOST_BYTES", 0)
         with closing(SiteStore(tmp_path / f"{name}.db")) as index:
             for group in groups:
                 assert index.absorb_group([(p, p.stem) for p in group]) == [True] * len(group)

@@ -21,8 +21,8 @@ from cmfd.merge import index
 from cmfd.merge.batch import merge_site
 from cmfd.merge.layout import init_site, open_site
 from cmfd.query.index import open_index
+from cmfd.store.content import layout
 from cmfd.store.postgres.dialect import translated
-from cmfd.store.postgres.staging import layout
 from cmfd.store.postgres.store import PostgresStore
 from cmfd.store.postgres.values import any_held, held, numeric_held, numeric_told, told
 

@@ -15,6 +15,8 @@ from support.laws import examples
 from support.packs import an_id, write_pack
 from support.summed import busy_content, stored, summed
 
+from cmfd.errors import StoreError
+from cmfd.merge.absorb import absorb_files
 from cmfd.merge.batch import merge_site
 from cmfd.merge.reindex import reindex
 from cmfd.query.index import open_index
@@ -36,7 +38,7 @@ def sums_of(index: Path) -> dict[str, set[Any]]:
 @settings(max_examples=examples(40), deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 5), st.integers(1, 60))
 def test_sums_are_those_of_the_rows_in_any_order(seed: int, n_packs: int, n_rows: int) -> None:
-    """Made anew after each pack or once at the end, of packs that come again and contradict."""
+    """Made anew with a pack, after it or at the end, of packs that come again and contradict."""
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
@@ -46,7 +48,7 @@ def test_sums_are_those_of_the_rows_in_any_order(seed: int, n_packs: int, n_rows
         rng.shuffle(order)
         with closing(SiteStore(root / "index.db")) as index:
             for pack in order:
-                index.absorb(pack, pack.stem)
+                index.absorb_group([(pack, pack.stem)], sum_up=rng.random() < 0.5)
                 if rng.random() < 0.5:
                     index.sum_up()
             index.sum_up()
@@ -106,3 +108,33 @@ def test_a_rebuilt_index_has_the_same_sums(tmp_path: Path) -> None:
         db.execute("DELETE FROM energy_hour")
     with closing(SiteStore(index, readonly=True)) as store:
         assert store.digest() == digest
+
+
+@pytest.mark.sqlite
+def test_a_merge_of_few_packs_waits_for_the_disk_once(tmp_path: Path) -> None:
+    """Packs and their sums are one transaction: each has five waits, long ones on some disks."""
+    pack = write_pack(tmp_path, busy_content(random.Random(7), 80))
+    index, told = tmp_path / "site" / "index.db", list[str]()
+    merge_site(tmp_path / "site")
+    with closing(SiteStore(index)) as store:
+        store._db.set_trace_callback(told.append)
+        assert list(absorb_files(store, [pack])) == [(pack, True)]
+        store.sum_up()
+    assert told.count("COMMIT") == 1
+    assert sums_of(index)["run_sum"]
+
+
+@pytest.mark.sqlite
+def test_sums_that_fail_are_not_blamed_on_a_pack(tmp_path: Path) -> None:
+    """It is taken, and the merge says what is wrong, until that is put right."""
+    pack = write_pack(tmp_path, busy_content(random.Random(8), 80))
+    index = tmp_path / "site" / "index.db"
+    merge_site(tmp_path / "site")
+    with closing(connect(index)) as db:
+        db.execute("CREATE TRIGGER no BEFORE INSERT ON run_sum BEGIN SELECT RAISE(FAIL, 'no'); END")
+    with pytest.raises(StoreError, match="damaged: no"):
+        merge_site(tmp_path / "site", [pack])
+    with closing(connect(index)) as db:
+        db.execute("DROP TRIGGER no")
+    assert merge_site(tmp_path / "site").absorbed == 0
+    assert sums_of(index)["run_sum"]

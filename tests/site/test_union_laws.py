@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 import tempfile
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.laws import examples
@@ -17,6 +20,8 @@ from support.packs import random_content, write_pack
 from support.postgres import new_index
 
 from cmfd.merge.batch import merge_site
+from cmfd.store import staging
+from cmfd.store.site import SiteStore
 
 if TYPE_CHECKING:
     from cmfd.store.absorbing import Store
@@ -68,6 +73,33 @@ def test_sites_that_forward_packs_to_each_other_end_up_equal(
                 forward(there, here)
         assert len({digest_of(site) for site in sites}) == 1
         assert rows_of(sites[0] / "index.db") == union(contents)
+
+
+@pytest.mark.sqlite
+@settings(max_examples=examples(5), deadline=None)
+@given(seeds, st.integers(1, 6), st.integers(1, 40))
+def test_packs_that_memory_has_no_room_for_are_taken_alike(
+    seed: int, n_packs: int, n_rows: int
+) -> None:
+    """In place or copied before: the same rows, and each pack is about the same."""
+    rng = random.Random(seed)
+    contents = [random_content(rng, n_rows) for _ in range(n_packs)]
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        packs = [write_pack(root, content, node=str(i)) for i, content in enumerate(contents)]
+        found = []
+        for most_bytes in (1 << 30, 0):
+            index = root / f"index{most_bytes}.db"
+            with patch.object(staging, "MOST_BYTES", most_bytes), closing(SiteStore(index)) as site:
+                assert site.absorb_group([(pack, pack.stem) for pack in packs]) == [True] * n_packs
+                found.append((site.digest(), *map(partial(_of_packs, site), ("run", "about"))))
+            assert rows_of(index) == union(contents)
+        assert found[0] == found[1]
+
+
+def _of_packs(site: SiteStore, what: str) -> list[tuple[object, ...]]:
+    with closing(connection_to(site)) as db:
+        return db.execute(f"SELECT * FROM pack_{what} ORDER BY 1, 2").fetchall()
 
 
 def spans_are_right(index: Store) -> bool:

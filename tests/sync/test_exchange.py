@@ -7,7 +7,9 @@ import hashlib
 import os
 import shutil
 import sqlite3
+import threading
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
@@ -24,7 +26,6 @@ from cmfd.sync.local import SitePeer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from cmfd.sync.peer import Blocks
 
@@ -168,7 +169,7 @@ def test_what_another_user_left_of_a_pack_is_in_nobodys_way(
             raise PermissionError(errno.EACCES, "his")
         return path.open("w+b")
 
-    monkeypatch.setattr("cmfd.sync.local._opened", opened)
+    monkeypatch.setattr("cmfd.sync.local.opened", opened)
     push(a, to(hub), SitePeer(hub))
     assert digest(a) == digest(hub)
 
@@ -404,6 +405,35 @@ def test_a_site_that_cannot_be_written_says_so(make_site: MakeSite) -> None:
     (hub.path / INCOMING).write_text("in the way")
     with pytest.raises(StoreError, match="cannot write"):
         push(a, to(hub), SitePeer(hub))
+
+
+@pytest.mark.parametrize("has_threads", [True, False])
+def test_a_pack_is_in_the_inbox_once_it_is_on_disk(
+    make_site: MakeSite,
+    monkeypatch: pytest.MonkeyPatch,
+    has_threads: bool,  # noqa: FBT001 - pytest's
+) -> None:
+    """A pack that is sound and that a disk did not take is not taken; the next push goes on."""
+    a, hub = make_site("a", 1), make_site("hub")
+    sync = os.fsync
+
+    def full(descriptor: int) -> None:
+        if INCOMING in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(errno.EIO, "the disk is broken")
+        sync(descriptor)
+
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    if not has_threads:
+        monkeypatch.setattr(threading.Thread, "start", none_left)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="the disk is broken"):
+        push(a, to(hub), SitePeer(hub))
+    assert not list(hub.inbox.glob("*"))
+    monkeypatch.setattr(os, "fsync", sync)
+    push(a, to(hub), SitePeer(hub))
+    assert digest(a) == digest(hub)
 
 
 def test_a_directory_is_reached_by_path_and_url(make_site: MakeSite) -> None:

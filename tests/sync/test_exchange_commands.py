@@ -82,6 +82,10 @@ def test_a_clone_into_a_site_is_refused(make_site: MakeSite, cmfd: Cmfd) -> None
     hub, mine = make_site("hub", 1), make_site("mine", 2)
     before = digest(mine)
     assert "site already" in cmfd("clone", hub.path, mine.path, code=3)
+    (full := hub.path.parent / "full").mkdir()
+    (full / "thesis.txt").touch()
+    assert "not empty" in cmfd("clone", hub.path, full, code=3)
+    assert [path.name for path in full.iterdir()] == ["thesis.txt"]
     assert digest(mine) == before
 
 

@@ -21,6 +21,7 @@ from support.packs import Content, Value, an_id, small_run, write_pack
 from cmfd.cli.main import cli
 from cmfd.errors import PackError, StoreError
 from cmfd.merge.batch import merge_site
+from cmfd.merge.layout import INCOMING, PARTIAL_SUFFIX
 from cmfd.merge.rules import Pusher
 from cmfd.merge.strangers import is_strangers
 from cmfd.query.index import open_index
@@ -33,6 +34,7 @@ from cmfd.sync.stdio import Pipe, StdioPeer
 
 if TYPE_CHECKING:
     from cmfd.merge.layout import Site
+    from cmfd.sync.peer import Blocks
 
 Change = Callable[[sqlite3.Connection], object]
 
@@ -124,6 +126,27 @@ def test_a_reason_is_written_through_no_link(make_site: MakeSite, tmp_path: Path
     assert precious.read_text() == "mine"
     assert not why.is_symlink()
     assert why.read_text().startswith("foreign: not the schema of a pack: t")
+
+
+def test_many_that_come_at_once_do_not_fill_its_disk_either(
+    make_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When each began, there was room for it."""
+    site = make_site("site")
+    pack = write_pack(tmp_path / "packs", small_run(1))
+    size_bytes = pack.stat().st_size
+    monkeypatch.setattr("cmfd.sync.local._CHECKED_BYTES", 1000)
+    monkeypatch.setenv("CMFD_SITE_INCOMING_BYTES", str(size_bytes))
+
+    def beside_another(_offset: int) -> Blocks:
+        yield pack.read_bytes()[:2000]
+        (site.path / "incoming" / f"{'0' * 64}.part").write_bytes(bytes(3000))
+        yield pack.read_bytes()[2000:]
+
+    with pytest.raises(StoreError, match="site_incoming_bytes"):
+        SitePeer(site).write(pack.stem, size_bytes, beside_another)
+    (site.path / "incoming" / f"{'0' * 64}.part").unlink()
+    offered(site, pack)
 
 
 def test_what_is_no_part_of_a_site_does_not_fill_its_disk(
@@ -390,10 +413,15 @@ def test_where_rules_are_what_another_began_is_not_gone_on_with(make_site: MakeS
     os.chown(his, EVE, -1)
     site.path.chmod(0o777)
     peer = SitePeer(site, who=ANN)
+
+    def cut(_offset: int) -> Blocks:
+        yield bytes(10)
+        (own,) = set(his.parent.iterdir()) - {his}
+        assert own.stat().st_mode & 0o777 == 0o600
+
     with pytest.raises(PackError, match="ended after 10 of"):
-        peer.write(pack.stem, pack.stat().st_size, lambda _: (block for block in [bytes(10)]))
-    (own,) = set(his.parent.iterdir()) - {his}
-    assert own.stat().st_mode & 0o777 == 0o600
+        peer.write(pack.stem, pack.stat().st_size, cut)
+    assert list(his.parent.iterdir()) == [his]
     assert push(a, to(site), SitePeer(site, who=ANN)).n_packs == 1
     assert his.read_bytes() == b"his"
     assert not site.merged(pack.stem).stat().st_mode & 0o222
@@ -413,3 +441,19 @@ def test_a_forced_command_says_who_pushes(make_site: MakeSite) -> None:
             server.stdin.close()
         assert done.n_packs == n_packs
         assert all(f"as:{name} may push nothing here" in reason for _, reason in done.left_out)
+
+
+def test_nothing_that_lies_where_a_pack_comes_holds_it_up(make_site: MakeSite) -> None:
+    """Others may write there, too: a link, a directory, a pipe that nobody ever writes to."""
+    here, hub = make_site("here", 1, 2, 3), make_site("hub")
+    incoming = hub.path / INCOMING
+    incoming.mkdir()
+    link, directory, pipe = (
+        incoming / f"{pack.stem}{PARTIAL_SUFFIX}" for pack in here.merged_packs()
+    )
+    link.symlink_to("nowhere")
+    directory.mkdir()
+    os.mkfifo(pipe)
+    assert push(here, to(hub), SitePeer(hub)).n_packs == 3
+    assert digest(hub) == digest(here)
+    assert not (incoming / "nowhere").exists()

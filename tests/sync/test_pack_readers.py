@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +25,14 @@ from cmfd.merge.batch import merge_site
 
 if TYPE_CHECKING:
     from support.exchange import MakeSite
+
+
+@pytest.fixture(params=[True, False], ids=["copy", "program"])
+def kind_of_reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have packs read by a copy of this process, or by a program of its own."""
+    monkeypatch.setattr(reader, "_may_fork", lambda: request.param)
+    # A copy of these tests has mapped more than it may have, and is given what a command has.
+    monkeypatch.setattr(inspected, "MEMORY_BYTES", inspected.MEMORY_BYTES << request.param * 6)
 
 
 def test_what_takes_too_long_ends_its_reader_alone(
@@ -109,6 +118,25 @@ print([refused(what) for what in (
     assert done.stdout == f"{[True] * 5}\n"
 
 
+@pytest.mark.usefixtures("kind_of_reader")
+def test_a_reader_reads_what_it_is_there_for_and_no_file_else(tmp_path: Path) -> None:
+    """Packs of the first one's directory; what takes it over gets at nothing that is a user's."""
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    packs = [write_pack(here, small_run(number)) for number in (1, 2)]
+    foreign = write_pack(elsewhere, small_run(3))
+    with closing(inspect.Inspector()) as inspector:
+        for pack in packs:
+            inspector.inspect(pack, pack.stem)
+        (first,) = inspector._idle
+        asked = inspected.Asked(str(foreign), foreign.stem, str(elsewhere), "")
+        answer = first.ask(msgspec.json.encode(asked), time.monotonic() + 60)
+        if not has_landlock():
+            pytest.skip("this kernel has no Landlock of version 6")
+        assert "Permission denied" in msgspec.json.decode(answer, type=inspected.Told).reason
+        inspector.inspect(foreign, foreign.stem)  # by another one
+        assert len(inspector.pids) == 2
+
+
 def test_a_reader_makes_no_socket() -> None:
     """Neither for a network, with TCP or without, nor for this machine; nor starts it a program."""
     program = """
@@ -185,16 +213,11 @@ def test_a_pack_too_large_for_memory_is_tried_in_a_file_and_refused_if_it_fills_
     assert merge_site(site.path).absorbed == 1
 
 
-@pytest.mark.parametrize("is_copy", [True, False])
+@pytest.mark.usefixtures("kind_of_reader")
 def test_who_reads_packs_has_little_memory_time_and_rights(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    is_copy: bool,  # noqa: FBT001 - pytest's
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So says the kernel of the process, be it a copy of a command or a program of its own."""
-    monkeypatch.setattr(reader, "_may_fork", lambda: is_copy)
-    # A copy of these tests has mapped more than it may have, and is given what a command has.
-    monkeypatch.setattr(inspected, "MEMORY_BYTES", inspected.MEMORY_BYTES << is_copy * 6)
+    """So says the kernel of the process."""
     monkeypatch.setenv("CMFD_TOKEN", "cmfd_secret")
     pack = write_pack(tmp_path / "packs", small_run(1))
     with closing(inspect.Inspector()) as inspector, (tmp_path / "open").open("w"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +23,7 @@ from cmfd.query.index import open_index
 from cmfd.sync.exchange import pull, push
 from cmfd.sync.local import SitePeer
 from cmfd.sync.peer import Wanted
-from cmfd.sync.view import ALL_LEVELS, Choice
+from cmfd.sync.view import ALL_LEVELS, Choice, part_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -195,3 +196,61 @@ def test_names_are_only_names(tmp_path: Path, pipeline: str, user: str, artifact
     wanted = Choice(pipeline=pipeline, user=user, artifact=artifact).wanted()
     if wanted is not None:
         assert SitePeer(site).part(wanted).n_runs == 0
+
+
+def fill(site: Site, n_others: int) -> None:
+    """Make an index of 20 runs of a project, one from another, scattered among others' runs."""
+    merge_site(site.path)
+    with closing(sqlite3.connect(site.index)) as db:
+        rows = [(i, i % (n_others // 20) == 1) for i in range(1, n_others + 1)]
+        db.execute("CREATE TEMP TABLE x (i INTEGER PRIMARY KEY, mine INTEGER)")
+        db.executemany("INSERT INTO x VALUES (?, ?)", rows)
+        for statement in FILL:
+            db.execute(statement)
+        db.commit()
+
+
+FILL = (
+    """INSERT INTO run SELECT i, randomblob(16), i, zeroblob(16), 1, 'c', i, 0,
+        iif(mine, 'ann', 'u' || (i % 97)), '', '', '' FROM x""",
+    """INSERT INTO execution SELECT i, randomblob(16), i * 1000000000, zeroblob(16), i, NULL,
+        iif(mine, 'heat', 'p' || (i % 97)), 'train', '0' FROM x""",
+    "INSERT INTO artifact SELECT i, 'md5:' || i, '', 1, 1 FROM x",
+    """INSERT INTO event
+    SELECT i, 'output', i, '', 1, zeroblob(16), '', '', '', 0, '', '' FROM x""",
+    """INSERT INTO event
+    SELECT i, 'input', before, '', 1, zeroblob(16), '', '', '', 0, '', '' FROM (
+        SELECT i, lag(i) OVER (PARTITION BY mine ORDER BY i) AS before FROM x
+    ) WHERE before IS NOT NULL""",
+    "INSERT INTO pack SELECT i, i, 1, 'c', 'n', i, 1, i, '' FROM x",
+    "INSERT INTO pack_run SELECT i, i FROM x",
+)
+
+
+def n_steps(site: Site, where: str, depth: int) -> int:
+    """Count the steps of SQLite's machine, by tens, that a part takes."""
+    n_tens = 0
+
+    def count() -> None:
+        nonlocal n_tens
+        n_tens += 1
+
+    with open_index(site.path) as db:
+        db.set_progress_handler(count, 10)
+        assert part_of(db, Wanted(where, depth)).entries
+    return n_tens
+
+
+@pytest.mark.sqlite
+def test_what_a_part_takes_is_that_of_the_part(make_site: MakeSite) -> None:
+    """Not of the site: with five times as many runs of others, SQLite has as much to do."""
+    few, many = make_site("few"), make_site("many")
+    fill(few, 400)
+    fill(many, 2000)
+    for few_where, many_where, depth in (
+        ('pipeline = "heat"', 'pipeline = "heat"', 0),
+        ('pipeline = "heat" and user = "ann"', 'pipeline = "heat" and user = "ann"', 2),
+        ('output = "md5:381"', 'output = "md5:1901"', ALL_LEVELS),
+        ('began >= "1970-01-01T00:06:20Z"', 'began >= "1970-01-01T00:33:00Z"', 1),
+    ):
+        assert n_steps(many, many_where, depth) < 1.3 * n_steps(few, few_where, depth), few_where

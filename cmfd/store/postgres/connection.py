@@ -16,14 +16,15 @@ from psycopg.adapt import Dumper, Loader
 from psycopg.conninfo import conninfo_to_dict
 
 from cmfd.errors import ConfigError, SiteBusyError, StoreError
-from cmfd.store.postgres.dialect import MAIN, translated
-from cmfd.store.postgres.values import held, numeric_told, told
+from cmfd.store.postgres.binding import bound
+from cmfd.store.postgres.dialect import translated
+from cmfd.store.postgres.values import HELD, held, numeric_told, told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    Parameters = Mapping[str, object] | Sequence[object]
+    from cmfd.store.postgres.binding import Parameters
 
 BUSY_TIMEOUT_S = 30
 """How long a statement waits for another one's lock."""
@@ -49,13 +50,12 @@ SET extra_float_digits = 3;
 # as SQLite's CROSS JOIN is: new tables have no statistics. To look up a row costs little more than
 # to read on, as on disks without heads.
 
-
-_LISTED = {"ids"}
+_KEPT_FROM = 2
 """
-Parameters of statements that the server may keep: lists, of which it knows the type.
+How often a connection asks a question before the server keeps its plan.
 
-To plan such a statement takes longer than to run it. Of others, which leave out what is null, the
-plan would have to be for all values.
+The server makes the first five plans for the values asked with, and then one for all values, if
+that promises to be no worse.
 """
 
 
@@ -63,10 +63,13 @@ class _Text(Loader):
     """A text, legible in any case."""
 
     def load(self, data: Any) -> Any:
-        found = told(bytes(data).decode())
-        if not isinstance(found, str) or found.isascii():
-            return found
-        return found.encode("utf-8", "surrogateescape").decode(errors="replace")
+        text = str(data, "utf-8")
+        if HELD not in text:  # as most: a question may have very many
+            return text
+        found = told(text)
+        if isinstance(found, str):
+            return found.encode("utf-8", "surrogateescape").decode(errors="replace")
+        return found
 
 
 class _RawText(Loader):
@@ -120,6 +123,8 @@ class PostgresIndex:
         self.url = shown(url)
         self.schema = schema
         self.beside = beside
+        self.staged: set[str] = set()
+        """Tables of packs that there are temporary ones of: see `cmfd.store.postgres.staging`."""
         self._has_begun = False
         with explained(self.url):
             self._db = psycopg.connect(
@@ -128,6 +133,7 @@ class PostgresIndex:
                 cursor_factory=psycopg.ClientCursor,
                 **_defaults(url),
             )
+        self._db.prepare_threshold = _KEPT_FROM
         with explained(self.url):
             self._db.execute(_SETTINGS.format(schema=schema, lock_s=BUSY_TIMEOUT_S).encode())
         for name in ("text", "varchar", "bpchar"):
@@ -146,6 +152,16 @@ class PostgresIndex:
         """Whether it shows only what was granted to its user."""
         query = "SELECT row_security_active(to_regclass(?))"
         return bool(self.one(query, (f'"{self.schema}".cmfd_index',))[0])
+
+    @contextmanager
+    def staging(self) -> Iterator[None]:
+        """Forget temporary tables that were made within, where that fails and so is undone."""
+        before = set(self.staged)
+        try:
+            yield
+        except BaseException:
+            self.staged = before
+            raise
 
     @property
     def in_transaction(self) -> bool:
@@ -166,14 +182,10 @@ class PostgresIndex:
         if statement == "BEGIN":
             statement, self._has_begun = _BEGIN, True
         with explained(self.url), self._undone_on_error():
-            text = translated(statement).replace(MAIN, f'"{self.schema}"')
-            if parameters and (not isinstance(parameters, dict) or parameters.keys() != _LISTED):
-                return self._db.cursor().execute(text.encode(), _plain(parameters))
-            # The server keeps what is asked again and again. What makes a table may be several.
-            kept = None if ";" not in text else False
-            if not parameters:
-                text = text.replace("%%", "%")
-            return psycopg.Cursor(self._db).execute(text.encode(), parameters or None, prepare=kept)
+            text, given, is_kept = bound(statement, self.schema, parameters)
+            if not is_kept:
+                return self._db.cursor().execute(text, given)
+            return psycopg.Cursor(self._db).execute(text, given)
 
     @contextmanager
     def _undone_on_error(self) -> Iterator[None]:
@@ -212,16 +224,6 @@ def _defaults(url: str) -> dict[str, Any]:
     said = conninfo_to_dict(url)
     defaults = {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "cmfd"}
     return {name: value for name, value in defaults.items() if name not in said}
-
-
-def _plain(parameters: Parameters) -> Any:
-    """Return parameters without truth values: what is one is a number in SQLite."""
-    if isinstance(parameters, dict):
-        return {
-            name: int(value) if isinstance(value, bool) else value
-            for name, value in parameters.items()
-        }
-    return [int(value) if isinstance(value, bool) else value for value in parameters]
 
 
 def shown(url: str) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _OVERRIDDEN = ("query/chosen", "query/walk")
 """Files of which some statements stand in `sql/postgres`, too."""
 
-_LISTS_OF_TEXTS = frozenset(("nodes", "subjects", "paths", "hex_ids"))
+_LISTS_OF_TEXTS = frozenset(("nodes", "subjects", "paths", "hex_ids", "jobs"))
 """Parameters that are JSON lists of texts; others are of integers."""
 
 _TOKEN = re.compile(

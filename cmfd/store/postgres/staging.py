@@ -11,13 +11,13 @@ import re
 import sqlite3
 from contextlib import closing
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from psycopg.types.string import StrDumper
 
 from cmfd.errors import PackError
-from cmfd.store.content import tables
-from cmfd.store.migrations import migrate, version_of
+from cmfd.store.content import layout, tables
+from cmfd.store.migrations import version_of
 from cmfd.store.pack import damage, open_untrusted
 from cmfd.store.postgres.dialect import definition
 from cmfd.store.postgres.values import any_held, decoded, held, not_of_its_type, numeric_held
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from cmfd.store.content import Column
     from cmfd.store.postgres.connection import PostgresIndex
 
     Row = tuple[Any, ...]
@@ -43,53 +44,32 @@ _IMPORTABLE = frozenset((
 ))  # fmt: skip
 
 
-class Column(NamedTuple):
-    """A column of a pack's table."""
+def make(db: PostgresIndex, names: Iterable[str]) -> None:
+    """
+    Make some of the temporary tables of a connection; each transaction begins with empty ones.
 
-    name: str
-    type: str
-    in_key: bool
+    Only those that are needed: of all of them, that takes longer than to merge a small pack.
+    """
+    new = set(names) - db.staged
+    if new:
+        db.raw.execute(";".join(map(_making, sorted(new))).encode())
+        db.staged |= new
 
 
 @cache
-def layout() -> dict[str, tuple[Column, ...]]:
-    """Return the tables of a pack of this release, with their columns."""
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-        migrate(db, "pack")
-        names = [
-            row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
-        ]
-        return {name: tuple(_columns(db, name)) for name in names}
-
-
-def _columns(db: sqlite3.Connection, table: str) -> Iterator[Column]:
-    query = "SELECT name, type, pk FROM pragma_table_info(?) ORDER BY cid"
-    for name, kind, pk in db.execute(query, (table,)):
-        yield Column(name, kind, bool(pk))
-
-
-def make(db: PostgresIndex) -> None:
-    """Make the temporary tables of a connection; each transaction begins with empty ones."""
-    for table, columns in layout().items():
-        types = ", ".join(f"{column.name} {column.type}" for column in columns)
-        made = f"CREATE TEMP TABLE IF NOT EXISTS incoming_{table} (pack_no INTEGER, {types})"
-        db.raw.execute(f"{_quoted(definition(made))} ON COMMIT DELETE ROWS".encode())
+def _making(table: str) -> str:
+    types = ", ".join(f"{column.name} {column.type}" for column in layout()[table])
+    made = definition(f"CREATE TEMP TABLE incoming_{table} (pack_no INTEGER, {types})")
+    return f"{_quoted(made)} ON COMMIT DELETE ROWS"
 
 
 def _quoted(text: str) -> str:
     return re.sub(r"\buser\b", '"user"', text)
 
 
-class Copied(NamedTuple):
-    """A pack that was copied: its format, and how many rows it has in which table."""
-
-    version: int
-    counts: dict[str, int]
-
-
-def copy(db: PostgresIndex, number: int, pack: Path) -> Copied:
+def copy(db: PostgresIndex, number: int, pack: Path) -> dict[str, int]:
     """
-    Copy the rows of a pack.
+    Copy the rows of a pack, and return how many it has in which table.
 
     Raises
     ------
@@ -99,23 +79,21 @@ def copy(db: PostgresIndex, number: int, pack: Path) -> Copied:
     with closing(open_untrusted(pack)) as source:
         source.text_factory = decoded
         try:
-            counts = {table: _copy_table(db, source, number, table) for table in layout()}
-            return Copied(version_of(source), counts)
+            there = layout(version_of(source))
+            return {table: _copy_table(db, source, number, table) for table in there}
         except sqlite3.DatabaseError as error:
             found = damage(source) or str(error)
             raise PackError(f"foreign: it is no sound SQLite database: {found}") from error
 
 
 def _copy_table(db: PostgresIndex, source: sqlite3.Connection, number: int, table: str) -> int:
-    there = {column.name for column in _columns(source, table)}
-    columns = [column for column in layout()[table] if column.name in there]
-    if not columns:
-        return 0
+    columns = layout(version_of(source))[table]
     names = [column.name for column in columns]
     rows = source.execute(f"SELECT {', '.join(names)} FROM {table}")  # noqa: S608 - names of our own schema
     first = rows.fetchmany(_AT_ONCE)
     if not first:
         return 0
+    make(db, {table})
     target = _quoted(f"COPY incoming_{table} (pack_no, {', '.join(names)}) FROM STDIN")
     n_rows = 0
     cursor = db.raw.cursor()
@@ -158,11 +136,6 @@ def analyze(db: PostgresIndex, tables: Iterable[str]) -> None:
         db.raw.execute(f"ANALYZE {names}".encode())
 
 
-def named_in(statement: str) -> set[str]:
-    """Return the tables of packs that a statement is about."""
-    return layout().keys() & {found[1] or found[2] for found in _INCOMING.finditer(statement)}
-
-
 @cache
 def of_group(statement: str) -> str:
     """Return a statement about the rows of all packs of a group, of each key the one that wins."""
@@ -173,17 +146,6 @@ def of_group(statement: str) -> str:
 def of_every(statement: str) -> str:
     """Return a statement about all rows of a group, those of one key too."""
     return _INCOMING.sub(lambda table: f"incoming_{table[1] or table[2]}", statement)
-
-
-@cache
-def of_pack(statement: str, number: int) -> str:
-    """Return a statement about the rows of one pack of a group."""
-
-    def rows(table: re.Match[str]) -> str:
-        name = table[1] or table[2]
-        return _aliased(table, f"(SELECT * FROM incoming_{name} WHERE pack_no = {number:d})")  # noqa: S608 - as above
-
-    return _INCOMING.sub(rows, statement)
 
 
 def _aliased(table: re.Match[str], rows: str) -> str:

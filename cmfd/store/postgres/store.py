@@ -7,17 +7,16 @@ that ends.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, cast
 
 import psycopg
 
 from cmfd.errors import PackError, StoreError
+from cmfd.store.absorbing import named_in, put_down, take
 from cmfd.store.connection import named, sql, statements
 from cmfd.store.digest import digest_of
 from cmfd.store.postgres import schema, staging
 from cmfd.store.postgres.connection import PostgresIndex, explained
-from cmfd.store.site import SINCE_FORMAT, SITE_FORMAT
 from cmfd.store.sums import is_stale, refresh
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_OF_ENERGY = ("energy", "energy_probe", "node_hardware")
 _COUNTED = ("run", "execution", "artifact", "environment", "series", "note", "meter", "pack")
 """Tables whose rows are numbered."""
 
@@ -56,7 +54,6 @@ class PostgresStore:
                     schema.check(self._db)
                 else:
                     schema.set_up(self._db)
-                    staging.make(self._db)
         except BaseException:
             self._db.close()
             raise
@@ -91,8 +88,11 @@ class PostgresStore:
         """Return nothing: the server sees to its files."""
         return ""
 
-    def absorb_group(self, packs: Sequence[tuple[Path, str]]) -> list[bool | PackError]:
+    def absorb_group(
+        self, packs: Sequence[tuple[Path, str]], *, sum_up: bool = False
+    ) -> list[bool | PackError]:
         """Take in some packs in one transaction: see `cmfd.store.absorbing.Store`."""
+        del sum_up  # a server writes its log once, and does not wait long
         try:
             with explained(self.where):
                 return self._absorb_all(packs)
@@ -106,7 +106,7 @@ class PostgresStore:
         return [outcome for pack in packs for outcome in self.absorb_group([pack])]
 
     def _absorb_all(self, packs: Sequence[tuple[Path, str]]) -> list[bool | PackError]:
-        with schema.atomic(self._db):
+        with self._db.staging(), schema.atomic(self._db):
             schema.lock(self._db)
             new = {digest: path for path, digest in packs if not self.has(digest)}
             if new:
@@ -114,48 +114,31 @@ class PostgresStore:
                 copied = [
                     staging.copy(self._db, number, path) for number, path in enumerate(new.values())
                 ]
-                there = {table for one in copied for table, n in one.counts.items() if n}
+                there = {table for counts in copied for table, n in counts.items() if n}
                 staging.analyze(self._db, there)
-                self._take(there)
-                self._take_chunks(sum(one.counts["chunk"] for one in copied))
+                take(self._db, there, self._group, self._every)
+                self._take_chunks(sum(counts["chunk"] for counts in copied))
                 for number, (digest, path) in enumerate(new.items()):
-                    self._note(number, digest, path, copied[number])
+                    put_down(self._db, there, number, (path, digest), self._every)
         return [new.pop(digest, None) is not None for _, digest in packs]
 
     def _renumber(self) -> None:
         """Let numbers go on from the last one: an attempt to insert takes one in any case."""
         self._db.raw.execute("; ".join(map(_going_on, _COUNTED)).encode())
 
-    def _take(self, there: set[str]) -> None:
-        for name in ("site/absorb", "site/absorb_energy"):
-            for statement in statements(sql(name)):
-                if not there.isdisjoint(staging.named_in(statement)):
-                    self._db.execute(staging.of_group(statement))
+    def _group(self, statement: str) -> str:
+        staging.make(self._db, named_in(statement))
+        return staging.of_group(statement)
+
+    def _every(self, statement: str) -> str:
+        staging.make(self._db, named_in(statement))
+        return staging.of_every(statement)
 
     def _take_chunks(self, n_chunks: int) -> None:
         queries = named("site/absorb_chunks")
-        if n_chunks:
-            self._db.execute(staging.of_every(queries["series"]))
-            if self._db.execute(staging.of_every(queries["new"])).rowcount < n_chunks:
-                self._db.execute(staging.of_group(queries["grow"]))
-
-    def _note(self, number: int, digest: str, path: Path, copied: staging.Copied) -> None:
-        """Put a pack down, with what it is about."""
-
-        def run(name: str, **said: object) -> int:
-            query = staging.of_pack(named("site/absorb_chunks")[name], number)
-            return self._db.execute(query, said).rowcount
-
-        run("ledger", digest=digest, size_bytes=path.stat().st_size, merged_ns=time.time_ns())
-        (pack_id,) = self._db.one("SELECT max(id) FROM pack")
-        if copied.version >= SITE_FORMAT:
-            run("site", pack_id=pack_id)
-        if not run("about", pack_id=pack_id):
-            run("about_parts", pack_id=pack_id)
-            if copied.version >= SINCE_FORMAT["note"]:
-                run("about_notes", pack_id=pack_id)
-            if any(map(copied.counts.get, _OF_ENERGY)):
-                run("about_energy", pack_id=pack_id)
+        if n_chunks and self._db.execute(self._every(queries["new"])).rowcount < n_chunks:
+            self._db.execute(self._every(queries["series"]))
+            self._db.execute(self._group(queries["grow"]))
 
     def sum_up(self) -> None:
         """Make anew what sums of reports are out of date."""

@@ -21,7 +21,10 @@ from cmfd.errors import PackError
 
 _UNHOLDABLE = re.compile("[\x00\x01\udc80-\udcff]")
 _HELD = re.compile("\x01([\x01\x02\u0180-\u01ff])")
-NUMBER = "\x01#"
+HELD = "\x01"
+"""Begins what cannot be said otherwise."""
+
+NUMBER = f"{HELD}#"
 """Begins a number among texts."""
 
 _DIGITS = 24
@@ -47,7 +50,7 @@ def _hold(found: re.Match[str]) -> str:
 
 def told(value: str) -> str | int | float:
     """Return what a held text stands for; with surrogates for bytes that are no UTF-8."""
-    if "\x01" not in value:
+    if HELD not in value:
         return value
     if value.startswith(NUMBER):
         said = value[len(NUMBER) + _DIGITS :]

@@ -1,3 +1,8 @@
+-- name: is_first
+-- Of schema 0, which does not say so.
+SELECT 1 FROM sqlite_schema AS t
+WHERE t.name = 'ArtifactProperty' AND NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'MLMDEnv');
+
 -- name: version
 SELECT max(schema_version) AS version FROM MLMDEnv;
 

@@ -97,9 +97,6 @@ WITH RECURSIVE inside (id) AS (
 )
 SELECT i.id, e.run_id FROM inside AS i CROSS JOIN execution AS e ON e.id = i.id;
 
--- name: runs
-SELECT r.id, lower(hex(r.run)) FROM json_each(:run_ids) AS c CROSS JOIN run AS r ON r.id = c.value;
-
 -- name: executions
 SELECT e.id, lower(hex(e.execution))
 FROM json_each(:executions) AS c CROSS JOIN execution AS e ON e.id = c.value;

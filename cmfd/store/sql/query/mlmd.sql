@@ -37,41 +37,55 @@ WHERE x.pipeline IS NOT NULL AND (:pipeline IS NULL OR x.pipeline = :pipeline)
 ORDER BY x.began_ns, x.execution;
 
 -- name: params
--- The value said last of several comes last.
-SELECT p.key, p.value_type, p.value FROM param AS p
-WHERE p.execution_id = :id ORDER BY p.key, p.at_ns, p.value_type, p.value;
+-- Of executions by their numbers. The value said last of several comes last.
+SELECT p.execution_id, p.key, p.value_type, p.value
+FROM json_each(:ids) AS j CROSS JOIN param AS p ON p.execution_id = j.value
+ORDER BY p.execution_id, p.key, p.at_ns, p.value_type, p.value;
 
 -- name: facts
-SELECT f.key, f.value_type, f.value FROM fact AS f
-WHERE f.subject = :execution ORDER BY f.key;
+SELECT e.id, f.key, f.value_type, f.value
+FROM json_each(:ids) AS j
+CROSS JOIN execution AS e ON e.id = j.value
+CROSS JOIN fact AS f ON f.subject = e.execution
+ORDER BY e.id, f.key;
 
 -- name: events
-SELECT v.direction, a.digest, v.at_ns
-FROM event AS v CROSS JOIN artifact AS a ON a.id = v.artifact_id
-WHERE v.execution_id = :id ORDER BY v.at_ns, v.direction, v.path, a.digest;
+SELECT v.execution_id, v.artifact_id, v.direction, a.digest, v.at_ns
+FROM json_each(:ids) AS j
+CROSS JOIN event AS v ON v.execution_id = j.value
+CROSS JOIN artifact AS a ON a.id = v.artifact_id
+ORDER BY v.execution_id, v.at_ns, v.direction, v.path, a.digest;
 
 -- name: uses
--- Of an artifact, in whatever pipeline, in the order of time.
-SELECT lower(hex(e.execution)) AS execution, e.pipeline, v.path, v.at_ns, v.kind,
+-- Of artifacts by their numbers, in whatever pipeline, in the order of time.
+SELECT a.digest, lower(hex(e.execution)) AS execution, e.pipeline, v.path, v.at_ns, v.kind,
     CASE WHEN v.absolute = '' THEN v.path ELSE v.absolute END AS place, v.properties
-FROM artifact AS a
+FROM json_each(:ids) AS j
+CROSS JOIN artifact AS a ON a.id = j.value
 CROSS JOIN event AS v ON v.artifact_id = a.id
 CROSS JOIN execution AS e ON e.id = v.execution_id
-WHERE a.digest = :digest AND e.pipeline IS NOT NULL
-ORDER BY v.at_ns, e.execution, v.direction, v.path;
+WHERE e.pipeline IS NOT NULL
+ORDER BY a.digest, v.at_ns, e.execution, v.direction, v.path;
 
 -- name: said
--- What was said of it afterwards.
-SELECT value_type, value FROM fact WHERE key = :key ORDER BY at_ns, subject;
+-- What was said of them afterwards.
+SELECT f.key, f.value_type, f.value
+FROM json_each(:ids) AS j
+CROSS JOIN artifact AS a ON a.id = j.value
+CROSS JOIN fact AS f ON f.key = 'cmf.artifact.' || a.digest
+ORDER BY f.key, f.at_ns, f.subject;
 
 -- name: metrics
 -- The value of each metric that was logged last.
-SELECT name, last_value, last_ns
+SELECT execution_id, name, last_value, last_ns
 FROM (
     SELECT
-        s.name, c.last_value, c.last_ns,
-        row_number() OVER (PARTITION BY s.name ORDER BY c.last_ns DESC, c.block DESC) AS place
-    FROM series AS s CROSS JOIN chunk AS c ON c.series_id = s.id
-    WHERE s.execution_id = :id
+        s.execution_id, s.name, c.last_value, c.last_ns,
+        row_number() OVER (
+            PARTITION BY s.execution_id, s.name ORDER BY c.last_ns DESC, c.block DESC
+        ) AS place
+    FROM json_each(:ids) AS j
+    CROSS JOIN series AS s ON s.execution_id = j.value
+    CROSS JOIN chunk AS c ON c.series_id = s.id
 ) AS m
-WHERE place = 1 ORDER BY name;
+WHERE place = 1 ORDER BY execution_id, name;

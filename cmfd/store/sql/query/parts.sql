@@ -39,24 +39,6 @@ CREATE TEMP TABLE IF NOT EXISTS part_energy (
     method TEXT NOT NULL
 );
 
--- name: make_energy_day
-CREATE TEMP TABLE IF NOT EXISTS part_energy_day (
-    run_id INTEGER NOT NULL,
-    meter_id INTEGER NOT NULL,
-    owner TEXT NOT NULL,
-    execution_id INTEGER NOT NULL,
-    day INTEGER NOT NULL,
-    grade TEXT NOT NULL,
-    method TEXT NOT NULL,
-    uj INTEGER NOT NULL,
-    static_uj INTEGER NOT NULL,
-    dur_ns INTEGER NOT NULL,
-    covered_ns INTEGER NOT NULL,
-    first_ns INTEGER NOT NULL,
-    end_ns INTEGER NOT NULL,
-    PRIMARY KEY (run_id, meter_id, owner, execution_id, day, grade, method)
-) WITHOUT ROWID;
-
 -- name: make_energy_hour
 CREATE TEMP TABLE IF NOT EXISTS part_energy_hour (
     run_id INTEGER NOT NULL,
@@ -68,43 +50,6 @@ CREATE TEMP TABLE IF NOT EXISTS part_energy_hour (
     grade TEXT NOT NULL,
     uj INTEGER NOT NULL
 );
-
--- name: make_run_energy
-CREATE TEMP TABLE IF NOT EXISTS part_run_energy (
-    run_id INTEGER NOT NULL,
-    execution_id INTEGER NOT NULL,
-    component TEXT NOT NULL,
-    source TEXT NOT NULL,
-    grade TEXT NOT NULL,
-    method TEXT NOT NULL,
-    uj INTEGER NOT NULL,
-    static_uj INTEGER NOT NULL,
-    dur_ns INTEGER NOT NULL,
-    covered_ns INTEGER NOT NULL,
-    PRIMARY KEY (run_id, execution_id, component, source, grade, method)
-) WITHOUT ROWID;
-
--- name: make_run_reading
-CREATE TEMP TABLE IF NOT EXISTS part_run_reading (
-    run_id INTEGER NOT NULL,
-    node TEXT NOT NULL,
-    component TEXT NOT NULL,
-    n_meters INTEGER NOT NULL,
-    dur_ns INTEGER NOT NULL,
-    covered_ns INTEGER NOT NULL,
-    PRIMARY KEY (run_id, node, component)
-) WITHOUT ROWID;
-
--- name: make_run_hour
-CREATE TEMP TABLE IF NOT EXISTS part_run_hour (
-    run_id INTEGER NOT NULL,
-    execution_id INTEGER NOT NULL,
-    grade TEXT NOT NULL,
-    began_ns INTEGER NOT NULL,
-    dur_ns INTEGER NOT NULL,
-    uj INTEGER NOT NULL,
-    PRIMARY KEY (run_id, execution_id, grade, began_ns, dur_ns)
-) WITHOUT ROWID;
 
 -- name: clear_run
 DELETE FROM part_batch_run;

@@ -34,10 +34,12 @@ SELECT
 FROM metrics AS v WHERE {execution};
 
 -- name: points
--- What the values are read from, one row a metric of an execution.
-SELECT DISTINCT v.run_id, v.execution, v.pipeline, v.stage, v.name
-FROM metrics AS v WHERE {execution}
-ORDER BY v.run_id, v.execution, v.name;
+-- What the values are read from, one row a metric of a process.
+SELECT
+    v.series_id, v.n_values, coalesce(v.rank, 0) AS rank, v.execution, v.pipeline, v.stage, v.name
+FROM metrics AS v
+WHERE v.run_id IS NOT NULL AND v.name IS NOT NULL AND {execution}
+ORDER BY v.run_id, v.execution, v.name, v.series_id;
 
 -- name: artifacts
 SELECT

@@ -1,18 +1,7 @@
--- name: series
--- What is left of one pack, attached as `incoming`, once absorb.sql is done with its group.
--- Series that are only named here.
-INSERT INTO main.series (instance, series)
-SELECT DISTINCT instance, series FROM incoming.chunk AS x
-WHERE NOT EXISTS (
-    SELECT 1 FROM incoming.series AS s WHERE s.instance = x.instance AND s.series = x.series
-)
-AND NOT EXISTS (  -- a copy's
-    SELECT 1 FROM main.execution AS e
-    WHERE e.execution = x.instance AND e.origin >= x'0000000000000001'
-)
-ON CONFLICT DO NOTHING;
-
 -- name: new
+-- The chunks of a pack, once absorb.sql is done with its group; in SQLite each pack's for themselves, as
+-- they lie in it.
+--
 -- Nearly always all of them, and a third faster than the same with the rule for those that are not.
 INSERT INTO main.chunk
     (series_id, block, n_values, n_nan, step_min, step_max, first_ns, last_ns, value_min, value_max,
@@ -26,6 +15,19 @@ ON CONFLICT (series_id, block) DO NOTHING;
 
 -- name: count
 SELECT count(*) FROM incoming.chunk;
+
+-- name: series
+-- Series that are only named here: where not all were new, which is the case of those, too.
+INSERT INTO main.series (instance, series)
+SELECT DISTINCT instance, series FROM incoming.chunk AS x
+WHERE NOT EXISTS (
+    SELECT 1 FROM incoming.series AS s WHERE s.instance = x.instance AND s.series = x.series
+)
+AND NOT EXISTS (  -- a copy's
+    SELECT 1 FROM main.execution AS e
+    WHERE e.execution = x.instance AND e.origin >= x'0000000000000001'
+)
+ON CONFLICT DO NOTHING;
 
 -- name: grow
 INSERT INTO main.chunk AS t
@@ -51,60 +53,3 @@ WHERE (excluded.n_values, excluded.data, excluded.n_nan, excluded.step_min, excl
         typeof(t.value_min), ifnull(t.value_min, 0), typeof(t.value_max), ifnull(t.value_max, 0),
         typeof(t.value_sum), ifnull(t.value_sum, 0),
         t.last_step, typeof(t.last_value), ifnull(t.last_value, 0));
-
--- name: ledger
--- In the same transaction.
-INSERT INTO main.pack (digest, size_bytes, cluster, node, sealed_ns, final, merged_ns)
-SELECT :digest, :size_bytes, cluster, node, sealed_ns, final, :merged_ns FROM incoming.pack;
-
--- name: site
--- Since format 5.
-UPDATE main.pack SET site = (SELECT site FROM incoming.pack) WHERE id = :pack_id;
-
--- name: about
--- What a pack is about is told by the pack alone, so that it is the same in whatever order packs
--- come: the runs that it has something of. Those of a run are about nothing else.
-INSERT INTO main.pack_run (run_id, pack_id)
-SELECT DISTINCT r.id, :pack_id
-FROM (
-    SELECT run FROM incoming.run
-    UNION ALL SELECT run FROM incoming.execution
-    UNION ALL SELECT run FROM incoming.run_end
-) AS x CROSS JOIN main.run AS r ON r.run = x.run WHERE true
-ON CONFLICT DO NOTHING;
-
--- name: about_parts
--- What is said of runs and executions that other packs make known, now or later.
-INSERT INTO main.pack_about (subject, pack_id)
-SELECT lower(hex(x.id)), :pack_id
-FROM (
-    SELECT subject AS id FROM incoming.fact
-    UNION SELECT execution FROM incoming.execution_end
-    UNION SELECT execution FROM incoming.process
-    UNION SELECT execution FROM incoming.process_state
-    UNION SELECT execution FROM incoming.param
-    UNION SELECT execution FROM incoming.event
-    UNION SELECT execution FROM incoming.execution_environment
-    UNION SELECT execution FROM incoming.series
-) AS x;
-
--- name: about_notes
--- What is said of those, and of artifacts. Since format 3.
-INSERT INTO main.pack_about (subject, pack_id)
-SELECT x.subject, :pack_id
-FROM (
-    SELECT lower(hex(run)) AS subject FROM incoming.delivery
-    UNION SELECT subject FROM incoming.note
-    UNION SELECT subject FROM incoming.link
-    UNION SELECT object FROM incoming.link
-    UNION SELECT digest FROM incoming.slice_members
-) AS x
-WHERE true
-ON CONFLICT DO NOTHING;
-
--- name: about_energy
-INSERT INTO main.pack_run (run_id, pack_id)
-SELECT DISTINCT r.id, :pack_id
-FROM incoming.energy AS x CROSS JOIN main.run AS r ON r.run = x.run
-WHERE x.owner = 'run'
-ON CONFLICT DO NOTHING;

@@ -8,10 +8,12 @@ CREATE TEMP TABLE part_run (
 );
 
 -- name: choose
+-- + 0: nothing is found by what nearly all have.
 INSERT INTO part_run (id, level)
-SELECT DISTINCT e.run_id, 0
+SELECT e.run_id, 0
 FROM execution AS e LEFT JOIN run AS r ON r.id = e.run_id
-WHERE e.run_id IS NOT NULL AND ({condition});
+WHERE e.run_id + 0 IS NOT NULL AND ({condition})
+ON CONFLICT DO NOTHING;
 
 -- name: up
 -- The runs that wrote what those of a level read, or something that it is a part of or has in it.
