@@ -322,11 +322,6 @@ def hardware(db: sqlite3.Connection, nodes: Collection[str] | None = None) -> li
     ]
 
 
-def names_of_runs(db: sqlite3.Connection, run_ids: Collection[int]) -> dict[int, str]:
-    """Return the ids, in hexadecimal, of runs by their local numbers."""
-    return dict(db.execute(_sql("runs"), {"run_ids": json.dumps(list(run_ids))}))
-
-
 def names_of_executions(db: sqlite3.Connection, execution_ids: Collection[int]) -> dict[int, str]:
     """Return the ids, in hexadecimal, of executions by their local numbers."""
     return dict(db.execute(_sql("executions"), {"executions": json.dumps(list(execution_ids))}))

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd.errors import FilterError
+from cmfd.query.distant import is_far
 from cmfd.query.fields import CONDITIONS, GROUPS, Binder, Condition, Kind, condition_of
-from cmfd.query.pairs import is_far
 from cmfd.query.times import time_ns
 from cmfd.query.words import words
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
     from lark import Lark, Token, Tree
 
@@ -66,6 +67,8 @@ class Filter:
         In the filter language.
     db : sqlite3.Connection
         A site's index, to tell parameters from slips of the pen.
+    pipelines : sequence of str
+        As if there were no executions of others; none: of all.
 
     Raises
     ------
@@ -73,9 +76,10 @@ class Filter:
         It says where the text cannot be understood, and what is wrong there.
     """
 
-    def __init__(self, text: str, db: sqlite3.Connection) -> None:
+    def __init__(self, text: str, db: sqlite3.Connection, *, pipelines: Sequence[str] = ()) -> None:
         self.text = text
         self._db = db
+        self._pipelines = pipelines
         self._params: set[str] = set()
         if len(text) > MOST_CHARACTERS:
             raise FilterError(f"a filter has at most {MOST_CHARACTERS} characters")
@@ -157,8 +161,7 @@ class Filter:
             raise self._error(token, f"say which one: {group}.NAME")
         found = condition_of(str(token))
         if found.is_param and group not in GROUPS and str(token) not in self._params:
-            query = "SELECT 1 FROM param WHERE key = ? LIMIT 1"
-            if self._db.execute(query, (str(token),)).fetchone() is None:
+            if not self._is_there(str(token)):
                 near = difflib.get_close_matches(str(token), [*CONDITIONS, *GROUPS], 1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise self._error(
@@ -166,6 +169,19 @@ class Filter:
                 )
             self._params.add(str(token))
         return found
+
+    def _is_there(self, key: str) -> bool:
+        """Say whether an execution has a parameter."""
+        if not self._pipelines:
+            query = "SELECT 1 FROM param WHERE key = :key LIMIT 1"
+            return self._db.execute(query, {"key": key}).fetchone() is not None
+        names = {f"p{number}": name for number, name in enumerate(self._pipelines)}
+        marks = ", ".join(f":{name}" for name in names)
+        query = f"""
+            SELECT 1 FROM execution AS e
+            CROSS JOIN param AS p ON p.execution_id = e.id AND p.key = :key
+            WHERE e.pipeline IN ({marks}) LIMIT 1"""  # noqa: S608 - names of this function
+        return self._db.execute(query, {"key": key, **names}).fetchone() is not None
 
     def _time(self, token: Token, literal: Any) -> int:
         try:

@@ -64,39 +64,28 @@ def params(db: sqlite3.Connection, where: str = "", *, like: Like = "pandas") ->
     Return the parameters of executions, a row for each execution and a column for each parameter.
 
     A column is of whole numbers if all values are, else of numbers if all are, else of texts. Where
-    ranks disagree, the value of the lowest rank stands; all of them are in the table ``params``.
+    ranks disagree, the value of the lowest rank stands; all of them are in the table ``params``. A
+    parameter called ``execution`` is the column ``param.execution``.
 
     Parameters
     ----------
     db, where, like
         As for `frame`.
     """
-    pa = tables.arrow()
+    from cmfd.query import wide  # noqa: PLC0415 - NumPy is slow to import
+
     found = _table(db, "params", where).sort_by([("rank", "descending")])
-    wide: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in found.select(["execution", "key", "value_type", "value", "number"]).to_pylist():
-        wide.setdefault(row["execution"], {})[row["key"]] = row
-    names = sorted({key for values in wide.values() for key in values})
-    columns = {"execution": pa.array(wide, pa.string())}
-    for name in names:
-        columns[name] = pa.array(_column([values.get(name) for values in wide.values()]))
-    return converted(pa.table(columns), like)
-
-
-def _column(rows: list[dict[str, Any] | None]) -> list[Any]:
-    """Return the values of a parameter: numbers if all are; exact ones if all are whole."""
-    said = [row for row in rows if row is not None and row["value"] is not None]
-    if all(row["value_type"] == "int" for row in said):
-        return [row and row["value"] and int(row["value"]) for row in rows]
-    is_number = all(row["number"] is not None for row in said)
-    return [row and row["number" if is_number else "value"] for row in rows]
+    return converted(wide.of_params(found), like)
 
 
 def metrics(
     db: sqlite3.Connection, where: str = "", *, over: Reduction | None = None, like: Like = "pandas"
 ) -> Any:
     """
-    Return the values of metrics, a row for each step and a column for each metric.
+    Return the values of metrics, a row for each step and a column for each metric, of floats.
+
+    Integers that a float would round are in the table ``points``. A metric that is called as
+    another column is has ``metric.`` before its name: ``metric.step``.
 
     Parameters
     ----------
@@ -107,39 +96,10 @@ def metrics(
         values. By default, each rank has its rows. If a metric was logged several times for a step,
         the last value stands, or all of them are reduced.
     """
-    found = _table(db, "points", where)
-    keys = ["execution", "pipeline", "stage", *(() if over else ("rank",)), "step"]
-    how = over or "last"
-    ordered = found.sort_by([(key, "ascending") for key in (*keys, "name", "at")])
-    sums = ordered.group_by([*keys, "name"], use_threads=False).aggregate([("value", how)])
-    sums = sums.sort_by(
-        [(key, "ascending") for key in keys]
-    )  # groups come in an order of their own
-    return converted(_pivoted(sums, keys, f"value_{how}"), like)
+    from cmfd.query import values, wide  # noqa: PLC0415 - NumPy is slow to import
 
-
-def _pivoted(long: pa.Table, keys: list[str], value: str) -> pa.Table:
-    """Make columns of what `name` says; the rows of a key stand together."""
-    import numpy as np  # noqa: PLC0415 - slow to import, and only frames need it
-
-    pa = tables.arrow()
-    rows = np.zeros(len(long), np.int64)
-    for key in keys:
-        codes = long[key].combine_chunks().dictionary_encode(null_encoding="encode").indices
-        changes = np.asarray(codes)
-        rows[1:] |= changes[1:] != changes[:-1]
-    number = rows.cumsum()
-    first = np.flatnonzero(np.concatenate([[True], rows[1:] > 0])) if len(rows) else rows
-    columns = {key: long[key].take(pa.array(first)) for key in keys}
-    names = np.asarray(long["name"].to_pylist(), object)
-    values = np.asarray(long[value])
-    for name in sorted(set(names)):
-        of_it = names == name
-        column = np.zeros(len(first))
-        missing = np.ones(len(first), bool)
-        column[number[of_it]], missing[number[of_it]] = values[of_it], False
-        columns[name] = pa.array(column, mask=missing)
-    return pa.table(columns)
+    found = values.joined(tables.points(db, where, told=warnings.warn))
+    return converted(wide.of_metrics(found, over), like)
 
 
 def _table(db: sqlite3.Connection, name: str, where: str) -> pa.Table:

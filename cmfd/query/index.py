@@ -7,7 +7,6 @@ the file are of whoever merged last. The file itself is never written.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -212,6 +211,8 @@ def value_of(value_type: str, stored: Any) -> Any:
 
 def _parsed(text: str) -> Any:
     """Parse JSON; a text that is none, from somebody's own pack, is returned as it is."""
+    import json  # noqa: PLC0415 - hardly any value is
+
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -212,10 +212,8 @@ def _part(
     try:
         columns = decode(row["data"])
     except StoreError as error:
-        return (
-            f"{row['n_values']} values of rank {row['rank']}, steps {row['step_min']} to "
-            f"{row['step_max']}, execution {row['execution']}: {error}"
-        )
+        figures = (row["n_values"], row["step_min"], row["step_max"])
+        return left_out(*figures, rank=row["rank"], execution=row["execution"], why=error)
     wanted = np.ones(len(columns.steps), bool)
     if steps[0] is not None:
         wanted &= columns.steps >= steps[0]
@@ -228,4 +226,14 @@ def _part(
         np.full(n_wanted, row["rank"]),
         columns.times[wanted],
         columns.values[wanted],
+    )
+
+
+def left_out(  # noqa: PLR0913 - one sentence, each part by name
+    n_values: int, step_min: int, step_max: int, *, rank: int, execution: str, why: StoreError
+) -> str:
+    """Say which values are missing where a chunk cannot be decoded."""
+    return (
+        f"{n_values} values of rank {rank}, steps {step_min} to {step_max}, "
+        f"execution {execution}: {why}"
     )

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from cmfd.query.walk import UNLIMITED, Reach, Start, Step, Way, steps
+from cmfd.query.walk import Reach, Start, Step, Way, steps
 from cmfd.store.connection import named
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Mapping, Sequence
 
 ROWS = 4
@@ -51,18 +49,11 @@ def walk_pairs(
         nodes = [row[0] for row in rows] if depth <= most_executions else []
         far.update(dict.fromkeys(nodes, start.id))
         far_rounds.append((depth, nodes))
-    known: dict[int, list[Any]] | None = None
-    if nodes and most_executions == UNLIMITED and is_far(db):
-        known = _all(db, way, nodes, n_pairs // ROWS)
-        if known is None:
-            return None
     while nodes and n_pairs > 0 and depth + is_up <= most_executions:
         new_near: list[int] = []
         new_far: list[int] = []
         for node in nodes:
-            for one, other in (
-                execute(pairs, (node, n_pairs)) if known is None else known.get(node, ())
-            ):
+            for one, other in execute(pairs, (node, n_pairs)):
                 n_pairs -= 1
                 if one not in near:
                     near[one] = node
@@ -78,24 +69,6 @@ def walk_pairs(
         return None
     found = steps_of(near_rounds, near), steps_of(far_rounds, far)
     return Reach(*(found[::-1] if is_up else found))
-
-
-def is_far(db: object) -> bool:
-    """Say whether a question to an index takes far longer than to a file: it is on a server."""
-    return not isinstance(db, sqlite3.Connection)
-
-
-def _all(
-    db: sqlite3.Connection, way: Way, nodes: list[int], most: int
-) -> dict[int, list[Any]] | None:
-    """Return the pairs of all that is reached, by their first node; None if it is too much."""
-    asked = {"ids": json.dumps(nodes), "limit": most + 1}
-    pairs: dict[int, list[Any]] = defaultdict(list)
-    for node, one, other, n_nodes in db.execute(_sql("all", way), asked):
-        if n_nodes > most:
-            return None
-        pairs[node].append((one, other))
-    return pairs
 
 
 def steps_of(rounds: Sequence[tuple[int, list[int]]], via: Mapping[Any, int | None]) -> list[Step]:

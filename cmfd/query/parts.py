@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from cmfd.store.connection import named
+from cmfd.store.sums import temporary
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,6 +26,7 @@ _CLEARED = (
     "run", "day", "key", "energy", "energy_day", "energy_hour", "run_energy", "run_reading",
     "run_hour",
 )  # fmt: skip
+_LIKE_SUMS = ("energy_day", "run_energy", "run_reading", "run_hour")
 _FILLED = ("days", "keys", "energy")
 _FROM_ROWS = ("energy_day", "energy_hour")
 _FROM_DAYS = ("run_6", "run_8", "run_10")
@@ -64,6 +66,8 @@ def cut(db: sqlite3.Connection, run_ids: Iterable[int], period: Period, *, is_fi
     for name, statement in queries.items():
         if name.startswith("make_"):
             db.execute(statement)
+    for table in _LIKE_SUMS:
+        db.execute(temporary(table, f"part_{table}"))
     asked = {"since_ns": period.since_ns, "until_ns": period.until_ns}
     db.execute("BEGIN")
     try:

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cmfd.query import graph
-from cmfd.query.few import walk_few
+from cmfd.query.distant import is_far
+from cmfd.query.few import TooManyError, walk_at_once, walk_few
 from cmfd.query.walk import Bounds, Reach, Start, Way, walk
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ def reach(
     """
     Return what an artifact or execution leads to: see `cmfd.query.walk.walk`.
 
-    Few nodes are asked of the index one by one. An answer that turns out large is asked of the
-    site's graph, which is made anew where it is older than the index.
+    Few nodes are asked of the index one by one, or all at once where it is far away. An answer that
+    turns out large is asked of the site's graph, which is made anew where it is older than the
+    index.
 
     Parameters
     ----------
@@ -39,11 +41,19 @@ def reach(
     start, way, bounds
         As for `cmfd.query.walk.walk`.
     """
+    few = FEW
+    if is_far(db) and bounds == Bounds():
+        try:
+            found = walk_at_once(db, start, way, few)
+        except TooManyError:
+            found, few = None, 0
+        if found is not None:
+            return found
     with one_state(db):
         # Neither of both knows times.
         if bounds.until_ns is not None:
             return _by_index(db, start, way, bounds)
-        found = walk_few(db, start, way, bounds, FEW)
+        found = walk_few(db, start, way, bounds, few) if few else None
         if found is not None:
             return found
         known = graph.current(db)

@@ -8,8 +8,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cmfd.query import graph, reach
+from cmfd.query.distant import is_far
 from cmfd.query.index import all_rows
-from cmfd.query.pairs import is_far
 from cmfd.query.results import Result
 from cmfd.store.connection import named
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cmfd.errors import ConfigError, NotFoundError
 from cmfd.query.filter import Filter
 from cmfd.query.index import value_of
-from cmfd.query.metrics import points
 from cmfd.store.connection import named
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import pyarrow as pa
+
+    from cmfd.query.values import Values
 
     Row = tuple[Any, ...]
     Told = Callable[[str], None]
@@ -360,13 +361,40 @@ def batches(
     """
     table = find(name)
     pa, fields = arrow(), schema(table)
-    rows = _rows(db, table, where, told)
-    while part := list(islice(rows, ROWS)):
+    if table.name == "points":
+        for part in points(db, where, told=told):
+            whole = _of_points(part, fields)
+            yield from (whole.slice(first, ROWS) for first in range(0, len(part), ROWS))
+        return
+    rows = _rows(db, table, where)
+    while some := list(islice(rows, ROWS)):
         columns = [
-            pa.array([_fitting(column.kind, value) for value in values], field.type)
-            for column, field, *values in zip(table.columns, fields, *part, strict=True)
+            _array(column.kind, values, field.type)
+            for column, field, values in zip(
+                table.columns, fields, zip(*some, strict=True), strict=True
+            )
         ]
         yield pa.record_batch(columns, schema=fields)
+
+
+def points(db: sqlite3.Connection, where: str = "", *, told: Told) -> Iterator[Values]:
+    """Yield the values of metrics, in columns, as `batches` does as batches."""
+    from cmfd.query.values import Owner, Series, values  # noqa: PLC0415 - NumPy: only for these
+
+    rows = _rows(db, find("points"), where)
+    series = (Series._make((*row[:3], Owner._make(row[3:]))) for row in rows)
+    return values(db, series, at_a_time=ROWS, told=told)
+
+
+def _of_points(part: Values, fields: pa.Schema) -> pa.RecordBatch:
+    """Make a batch of values; of names, only one text each is made."""
+    pa = arrow()
+    owner = pa.array(part.owner)
+    names = [pa.array(column, pa.string()).take(owner) for column in zip(*part.owners, strict=True)]
+    at = pa.array(part.at_ns, fields.field("at").type)
+    whole = pa.array(part.whole, mask=~part.is_whole)
+    numbers = (pa.array(part.rank), pa.array(part.step), at, pa.array(part.value), whole)
+    return pa.record_batch([*names, *numbers], schema=fields)
 
 
 def arrow() -> Any:
@@ -378,6 +406,15 @@ def arrow() -> Any:
             "Tables need PyArrow, which is not installed here: pip install 'cmfd[tables]'."
         ) from None
     return pyarrow
+
+
+def _array(kind: Kind, values: tuple[Any, ...], type_: pa.DataType) -> pa.Array:
+    """Return the values of a column; one by one only where some do not fit."""
+    pa = arrow()
+    try:
+        return pa.array(values, type_)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return pa.array([_fitting(kind, value) for value in values], type_)
 
 
 def _fitting(kind: Kind, value: Any) -> Any:
@@ -393,14 +430,12 @@ def _fitting(kind: Kind, value: Any) -> Any:
     return bool(value) if kind is Kind.FLAG else int(value)
 
 
-def _rows(db: sqlite3.Connection, table: Table, where: str, told: Told) -> Iterator[Row]:
+def _rows(db: sqlite3.Connection, table: Table, where: str) -> Iterator[Row]:
     statement = named("query/tables")[table.name]
     if where.strip() and not chosen_by_filter(table.name):
         raise ConfigError(f"The rows of {table.name} are of no execution: leave the filter away.")
     condition, parameters = Filter(where, db).compiled(by_index=True)
     rows = db.execute(_chosen(statement, condition if where.strip() else None), parameters)
-    if table.name == "points":
-        return _points(db, rows, told)
     if table.columns[-3:] == _VALUE:
         return map(_valued, rows)
     return iter(rows)
@@ -436,13 +471,3 @@ def _number(value: object) -> float | None:
         return float(value) if isinstance(value, (int, float)) else None
     except OverflowError:
         return None
-
-
-def _points(db: sqlite3.Connection, metrics: Iterator[Row], told: Told) -> Iterator[Row]:
-    for run_id, execution, pipeline, stage, name in list(metrics):
-        found = points(db, run_id, name, execution=execution)
-        for problem in found.unreadable:
-            told(f"Left out of {name}: {problem}")
-        for _execution, step, rank, at_ns, value in found.rows():
-            whole = value if isinstance(value, int) else None
-            yield execution, pipeline, stage, name, rank, step, at_ns, float(value), whole

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cmfd.carbon.instants import instant
 from cmfd.carbon.shift import Start, starts
 from cmfd.query.energy import Which, rows
 from cmfd.query.reported import run_lines
@@ -128,17 +127,14 @@ def shift_table(found: Sequence[ShiftedRun]) -> Table:
          *(Column(name, right=True) for name in figures)],
         [
             (
-                short[one.run], one.job, one.user, _when(one.began_ns), _when(one.best_began_ns),
+                short[one.run], one.job, one.user,
+                units.when(one.began_ns), units.when(one.best_began_ns),
                 units.energy(one.energy_j), units.mass(one.operational_gco2e),
                 units.mass(one.best_gco2e), units.mass(one.worst_gco2e), _less(one),
             )
             for one in found
         ],
     )  # fmt: skip
-
-
-def _when(at_ns: int | None) -> str:
-    return units.NOTHING if at_ns is None else instant(at_ns - at_ns % 1_000_000_000)
 
 
 def _less(one: ShiftedRun) -> str:

@@ -6,7 +6,6 @@ Machines get the raw figures (see `cmfd.report.encode`); nothing here is meant t
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -116,6 +115,8 @@ def literal(value: Scalar) -> str:
     """Return a parameter's value so that ``1``, ``"1"``, ``true`` and ``null`` differ."""
     if isinstance(value, float):
         return nonfinite(value) or repr(value)
+    import json  # noqa: PLC0415 - hardly a command shows values
+
     return json.dumps(value, ensure_ascii=False)
 
 

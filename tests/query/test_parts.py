@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 import pytest
+from support.logging_here import as_new_process
 
 import cmfd
 from cmfd.content.files import hash_path
@@ -40,13 +41,12 @@ OF_X = {"file", "group", "x", "copy", "first", "later", "most", "files"}
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """Return a site where each stage has read what it reads, and written a model."""
     root = tmp_path_factory.mktemp("parts")
-    with pytest.MonkeyPatch.context() as patch:
+    variables = {"CMFD_STRICT": "true", "CMFD_SITE": str(root / "site")}
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        as_new_process(patch, root / "node", **variables),
+    ):
         patch.chdir(root)
-        for name, value in {
-            "CMFD_NODE_DIR": str(root / "node"), "CMFD_AUTOSTART": "false", "CMFD_STRICT": "true",
-            "CMFD_SITE": str(root / "site"),
-        }.items():  # fmt: skip
-            patch.setenv(name, value)
         _make()
         for stage, use in USES.items():
             with cmfd.start("toy", stage) as ex:

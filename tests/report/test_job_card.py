@@ -45,7 +45,8 @@ def test_what_a_job_held_and_how_well(site: ASite, invoke: Invoke) -> None:
     assert found["nodes"] == ["n1"]
     assert found["average_w"] == pytest.approx(2)
     shown = invoke("report", "energy", "1").stdout
-    for words in ("Job 1", "user ann", "2.00 Wh", "grade B", "50 %", "2.00 W on average"):
+    shared = "shared by allocation and use"
+    for words in ("Job 1", "user ann", "2.00 Wh", "grade B", shared, "50 %", "2.00 W on average"):
         assert words in shown, words
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cmfd.report import units
 from cmfd.report.costs.phrases import (
     GRADES,
+    METHODS,
     bar,
     missing_lines,
     provenance_lines,
@@ -102,7 +103,7 @@ def _duration(seconds: float | None) -> str:
 def _energy(energy: Energy) -> list[str]:
     sources = ", ".join(sorted({name for one in energy.components for name in one.sources}))
     covered = "" if energy.coverage is None else f"  coverage {units.share(energy.coverage)}"
-    methods = ", ".join(name.replace("_", " ") for name in energy.methods_j if name)
+    methods = ", ".join(METHODS.get(name, name) for name in energy.methods_j if name)
     parts = " | ".join(f"{one.component} {units.energy(one.energy_j)}" for one in energy.components)
     return [
         f"{units.energy(energy.energy_j)} {uncertainty(energy)} "

@@ -17,6 +17,12 @@ GRADES = {
     "D": "a model of load", "E": "a constant or a guess", "M": "missing",
 }  # fmt: skip
 
+METHODS = {
+    "exclusive": "nobody else there", "shared_static_dynamic": "shared by allocation and use",
+    "alloc_only": "shared by allocation", "rank_pids": "shared by CPU time of processes",
+}  # fmt: skip
+"""How energy was divided between those who were on a node."""
+
 FULL = 12
 """Width of a bar."""
 
