@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from cmfd.compat import nodes, reading
+from cmfd.compat.numbered import Answers
 from cmfd.errors import ConfigError
 from cmfd.formats.cmf import document
-from cmfd.formats.mlmd.graph import INPUTS, PIPELINE, STAGE, Graph, contexts_of
 
 try:
     import pandas as pd
@@ -21,68 +18,21 @@ except ImportError as missing:  # an extra of the installation
     ) from missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 _NO_LINEAGE = ("Environment", "Label")
 
 
-class _Known:
-    """What a site has, by the numbers that programs use."""
+_last: Answers | None = None
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        some: tuple[Any, ...] = (graph.contexts, graph.executions, graph.artifacts)
-        kinds: tuple[type[nodes.Node], ...] = (nodes.Context, nodes.Execution, nodes.Artifact)
-        self.contexts, self.executions, self.artifacts = (
-            {nodes.number_of(ref): kind(one, ref) for ref, one in each.items()}
-            for kind, each in zip(kinds, some, strict=True)
-        )
-        self.read: dict[int, list[int]] = defaultdict(list)
-        self.written: dict[int, list[int]] = defaultdict(list)
-        self.readers: dict[int, list[int]] = defaultdict(list)
-        self.writers: dict[int, list[int]] = defaultdict(list)
-        for ref, one in graph.executions.items():
-            number = nodes.number_of(ref)
-            self._number_contexts(self.executions[number], *graph.places[ref])
-            for event in one.events:
-                artifact = nodes.number_of(event.artifact)
-                is_input = event.type in INPUTS
-                (self.read if is_input else self.written)[number].append(artifact)
-                (self.readers if is_input else self.writers)[artifact].append(number)
 
-    def _number_contexts(self, execution: nodes.Node, pipeline: str, stage: str) -> None:
-        """Give an execution the numbers that its pipeline and stage have here."""
-        outer, inner = contexts_of(pipeline, stage)
-        execution.properties["Pipeline_id"] = nodes.Value(nodes.number_of(outer.ref))
-        execution.properties["Context_ID"] = nodes.Value(nodes.number_of(inner.ref))
-
-    def pipelines(self, name: str | None = None) -> list[nodes.Node]:
-        found = [one for one in self.contexts.values() if one.type == PIPELINE]
-        return [one for one in found if name is None or one.name == name]
-
-    def stages(self, pipeline: int) -> list[nodes.Node]:
-        return [
-            one for one in self.contexts.values()
-            if one.type == STAGE
-            and pipeline in map(nodes.number_of, self.graph.contexts[one.ref].parents)
-        ]  # fmt: skip
-
-    def executions_in(self, stage: nodes.Node) -> list[nodes.Node]:
-        found = [
-            one for one in self.executions.values()
-            if stage.ref in self.graph.executions[one.ref].contexts
-        ]  # fmt: skip
-        return sorted(found, key=lambda one: one.create_time_since_epoch, reverse=True)
-
-    def artifacts_of(self, execution: int) -> Iterator[tuple[str, nodes.Node]]:
-        for event, some in (("INPUT", self.read), ("OUTPUT", self.written)):
-            for number in some[execution]:
-                if number in self.artifacts:
-                    yield event, self.artifacts[number]
-
-    def named(self, name: str) -> nodes.Node | None:
-        wanted = name.strip()
-        return next((one for one in self.artifacts.values() if one.name == wanted), None)
+def _all() -> Answers:
+    """Return what the site has, put in order once for all questions that come before more does."""
+    global _last  # noqa: PLW0603 - as what `reading` read last
+    found = reading.graph()
+    if _last is None or _last.source is not found:
+        _last = Answers(found)
+    return _last
 
 
 class CmfQuery:
@@ -102,13 +52,8 @@ class CmfQuery:
         self.filepath = filepath
 
     @property
-    def _known(self) -> _Known:
-        found = reading.graph()
-        graph = msgspec.structs.replace(found, contexts=dict(found.contexts))
-        for place in graph.places.values():
-            for context in contexts_of(*place):
-                graph.contexts.setdefault(context.ref, context)
-        return _Known(graph)
+    def _known(self) -> Answers:
+        return _all()
 
     # -- pipelines and stages ------------------------------------------------------------------
 
@@ -231,7 +176,7 @@ class CmfQuery:
 
     def get_all_artifacts(self) -> list[str]:
         """Return the names of artifacts."""
-        return [one.name for one in self._known.artifacts.values()]
+        return [one.name for one in self._known.graph.artifacts.values()]
 
     get_artifact_names = get_all_artifacts
 
@@ -248,7 +193,7 @@ class CmfQuery:
 
     def get_all_artifact_types(self) -> list[str]:
         """Return the types of artifacts."""
-        return list(dict.fromkeys(one.type for one in self._known.artifacts.values()))
+        return list(dict.fromkeys(one.type for one in self._known.graph.artifacts.values()))
 
     def get_all_artifacts_by_context(self, pipeline_name: str) -> pd.DataFrame:
         """Return the artifacts of a pipeline."""
@@ -345,10 +290,8 @@ class CmfQuery:
         return json.dumps(said)
 
 
-def _in_stage(known: _Known, name: str) -> list[nodes.Node]:
-    stage = next(
-        (one for one in known.contexts.values() if (one.type, one.name) == (STAGE, name)), None
-    )
+def _in_stage(known: Answers, name: str) -> list[nodes.Node]:
+    stage = known.stage(name)
     return [] if stage is None else known.executions_in(stage)
 
 
@@ -356,33 +299,33 @@ def _uuids(execution: nodes.Node) -> list[str]:
     return str(execution.properties["Execution_uuid"].string_value).split(",")
 
 
-def _some(known: dict[int, nodes.Node], numbers: Iterable[int]) -> list[nodes.Node]:
+def _some(known: Mapping[int, nodes.Node], numbers: Iterable[int]) -> list[nodes.Node]:
     return [known[number] for number in numbers if number in known]
 
 
-def _is_in(known: _Known, execution: int, pipeline: int | None) -> bool:
+def _is_in(known: Answers, execution: int, pipeline: int | None) -> bool:
     return pipeline is None or any(
         nodes.number_of(parent) == pipeline
-        for ref in known.graph.executions[known.executions[execution].ref].contexts
+        for ref in known.graph.executions[known.executions.refs[execution]].contexts
         for parent in known.graph.contexts[ref].parents
     )
 
 
-def _parents(known: _Known, execution: int, pipeline: int | None) -> list[int]:
+def _parents(known: Answers, execution: int, pipeline: int | None) -> list[int]:
     found = [one for number in known.read[execution] for one in known.writers[number]]
     return [one for one in found if _is_in(known, one, pipeline)]
 
 
-def _made_from(known: _Known, artifact: int, pipeline: int | None = None) -> list[int]:
+def _made_from(known: Answers, artifact: int, pipeline: int | None = None) -> list[int]:
     executions = [one for one in known.readers[artifact] if _is_in(known, one, pipeline)]
     return list(dict.fromkeys(number for one in executions for number in known.written[one]))
 
 
-def _made_of(known: _Known, artifact: int) -> list[int]:
+def _made_of(known: Answers, artifact: int) -> list[int]:
     return list(dict.fromkeys(n for one in known.writers[artifact] for n in known.read[one]))
 
 
-def _reached(known: _Known, name: str, step: Callable[[_Known, int], list[int]]) -> list[int]:
+def _reached(known: Answers, name: str, step: Callable[[Answers, int], list[int]]) -> list[int]:
     first = known.named(name)
     found: dict[int, None] = {}
     waiting = [first.id] if first else []
@@ -394,7 +337,7 @@ def _reached(known: _Known, name: str, step: Callable[[_Known, int], list[int]])
     return list(found)
 
 
-def _uses(known: _Known, artifact: int) -> pd.DataFrame:
+def _uses(known: Answers, artifact: int) -> pd.DataFrame:
     rows = []
     for event, numbers in (("INPUT", known.readers), ("OUTPUT", known.writers)):
         for one in _some(known.executions, numbers[artifact]):
@@ -408,7 +351,7 @@ def _uses(known: _Known, artifact: int) -> pd.DataFrame:
     return _table(rows)
 
 
-def _of_executions(known: _Known, executions: Collection[int]) -> pd.DataFrame:
+def _of_executions(known: Answers, executions: Collection[int]) -> pd.DataFrame:
     found = {one.id: one for number in executions for _, one in known.artifacts_of(number)}
     return _table(map(_artifact_row, found.values()))
 

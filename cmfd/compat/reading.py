@@ -44,7 +44,8 @@ def refresh() -> None:
     """
     Merge what this node has, and what this program logged until now first of all.
 
-    What belongs to other sites goes there, as by `cmfd merge`.
+    What belongs to other sites goes there, as by `cmfd merge`. What the node's daemon published
+    before is where it belongs.
 
     Raises
     ------
@@ -61,7 +62,7 @@ def refresh() -> None:
     where = [settings.own_journal_dir] if settings.system else [settings.node_dir]
     present = [path for path in where if path.is_dir()]
     try:
-        merge_site(site(), present, wait=True, own_sites=True)
+        merge_site(site(), present, wait=True, own_sites=True, published=False)
     except NotFoundError:  # no journal is there: all of it is merged
         merge_site(site(), wait=True)
 

@@ -18,12 +18,13 @@ from cmfd.client.ranks import rank_from
 from cmfd.client.session import session
 from cmfd.client.values import as_json
 from cmfd.client.warn import harmless, warn_once
-from cmfd.compat import reading
+from cmfd.compat import DVC, DVC_PUSH, reading
 from cmfd.content.cache import identify
 from cmfd.content.files import Hash
 from cmfd.errors import NotFoundError
 from cmfd.formats.mlmd.graph import (
     ARTIFACT_FACT,
+    END_COMMIT_FACT,
     NAME_FACT,
     PIPELINE_FACT,
     STAGE_FACT,
@@ -117,10 +118,21 @@ class Recorder:
         self, direction: Direction, path: str, kind: ArtifactKind, properties: Mapping[str, Any]
     ) -> Hash:
         """Record a file or directory as it is now; return what it is."""
+        self._store(path)
         found = self._identify(path) or Hash(problem="it could not be read")
         self._record(direction, Place.of(path), kind, found, properties)
         self._show(path, found)
         return found
+
+    @harmless()
+    def _store(self, path: str) -> None:
+        """Have DVC store it, where that is asked for: now, as it may be another soon."""
+        how = os.environ.get(DVC)
+        if how and os.path.lexists(path):
+            from cmfd.dvc.keep import keep  # noqa: PLC0415 - only where it is asked for
+
+            for problem in keep([path], how, push=bool(os.environ.get(DVC_PUSH))):
+                warn_once(problem, f"cmfd: {problem}")
 
     def _show(self, path: str, found: Hash) -> None:
         """Say that content could not be identified, as CMF's own library would."""
@@ -184,6 +196,11 @@ class Recorder:
         for name, value in values.items():
             if not isinstance(value, (str, bytes)) and hasattr(value, "__float__"):
                 self.execution.metric(name, value, step)
+
+    @harmless()
+    def end_at(self, commit: str) -> None:
+        """Record the commit that the code is at when the execution ends."""
+        self.execution.fact(END_COMMIT_FACT, commit)
 
     @harmless()
     def flush(self) -> None:

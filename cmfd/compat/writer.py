@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cmfd.client.deadline import Deadline
-from cmfd.client.git import GitError, describe_code
+from cmfd.client.git import GitError, describe_code, head
 from cmfd.compat import dataslice, nodes, reading
 from cmfd.compat.known import Known
 from cmfd.compat.recorder import Recorder
@@ -168,8 +168,10 @@ class Cmf(Known):
     def finalize(self) -> None:
         """See to it that what was logged is kept; more may be logged afterwards."""
         recorder, execution = self._ready()
-        commit = str(code_here().get("commit") or "")
+        commit = commit_now()
         execution.properties["Git_End_Commit"] = nodes.Value(commit)
+        if commit != execution.properties["Git_Start_Commit"].string_value:
+            recorder.end_at(commit)
         recorder.flush()
 
     # -- what goes in and out -------------------------------------------------------------------
@@ -376,6 +378,17 @@ def code_here() -> dict[str, Any]:
         except (GitError, TimeoutError, OSError):
             _code.append({})
     return _code[0]
+
+
+def commit_now() -> str:
+    """Return the commit that the code here is at, which the program itself may have made."""
+    before = str(code_here().get("commit") or "")
+    if not before:
+        return ""
+    try:
+        return head(str(Path.cwd()), Deadline(_GIT_S))
+    except (GitError, TimeoutError, OSError):
+        return before
 
 
 def _digest_of(artifact: nodes.Artifact) -> str:

@@ -19,7 +19,7 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from cmfd.errors import FormatError
-from cmfd.formats.places import address_of
+from cmfd.formats.places import reference
 from cmfd.model import INSIDE, Status
 from cmfd.query.located import is_slice, locate
 from cmfd.query.runs import detail
@@ -232,9 +232,7 @@ class _Crate:
                 folder = artifact.digest.replace(":", "-").removesuffix(".dir")
                 return add(at, f"data/{folder}/{Path(at).name}", properties=about)
             self.left_out.append(f"{artifact.path}: {problem}")
-        where = artifact.path
-        if address_of(where) is None:
-            where = f"file://{artifact.host}{quote(artifact.absolute or '/' + artifact.path)}"
+        where = reference(artifact.path, artifact.absolute, artifact.host)
         return add(f"{where}#{artifact.digest}", fetch_remote=False, properties=about)
 
     def _workflow(self, path: Path) -> Any:

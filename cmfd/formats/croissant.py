@@ -17,7 +17,7 @@ from urllib.parse import quote
 from cmfd.content.files import hash_path, states_below
 from cmfd.errors import FormatError
 from cmfd.formats.columns import columns_of, is_table
-from cmfd.formats.places import address_of
+from cmfd.formats.places import reference
 from cmfd.query.artifacts import detail
 from cmfd.query.located import locate
 from cmfd.query.times import iso
@@ -202,9 +202,7 @@ def _files(db: sqlite3.Connection, found: ArtifactDetail, directory: Path) -> It
         )
     url = _relative(at, directory)
     if url is None:
-        where = use.path
-        is_path = address_of(where) is None
-        url = f"file://{use.host}{quote(use.absolute or '/' + where)}" if is_path else where
+        url = reference(use.path, use.absolute, use.host)
     yield _File(Path(use.path).name, url, known, artifact.size_bytes, at)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
+
+_LEGAL = "%:/?[]@!$&'()*+,;="
 
 
 def address_of(path: str) -> SplitResult | None:
@@ -20,3 +22,22 @@ def address_of(path: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts if parts.scheme and path[len(parts.scheme) :].startswith("://") else None
+
+
+def reference(path: str, absolute: str | None, host: str) -> str:
+    """
+    Return a reference to where content was: an address, or ``file://HOST/PATH``.
+
+    Parameters
+    ----------
+    path : str
+        What a program named. Of an address, only what no reference has is quoted (RFC 3986), and
+        ``#``, which a file's name may have.
+    absolute : str or None
+        Where that is on the host, if it is a path; None, or nothing, if that is not known.
+    host : str
+        On which host.
+    """
+    if address_of(path) is not None:
+        return quote(path, safe=_LEGAL)
+    return f"file://{quote(host)}{quote(absolute or '/' + path)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import random
 from pathlib import Path
@@ -114,3 +115,62 @@ def prepare(side: Side, sources: Path) -> None:
     artifacts.mkdir(exist_ok=True)
     (artifacts / "data.xml.gz").write_bytes(a_text())
     (artifacts / "labels.csv").write_text("id,label\n1,a\n2,b\n")
+
+
+KEEPING = """
+from pathlib import Path
+
+from cmflib import cmf
+
+writer = cmf.Cmf(filepath="mlmd", pipeline_name="kept")
+writer.create_context(pipeline_stage="train")
+writer.create_execution(execution_type="train")
+writer.log_dataset("data/raw.csv", "input")
+for step in range(2):
+    Path("model.bin").write_text(f"weights {step}")
+    writer.log_model(path="model.bin", event="output")
+Path("parts").mkdir()
+Path("parts/a.txt").write_text("a")
+writer.log_dataset("parts", "output")
+writer.finalize()
+"""
+
+
+def test_what_dvc_and_git_have_afterwards(tmp_path: Path) -> None:
+    """With `--dvc add` DVC has the same; a branch and a commit are made by CMF's library only."""
+    sides = both(tmp_path, "work", {"data/raw.csv": "1,2\n", "keep.py": KEEPING})
+    real, ours = sides
+    ours.keep_in_dvc(tmp_path / "store")
+    before = ours.call("git", "rev-parse", "HEAD")
+    for side in sides:
+        side.run("keep.py")
+
+    assert kept(ours) == kept(real)
+    assert ours.call("dvc", "status", "--quiet") == ""
+    Path(ours.path, "model.bin").unlink()
+    ours.call("dvc", "checkout", "--quiet", "model.bin")
+    assert Path(ours.path, "model.bin").read_text() == "weights 1"
+    assert cached(ours) == cached(real)
+
+    assert real.call("git", "branch", "--show-current").strip() == "mlmd"
+    assert "model.bin.dvc" in real.call("git", "show", "--name-only", "HEAD")
+    assert ours.call("git", "rev-parse", "HEAD") == before
+    assert "?? model.bin.dvc" in ours.call("git", "status", "--porcelain", "--untracked-files")
+
+
+def kept(side: Side) -> dict[str, str]:
+    """Return what DVC's files of a side say, but for those of the library's own making."""
+    found = side.path.rglob("*.dvc")
+    return {
+        str(path.relative_to(side.path)): path.read_text("utf-8")
+        for path in found
+        if path.is_file() and "cmf_artifacts" not in path.parts
+    }
+
+
+def cached(side: Side) -> set[str]:
+    """Return the digests of what was logged that DVC's cache of a side has."""
+    known = ("weights 0", "weights 1", "1,2\n", "a")
+    digests = {hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() for text in known}
+    there = {"".join(path.parts[-2:]) for path in side.path.glob(".dvc/cache/files/md5/*/*")}
+    return there & digests

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.dvc import Repo
 from support.wrapper import CMFD, Node
 
 if TYPE_CHECKING:
@@ -365,3 +366,42 @@ def test_nobody_gets_it_who_did_not_ask(node: Node) -> None:
         "import cmfd.compat.as_cmflib; from cmflib.cmf import Cmf, metadata_export; Cmf.DataSlice"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=node.cwd)
+
+
+KEEPING = """
+import subprocess
+from cmflib.cmf import Cmf
+
+writer = Cmf("mlmd", "tracks")
+writer.create_context("Train")
+writer.create_execution("Train")
+for step in range(2):
+    open("model.bin", "w").write(f"weights {step}")
+    model = writer.log_model(path="model.bin", event="output")
+subprocess.run(["git", "add", "model.bin.dvc", ".gitignore"], check=True)
+subprocess.run(["git", "commit", "-q", "-m", "a model"], check=True)
+writer.finalize()
+print(model.uri)
+"""
+
+
+@pytest.mark.slow
+def test_dvc_stores_what_a_program_logs_where_that_is_asked_for(tmp_path: Path) -> None:
+    """Each version of it; and the commit at the end is known where the program made one."""
+    repo = Repo.make(tmp_path / "work")
+    repo.commit()
+    node = Node(tmp_path, {**repo.environ, "CMFD_AUTOSTART": "false", "CMFD_STRICT": "true"})
+    (node.cwd / "keep.py").write_text(KEEPING)
+    kept = ("run", "--cmf-compat", "--dvc", "add", "-q", "--", sys.executable, "keep.py")
+    done = node.cmfd(*kept)
+    assert done.returncode == 0, done.stderr.decode()
+    uri = done.stdout.decode().strip()
+    assert f"md5: {uri}" in (node.cwd / "model.bin.dvc").read_text()
+    cache = node.cwd / ".dvc" / "cache" / "files" / "md5"
+    texts = {path.read_text() for path in cache.glob("*/*") if path.is_file()}
+    assert {"weights 0", "weights 1"} < texts
+
+    (execution,) = exported(node)["Pipeline"][0]["stages"][0]["executions"]
+    said = execution["properties"]
+    assert said["Git_End_Commit"] == repo.git("rev-parse", "HEAD")
+    assert said["Git_Start_Commit"] == repo.git("rev-parse", "HEAD~")

@@ -1,4 +1,4 @@
-"""Commands in this process, and a process that has not logged yet."""
+"""Commands in this process; a receiver of events."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
+from support.receiver import Received, receiving
 
 from cmfd.cli.main import cli
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     Cmfd = Callable[..., Any]
@@ -30,3 +31,14 @@ def cmfd(tmp_path: Path) -> Cmfd:
         return json.loads(done.stdout)
 
     return run
+
+
+@pytest.fixture
+def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Received]:
+    """Receive events, as OpenLineage's client is told by the environment."""
+    with receiving() as events:
+        for name, value in {
+            "TYPE": "http", "URL": events.url, "RETRY": '{"total": 0}', "TIMEOUT": "60",
+        }.items():  # fmt: skip
+            monkeypatch.setenv(f"OPENLINEAGE__TRANSPORT__{name}", value)
+        yield events

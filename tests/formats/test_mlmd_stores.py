@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,6 @@ from cmfd.store.connection import sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     Cmfd = Callable[..., Any]
 
@@ -108,6 +108,35 @@ def test_what_is_no_store_is_said(cmfd: Cmfd, store: Path, tmp_path: Path) -> No
         db.execute("UPDATE MLMDEnv SET schema_version = 11")
     assert "schema 11" in cmfd("import", "mlmd", str(store), code=21)
     assert not (tmp_path / "site").exists()
+
+
+@pytest.mark.parametrize(
+    ("version", "place", "name"),
+    [(0, "mlmd", ""), (2, "mlmd", ""), (5, "taxi", "first"), (9, "taxi", "first")],
+)
+def test_stores_of_older_schemas(
+    cmfd: Cmfd, tmp_path: Path, version: int, place: str, name: str
+) -> None:
+    """Parameters, artifacts and events, and of contexts, names and times what there was then."""
+    text = (Path(__file__).parent / "stores" / f"mlmd-{version}.sql").read_text("utf-8")
+    with closing(sqlite3.connect(tmp_path / "old.sqlite")) as db:
+        db.executescript(text)
+    (done,) = cmfd("import", "mlmd", str(tmp_path / "old.sqlite"), "--json")
+    assert (done["pipeline"], done["stage"], done["state"]) == (place, "Trainer", "new")
+    cmfd("export", "mlmd", str(tmp_path / "new.sqlite"))
+    with closing(sqlite3.connect(tmp_path / "new.sqlite")) as db:
+        (found,) = db.execute(
+            "SELECT e.name, p.int_value, t.name FROM Execution AS e"
+            " JOIN ExecutionProperty AS p ON p.execution_id = e.id AND p.name = 'trees'"
+            " JOIN Type AS t ON t.id = e.type_id"
+        )
+        assert found == (name or None, 7, "Trainer")
+        used = db.execute(
+            "SELECT v.type, a.uri, p.step_key FROM Event AS v"
+            " JOIN Artifact AS a ON a.id = v.artifact_id"
+            " JOIN EventPath AS p ON p.event_id = v.id AND p.step_key IS NOT NULL ORDER BY v.type"
+        ).fetchall()
+        assert used == [(3, "1d" * 16, "examples"), (4, "f0" * 16, "model")]
 
 
 def test_cmfs_json_goes_into_a_store_and_back(cmfd: Cmfd, tmp_path: Path) -> None:

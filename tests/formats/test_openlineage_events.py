@@ -6,17 +6,19 @@ import json
 import os
 import subprocess
 import sys
-import threading
-import time
 from collections import defaultdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import jsonschema
+import msgspec
 import pytest
 import referencing
+from openlineage.client import facet_v2
+from openlineage.client.event_v2 import RunEvent
+from openlineage.client.serde import Serde
+from support.daemons import wait_until
 from support.energy import a_row
 from support.factors import FACTORS
 from support.packs import an_id
@@ -29,7 +31,9 @@ from cmfd.merge.notes import say
 from cmfd.model import NoteKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from support.receiver import Event, Received
 
 SOURCES = "CMFD_OPENLINEAGE_SOURCES"
 """Names a checkout of OpenLineage, for its schemas: no package has them."""
@@ -37,8 +41,10 @@ SOURCES = "CMFD_OPENLINEAGE_SOURCES"
 CONSTANT = FACTORS.replace('["series"]', '["constant"]').replace(
     'zone = "GB"', 'zone = "GB"\nconstant = { g_per_kwh = 360.0, source = "us" }'
 )
-ENDS = {"COMPLETE", "FAIL", "ABORT"}
-Event = dict[str, Any]
+STANDARD = {
+    "parent", "jobType", "processing_engine", "errorMessage", "tags", "version",
+    "documentation", "outputStatistics", "schema", "sourceCodeLocation",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -66,40 +72,6 @@ def site(tmp_path: Path) -> ASite:
 def invoke(site: ASite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Return a function that runs a command on the site."""
     return invoker(site, tmp_path, monkeypatch)
-
-
-class Received(list[Event]):
-    """Events that were taken."""
-
-    n_wanted: int | None = None
-    """Once there are so many, no more are taken."""
-
-
-@pytest.fixture
-def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Received]:
-    """Receive events at OpenLineage's address, as its client is told by the environment."""
-    events = Received()
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            assert self.path == "/api/v1/lineage"
-            event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            is_taken = len(events) != events.n_wanted
-            if is_taken:
-                events.append(event)
-            self.send_response(201 if is_taken else 400)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        monkeypatch.setenv("OPENLINEAGE_URL", f"http://127.0.0.1:{server.server_port}")
-        yield events
-        server.shutdown()
-        thread.join()
 
 
 def printed(invoke: Invoke, *words: str) -> list[Event]:
@@ -242,6 +214,24 @@ def with_tables(site: ASite, tmp_path: Path) -> None:
     site.take(content)
 
 
+def test_events_are_what_its_library_knows(invoke: Invoke, site: ASite, tmp_path: Path) -> None:
+    """Its classes are made from the schemas: every key and type of an event is one of theirs."""
+    with_factors(invoke, tmp_path)
+    with_tables(site, tmp_path)
+    say(site.path, NoteKind.TAG, {an_id("exec", 0).hex(): "final"})
+    say(site.path, NoteKind.LABEL, {f"md5:{0:032x}": "the model"})
+    known = {one._get_schema(): one for one in below(facet_v2.BaseFacet)}
+    checked = set()
+    for event in printed(invoke, "--columns"):
+        assert Serde.to_dict(msgspec.convert(event, RunEvent)).keys() == event.keys()
+        for name, facet in facets_of(event):
+            if not name.startswith("cmfd_"):
+                taken = msgspec.convert(facet, known[facet["_schemaURL"]])
+                assert Serde.to_dict(taken) == facet
+                checked.add(name)
+    assert checked >= STANDARD
+
+
 @pytest.mark.skipif(SOURCES not in os.environ, reason=f"{SOURCES} names no checkout of OpenLineage")
 def test_events_are_of_the_official_schemas(invoke: Invoke, site: ASite, tmp_path: Path) -> None:
     """The event by OpenLineage's, each standard facet by the one that it names."""
@@ -260,17 +250,25 @@ def test_events_are_of_the_official_schemas(invoke: Invoke, site: ASite, tmp_pat
     for event in printed(invoke, "--columns"):
         is_of(event, event["schemaURL"], known)
         assert event["schemaURL"].endswith("/OpenLineage.json#/$defs/RunEvent")
-        datasets = (*event["inputs"], *event["outputs"])
-        for holder in (event["run"], event["job"], *datasets):
-            for name, facet in (holder["facets"] | holder.get("outputFacets", {})).items():
-                if not name.startswith("cmfd_"):
-                    is_of({name: facet}, facet["_schemaURL"].partition("#")[0], known)
-                    is_of(facet, facet["_schemaURL"], known)
-                    checked.add(name)
-    assert checked >= {
-        "parent", "jobType", "processing_engine", "errorMessage", "tags", "version",
-        "documentation", "outputStatistics", "schema", "sourceCodeLocation",
-    }  # fmt: skip
+        for name, facet in facets_of(event):
+            if not name.startswith("cmfd_"):
+                is_of({name: facet}, facet["_schemaURL"].partition("#")[0], known)
+                is_of(facet, facet["_schemaURL"], known)
+                checked.add(name)
+    assert checked >= STANDARD
+
+
+def below(base: Any) -> Iterator[Any]:
+    """Yield all classes that are of another one."""
+    for one in base.__subclasses__():
+        yield one
+        yield from below(one)
+
+
+def facets_of(event: Event) -> Iterator[tuple[str, Any]]:
+    """Yield all facets of an event."""
+    for holder in (event["run"], event["job"], *event["inputs"], *event["outputs"]):
+        yield from (holder["facets"] | holder.get("outputFacets", {})).items()
 
 
 def is_of(value: Any, schema: str, known: Any) -> None:
@@ -289,15 +287,13 @@ def test_own_facets_are_of_their_schemas(invoke: Invoke, tmp_path: Path) -> None
     jsonschema.Draft202012Validator.check_schema(schemas)
     seen = set()
     for event in printed(invoke):
-        datasets = (*event["inputs"], *event["outputs"])
-        for holder in (event["run"], event["job"], *datasets):
-            for name, facet in holder["facets"].items():
-                if name.startswith("cmfd_"):
-                    base, _, definition = facet["_schemaURL"].partition("#")
-                    assert base == schemas["$id"] == facets.BASE
-                    wanted = {**schemas, "$ref": f"#{definition}"}
-                    jsonschema.Draft202012Validator(wanted).validate(facet)
-                    seen.add(definition.rpartition("/")[2])
+        for name, facet in facets_of(event):
+            if name.startswith("cmfd_"):
+                base, _, definition = facet["_schemaURL"].partition("#")
+                assert base == schemas["$id"] == facets.BASE
+                wanted = {**schemas, "$ref": f"#{definition}"}
+                jsonschema.Draft202012Validator(wanted).validate(facet)
+                seen.add(definition.rpartition("/")[2])
     assert seen == set(schemas["$defs"]) - {"Facet", "Value"}
 
 
@@ -323,10 +319,22 @@ def test_its_client_sends_what_is_new(
     assert len(received) == 12 + 8 + 16
 
 
-def test_what_was_cut_off_is_sent_again(invoke: Invoke, tmp_path: Path, received: Received) -> None:
-    """Each event comes at least once, and what comes again says the same of the same."""
+@pytest.mark.parametrize("answer", [403, 503, pytest.param(0, marks=pytest.mark.slow)])
+def test_what_was_cut_off_is_sent_again(
+    invoke: Invoke,
+    tmp_path: Path,
+    received: Received,
+    answer: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    Each event comes at least once, and what comes again says the same of the same.
+
+    Whether the receiver takes none from us, has trouble of its own, or says nothing at all.
+    """
     send = ("export", "openlineage", "--send", "--cursor", str(tmp_path / "sent"))
-    received.n_wanted = 5
+    received.n_wanted, received.answer = 5, answer
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__TIMEOUT", "60" if answer else "5")
     assert "could not be sent" in invoke(*send, code=19).stderr
     received.n_wanted = None
     invoke(*send)
@@ -335,25 +343,39 @@ def test_what_was_cut_off_is_sent_again(invoke: Invoke, tmp_path: Path, received
     assert received[5:] == printed(invoke)
 
 
+@pytest.mark.parametrize("answer", [400, 413, 422])
+def test_what_the_receiver_refuses_holds_nothing_up(
+    invoke: Invoke, site: ASite, tmp_path: Path, received: Received, answer: int
+) -> None:
+    """It is told by name, all others arrive, and it does not come again with the next runs."""
+    send = ("export", "openlineage", "--send", "--cursor", str(tmp_path / "sent"))
+    received.n_wanted, received.answer = 0, answer
+    said = invoke(*send, code=12).stderr
+    assert "START of digits.train, run " in said
+    assert "and 2 more" in said
+    assert received.n_asked == 12
+    received.n_wanted = None
+    site.take(a_run(3))
+    invoke(*send)
+    new = {event["run"]["runId"].replace("-", "") for event in received}
+    assert new == ids("run", 3) | ids("exec", 3)
+
+
 @pytest.mark.slow
 def test_what_is_merged_is_followed(site: ASite, received: Received) -> None:
-    """A run is told of while it runs, and again when more of it was merged."""
+    """A run is told of while it runs, again when more was merged; who is away is tried again."""
+    received.n_wanted = 5
     words = [sys.executable, "-m", "cmfd", "export", "openlineage", "--send", "--follow"]
     with subprocess.Popen([*words, "--every", "0.1", "--site", str(site.path)]) as follower:
-        wait_until(lambda: len(received) == 12)
-        assert set(of(received, "exec", 2)) == {"START", "RUNNING"}
+        wait_until(lambda: received.n_asked > 7, "asked again", 60)
+        received.n_wanted = None
+        wait_until(lambda: len(received) == 5 + 12, "all of it", 60)
+        assert received[:5] == received[5:10]
+        assert set(of(received[5:], "exec", 2)) == {"START", "RUNNING"}
         site.take(a_run(2, loss=[1.0]))
-        wait_until(lambda: len(received) == 16)
-        assert set(of(received[12:], "exec", 2)) == {"START", "COMPLETE"}
+        wait_until(lambda: len(received) == 5 + 16, "what is new", 60)
+        assert set(of(received[17:], "exec", 2)) == {"START", "COMPLETE"}
         follower.terminate()
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Wait for another process."""
-    patience_s = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < patience_s
-        time.sleep(0.02)
 
 
 def test_who_is_not_reached_is_told(
@@ -363,6 +385,9 @@ def test_who_is_not_reached_is_told(
     cursor = tmp_path / "sent"
     send = ("export", "openlineage", "--send", "--cursor", str(cursor))
     assert "OPENLINEAGE_URL" in invoke(*send, code=3).stderr
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__TYPE", "async_http")
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__URL", "http://127.0.0.1:9")
+    assert "which events arrived" in invoke(*send, code=3).stderr
     nowhere = {"TYPE": "http", "URL": "http://127.0.0.1:9", "RETRY": '{"total": 0}'}
     for name, value in nowhere.items():
         monkeypatch.setenv(f"OPENLINEAGE__TRANSPORT__{name}", value)

@@ -241,6 +241,13 @@ def test_what_is_no_event_is_told(cmfd: Cmfd, tmp_path: Path, bad: str) -> None:
     assert not (tmp_path / "other" / "index.db").exists()
 
 
+def test_one_event_may_be_over_many_lines(cmfd: Cmfd, tmp_path: Path) -> None:
+    """As people write one, and as OpenLineage's own examples are."""
+    file = tmp_path / "event.json"
+    file.write_text(json.dumps(EVENTS[1], indent=2))
+    assert "1 execution new" in cmfd("import", "openlineage", str(file))
+
+
 def test_an_array_that_is_cut_off_is_told(cmfd: Cmfd, tmp_path: Path) -> None:
     """Nothing of it is taken in: where it ends, nobody knows."""
     path = tmp_path / "events"

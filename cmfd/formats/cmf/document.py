@@ -165,6 +165,27 @@ def write(graph: Graph, pipelines: Iterable[str] = ()) -> dict[str, Any]:
     return _Writer(graph).document(frozenset(pipelines))
 
 
+def parts(graph: Graph, pipelines: Iterable[str] = ()) -> Iterator[bytes]:
+    """Yield the document that `write` returns as JSON, an execution at a time."""
+    writer = _Writer(graph)
+    yield b'{"Pipeline": ['
+    for n_before, (ref, pipeline) in enumerate(writer.pipelines(frozenset(pipelines))):
+        yield _opened(writer.said_of(ref, pipeline), "stages", n_before)
+        for n_stages, (its, stage) in enumerate(writer.stages(ref)):
+            yield _opened(writer.said_of(its, stage), "executions", n_stages)
+            for n_executions, one in enumerate(writer.executions_in(its, pipeline.name, stage)):
+                yield (",\n" if n_executions else "\n").encode() + json.dumps(one).encode()
+            yield b"]}"
+        yield b"]}"
+    yield b"]}\n"
+
+
+def _opened(said: dict[str, Any], last: str, n_before: int) -> bytes:
+    """Return something as JSON up to where a list begins, which is its last."""
+    begun = json.dumps(said).removesuffix("}")
+    return f'{"," if n_before else ""}\n{begun}, "{last}": ['.encode()
+
+
 class _Writer:
     """Numbers, and what has them."""
 
@@ -180,30 +201,48 @@ class _Writer:
 
     def document(self, wanted: frozenset[str]) -> dict[str, Any]:
         """Return the whole."""
+        return {"Pipeline": [self._pipeline(ref, one) for ref, one in self.pipelines(wanted)]}
+
+    def pipelines(self, wanted: frozenset[str]) -> list[tuple[str, Context]]:
+        """Return pipelines in their order, all if none is wanted."""
         found = [
             (ref, one)
             for ref, one in self.graph.contexts.items()
             if one.type == PIPELINE and (not wanted or one.name in wanted)
         ]
         found.sort(key=lambda item: self.contexts[item[0]])
-        return {"Pipeline": [self._pipeline(ref, one) for ref, one in found]}
+        return found
 
     def _pipeline(self, ref: str, pipeline: Context) -> dict[str, Any]:
+        stages = [
+            {
+                **self.said_of(its, one),
+                "executions": [*self.executions_in(its, pipeline.name, one)],
+            }
+            for its, one in self.stages(ref)
+        ]
+        return {**self.said_of(ref, pipeline), "stages": stages}
+
+    def stages(self, pipeline: str) -> list[tuple[str, Context]]:
+        """Return the stages of a pipeline in their order."""
         inner = [
             (its, one)
             for its, one in self.graph.contexts.items()
-            if one.type == STAGE and ref in one.parents
+            if one.type == STAGE and pipeline in one.parents
         ]
         inner.sort(key=lambda item: self.contexts[item[0]])
-        stages = [self._stage(its, pipeline.name, one) for its, one in inner]
-        return {**self._said("context", pipeline, self.contexts[ref]), "stages": stages}
+        return inner
 
-    def _stage(self, ref: str, pipeline: str, stage: Context) -> dict[str, Any]:
+    def said_of(self, ref: str, context: Context) -> dict[str, Any]:
+        """Return a pipeline or stage without what is in it."""
+        return self._said("context", context, self.contexts[ref])
+
+    def executions_in(self, ref: str, pipeline: str, stage: Context) -> Iterator[dict[str, Any]]:
+        """Yield the executions of a stage."""
         place = (pipeline, stage.name.removeprefix(f"{pipeline}/"))
         refs = [one for one in self.graph.executions if self.graph.places[one] == place]
         refs.sort(key=self.executions.__getitem__, reverse=True)  # as CMF, the latest first
-        executions = [self._execution(one, ref) for one in refs]
-        return {**self._said("context", stage, self.contexts[ref]), "executions": executions}
+        return (self._execution(one, ref) for one in refs)
 
     def _execution(self, ref: str, stage: str) -> dict[str, Any]:
         execution = self.graph.executions[ref]

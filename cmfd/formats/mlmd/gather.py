@@ -17,7 +17,7 @@ import msgspec
 from cmfd.client.warn import warn_once
 from cmfd.errors import NotFoundError
 from cmfd.formats.mlmd.graph import (
-    ARTIFACT_FACT,
+    END_COMMIT_FACT,
     INPUT,
     INPUTS,
     KEY,
@@ -36,16 +36,19 @@ from cmfd.formats.mlmd.graph import (
     contexts_of,
     uuid_text,
 )
+from cmfd.formats.mlmd.said import Said
 from cmfd.identity import uuid5
 from cmfd.model import ArtifactKind, Direction, Status
-from cmfd.query.index import object_of, value_of
+from cmfd.query.index import object_of
 from cmfd.store.connection import named
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
 _NS = 1_000_000  # in a millisecond
+_AT_ONCE = 1000
+"""Of how many executions all that is said is read at once."""
 _STATES = {
     Status.RUNNING: 2, Status.COMPLETED: 3, Status.FAILED: 4, Status.LOST: 4, Status.CANCELLED: 6,
 }  # fmt: skip
@@ -103,18 +106,23 @@ class _Gathered:
     def _artifacts(self) -> dict[str, Artifact]:
         return self.records[f"{KEY}artifact"]
 
-    def _rows(self, query: str, **parameters: object) -> Iterator[Any]:
-        return iter(self.db.execute(self.sql[query], parameters).fetchall())
-
     def take(self, pipeline: str | None) -> None:
         """Take the executions of a pipeline."""
         self.graph.types |= self.records[f"{KEY}type"]
         if pipeline is None:
             self.graph.contexts |= self.records[f"{KEY}context"]
             self.graph.artifacts |= self._artifacts
-        for row in self._rows("executions", pipeline=pipeline):
+        rows = self.db.execute(self.sql["executions"], {"pipeline": pipeline}).fetchall()
+        for first in range(0, len(rows), _AT_ONCE):
+            self._take_some(rows[first : first + _AT_ONCE])
+
+    def _take_some(self, rows: Sequence[Any]) -> None:
+        kept = self.records[f"{KEY}execution"]
+        own = [row[0] for row in rows if row[1] not in kept]
+        self.said = Said(self.db, (row[0] for row in rows), own, self.own_by_digest)
+        for row in rows:
             ref = row[1]
-            known = self.records[f"{KEY}execution"].get(ref)
+            known = kept.get(ref)
             execution = self._own(*row) if known is None else known
             self.graph.executions[ref] = execution
             self.graph.places[ref] = (row[2], row[3])
@@ -144,7 +152,7 @@ class _Gathered:
             for event in execution.events
             if event.artifact in self.graph.artifacts
         }
-        for direction, digest, at_ns in self._rows("events", id=number):
+        for direction, digest, at_ns in self.said.events[number]:
             is_input = direction == Direction.INPUT
             if (is_input, digest) not in told and (ref := self.by_digest.get(digest)):
                 self.graph.artifacts[ref] = self._artifacts[ref]
@@ -159,19 +167,18 @@ class _Gathered:
     ) -> Execution:  # fmt: skip
         outer, inner = contexts_of(pipeline, stage)
         identity = bytes.fromhex(ref)
-        facts = {key: value_of(*rest) for key, *rest in self._rows("facts", execution=identity)}
+        facts = self.said.facts[number]
         for context, key in ((outer, PIPELINE_FACT), (inner, STAGE_FACT)):
             known = self.records[f"{KEY}context"].get(context.ref, context)
             found = self.graph.contexts.setdefault(context.ref, known)
             found.created_ms = found.created_ms or began_ns // _NS
             found.updated_ms = found.updated_ms or began_ns // _NS
             found.custom |= _object(facts.get(key))
-        params = {key: value_of(*rest) for key, *rest in self._rows("params", id=number)}
         updated_ns = max(ended_ns or 0, began_ns)
         execution = Execution(
             type=str(facts.get(TYPE_FACT, inner.name)), name=str(facts.get(NAME_FACT, "")),
             created_ms=began_ns // _NS, updated_ms=updated_ns // _NS,
-            state=_STATES.get(Status(status), 0), custom=params,
+            state=_STATES.get(Status(status), 0), custom=self.said.params[number],
             properties={
                 "Execution": _command(command, document), "Execution_uuid": uuid_text(identity),
                 "Execution_type_name": inner.name, "Context_Type": inner.name, "Context_ID": 0,
@@ -183,7 +190,7 @@ class _Gathered:
         execution.properties |= {
             "Git_Repo": str(code.get("remote") or ""),
             "Git_Start_Commit": str(code.get("commit") or ""),
-            "Git_End_Commit": str(facts.get("git.end_commit") or code.get("commit") or ""),
+            "Git_End_Commit": str(facts.get(END_COMMIT_FACT) or code.get("commit") or ""),
         }
         repository = execution.properties["Git_Repo"]
         execution.events = [*self._own_events(number, inner.ref, repository)]
@@ -192,7 +199,7 @@ class _Gathered:
         return execution
 
     def _own_events(self, number: int, stage: str, repository: str) -> Iterator[Event]:
-        for direction, digest, at_ns in self._rows("events", id=number):
+        for direction, digest, at_ns in self.said.events[number]:
             ref = self.own_by_digest.get(digest)
             if ref is None:
                 ref = self.own_by_digest[digest] = self._own_artifact(digest, stage, repository)
@@ -205,32 +212,34 @@ class _Gathered:
 
         As in CMF there is one of a digest, called as at first, with the last word on each property.
         """
-        uses = [*self._rows("uses", digest=digest)]
+        uses = self.said.uses[digest]
         custom: dict[str, Any] = {}
-        urls = dict.fromkeys(f"{pipeline}:{where}" for _, pipeline, _, _, _, where, _ in uses)
-        for *_, said in uses:
-            custom |= {key: one for key, one in object_of(said).items() if key != "dvc"}
-        for row in self._rows("said", key=f"{ARTIFACT_FACT}{digest}"):
-            custom |= _object(value_of(*row))
-        first, _, path, began_ns, kind, _, said = uses[0]
-        number, type_ = int(first[:12], 16), _TYPES.get(_kind(kind), "Dataset")
-        uri, name = digest.removeprefix("md5:"), f"{path}:{digest.removeprefix('md5:')}"
+        urls = dict.fromkeys(f"{use.pipeline}:{use.place}" for use in uses)
+        for use in uses:
+            custom |= {key: one for key, one in object_of(use.properties).items() if key != "dvc"}
+        for told in self.said.told[digest]:
+            custom |= _object(told)
+        first = uses[0]
+        number, type_ = int(first.execution[:12], 16), _TYPES.get(_kind(first.kind), "Dataset")
+        uri, name = digest.removeprefix("md5:"), f"{first.path}:{digest.removeprefix('md5:')}"
         properties = {"Commit": uri, "url": ",".join(urls)}
         if found := _OF_NO_FILE.fullmatch(digest):
             uri = uuid_text(bytes.fromhex(found[1]))
             type_ = "Metrics" if type_ == "Step_Metrics" else "Validation_output"
-            name = f"{path}:{uri}:{number}"
+            name = f"{first.path}:{uri}:{number}"
             properties = {"metrics_name": name}
         elif type_ == "Model":
-            properties |= {key: str(object_of(said).get(key, "Default")) for key in _MODEL}
+            properties |= {
+                key: str(object_of(first.properties).get(key, "Default")) for key in _MODEL
+            }
             custom = {key: value for key, value in custom.items() if key not in _MODEL}
             name += f":{number}"
         elif type_ != "Step_Metrics":
             properties["git_repo"] = repository
         return self._same(
             Artifact(
-                type=type_, name=name, uri=uri, created_ms=began_ns // _NS,
-                updated_ms=uses[-1][3] // _NS, properties=properties, custom=custom,
+                type=type_, name=name, uri=uri, created_ms=first.at_ns // _NS,
+                updated_ms=uses[-1].at_ns // _NS, properties=properties, custom=custom,
                 contexts=[stage],
             )
         )  # fmt: skip
@@ -248,7 +257,7 @@ class _Gathered:
     def _own_metrics(
         self, number: int, identity: bytes, stage: str, execution: Execution
     ) -> Iterator[Event]:
-        rows = [*self._rows("metrics", id=number)]
+        rows = self.said.metrics[number]
         if not rows:
             return
         uri = uuid_text(uuid5(identity, "metrics"))

@@ -31,6 +31,7 @@ KEY = "mlmd."
 """Begins the keys of the facts that keep what a store said last of something."""
 
 TYPE_FACT, NAME_FACT = "cmf.type", "cmf.name"
+END_COMMIT_FACT = "git.end_commit"
 PIPELINE_FACT, STAGE_FACT, ARTIFACT_FACT = "cmf.pipeline", "cmf.stage", "cmf.artifact."
 """Facts of an execution that a program written for CMF logged to; the last three: properties."""
 
@@ -157,6 +158,8 @@ class Execution(Node, kw_only=True, omit_defaults=True):
         if self.uuid:
             return bytes.fromhex(_ref("execution", self.uuid))
         where = (*sorted(self.contexts), str(self.created_ms), str(self.id))
+        if not self.created_ms:  # as MLMD once told no times: what it used tells it from others
+            where += tuple(sorted(event.artifact for event in self.events))
         return bytes.fromhex(_ref("execution", self.type, self.name, *where))
 
 

@@ -1,7 +1,8 @@
 """
 Stores of ML Metadata in SQLite, as its own library writes and reads them.
 
-The tables are those of its schema 10; older ones lack columns, which are taken as empty.
+The tables are those of its schema 10. Older ones, from the first on, lack columns and whole tables,
+which are taken as empty.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ _BYTES, _PROTO = "mlmd-bytes::", "mlmd-proto::"
 """Begin the texts that values which are no texts are kept as; `mlmd-struct::` is MLMD's own."""
 
 _NEWEST = 10
+_SINCE = {
+    "context": 3, "context_properties": 3, "associations": 4, "attributions": 4, "parent_types": 6,
+    "parents": 6,
+}  # fmt: skip
+"""The schemas that some tables came with, by what asks them."""
 _INT64 = range(-(1 << 63), 1 << 63)
 
 Row = dict[str, Any]
@@ -69,19 +75,23 @@ class _Reader:
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
         self.sql = named("mlmd/store")
+        self.version = _NEWEST
 
     def rows(self, query: str) -> list[Row]:
+        if self.version < _SINCE.get(query, 0):
+            return []
         cursor = self.db.execute(self.sql[query])
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def graph(self, path: Path) -> Graph:
-        version = self.rows("version")[0]["version"]
+        version = 0 if self.rows("is_first") else self.rows("version")[0]["version"]
         if not isinstance(version, int) or version > _NEWEST:
             raise FormatError(
                 f"{path} has schema {version} of ML Metadata; this cmfd knows {_NEWEST}. "
                 "Nothing of it was taken in"
             )
+        self.version = version
         graph = Graph()
         self.types = self._types(graph)
         contexts = self._contexts(graph)
@@ -90,16 +100,18 @@ class _Reader:
         return graph
 
     def _types(self, graph: Graph) -> dict[int, Type]:
+        kind = "type_kind" if self.version > 1 else "is_artifact_type"
         found = {
             row["id"]: Type(
-                kind=_KINDS[row["type_kind"]], name=row["name"], id=row["id"],
+                kind=_KINDS[row[kind]], name=row["name"], id=row["id"],
                 version=row.get("version") or "", description=row.get("description") or "",
                 external_id=row.get("external_id") or "",
             )
             for row in self.rows("type")
         }  # fmt: skip
         for row in self.rows("type_properties"):
-            found[row["type_id"]].properties[row["name"]] = row["data_type"]
+            if row["type_id"] in found:  # MLMD leaves those of types that an older schema lacks
+                found[row["type_id"]].properties[row["name"]] = row["data_type"]
         for row in self.rows("parent_types"):
             found[row["type_id"]].parents.append(found[row["parent_type_id"]].ref)
         for one in found.values():
@@ -118,7 +130,8 @@ class _Reader:
         properties, custom = self._properties(kind)
         for row in self.rows(kind):
             yield row, {
-                "type": self.types[row["type_id"]].key, "name": row["name"] or "", "id": row["id"],
+                "type": self.types[row["type_id"]].key, "name": row.get("name") or "",
+                "id": row["id"],
                 "created_ms": row.get("create_time_since_epoch") or 0,
                 "updated_ms": row.get("last_update_time_since_epoch") or 0,
                 "external_id": row.get("external_id") or "",
@@ -135,7 +148,7 @@ class _Reader:
 
     def _artifacts(self, graph: Graph, contexts: dict[int, Context]) -> dict[int, Artifact]:
         found = {
-            row["id"]: Artifact(**common, uri=row["uri"] or "", state=row["state"] or 0)
+            row["id"]: Artifact(**common, uri=row["uri"] or "", state=row.get("state") or 0)
             for row, common in self._nodes("artifact")
         }
         for row in self.rows("attributions"):
@@ -148,7 +161,7 @@ class _Reader:
         self, graph: Graph, contexts: dict[int, Context], artifacts: dict[int, Artifact]
     ) -> None:
         found = {
-            row["id"]: Execution(**common, state=row["last_known_state"] or 0)
+            row["id"]: Execution(**common, state=row.get("last_known_state") or 0)
             for row, common in self._nodes("execution")
         }
         for row in self.rows("associations"):

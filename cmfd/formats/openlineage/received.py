@@ -103,7 +103,7 @@ class Found(NamedTuple):
 
 def read(content: bytes, name: str) -> Found:
     """
-    Read events, a line of JSON each, or all of them in one JSON array.
+    Read events, a line of JSON each, or all of them in one JSON array; or one, over many lines.
 
     Parameters
     ----------
@@ -140,11 +140,20 @@ def read(content: bytes, name: str) -> Found:
 
 def _pieces(content: bytes, name: str) -> list[bytes]:
     if content.lstrip()[:1] != b"[":
-        return content.splitlines()
+        return [content] if _is_one(content) else content.splitlines()
     try:
         return [bytes(piece) for piece in msgspec.json.decode(content, type=list[msgspec.Raw])]
     except msgspec.DecodeError as error:
         raise FormatError(f"{name}: {error}; nothing of it was taken in.") from error
+
+
+def _is_one(content: bytes) -> bool:
+    """Tell whether all of it is one piece of JSON; of lines, only the first is looked at."""
+    try:
+        msgspec.json.decode(content, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def decode(text: bytes | str) -> Event:

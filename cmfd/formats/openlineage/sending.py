@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from openlineage.client.event_v2 import RunEvent
 
 
+_REFUSED = (400, 413, 422)
+"""By which answers of HTTP an event itself is wrong: it is no use to send it again."""
+
+
 class Cursor(NamedTuple):
     """The pack up to which everything was given out."""
 
@@ -101,16 +105,17 @@ def line(event: RunEvent) -> bytes:
     return Serde.to_json(event).encode() + b"\n"
 
 
-def sender() -> Callable[[RunEvent], None]:
+def sender() -> Callable[[RunEvent], str | None]:
     """
     Return what sends an event to where OpenLineage's settings say: ``OPENLINEAGE_URL``, or others.
 
-    Events go out as they are: what the client would add says where *it* runs.
+    Events go out as they are: what the client would add says where *it* runs. It returns None, or
+    why the receiver will not take this event, however often it comes.
 
     Raises
     ------
     ConfigError
-        The settings name no place.
+        The settings name no place, or a way on which nobody learns what arrived.
     """
     from openlineage.client import OpenLineageClient  # noqa: PLC0415 - an extra, slow to import
 
@@ -121,14 +126,32 @@ def sender() -> Callable[[RunEvent], None]:
             " OPENLINEAGE_URL=http://HOST:PORT, or OPENLINEAGE_CONFIG, see"
             " https://openlineage.io/docs/client/python"
         )
+    if client.transport.kind == "async_http":
+        raise ConfigError(
+            "OpenLineage's transport async_http does not tell which events arrived; nothing was"
+            " sent. Set its type to http."
+        )
 
-    def send(event: RunEvent) -> None:
+    def send(event: RunEvent) -> str | None:
         try:
             client.transport.emit(event)
         except Exception as error:
+            if _status(error) in _REFUSED:
+                return f"{event.eventType} of {event.job.name}, run {event.run.runId}: {error}"
             raise RemoteError(
                 f"an event could not be sent: {error}. What was sent before it stays there; the"
                 " next export sends again from where the last one ended."
             ) from error
+        return None
 
     return send
+
+
+def _status(error: BaseException | None) -> int | None:
+    """Return what the receiver answered, if an error is of that; a transport may be in another."""
+    while error is not None:
+        status: int | None = getattr(getattr(error, "response", None), "status_code", None)
+        if status is not None:
+            return status
+        error = error.__cause__
+    return None
