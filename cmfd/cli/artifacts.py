@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -13,8 +14,8 @@ from cmfd.cli.output import print_json, print_tables
 from cmfd.cli.pull_content import command as pull
 from cmfd.cli.rehash import command as rehash
 from cmfd.content.alike import hash_like
-from cmfd.errors import IncompleteError
-from cmfd.model import ArtifactKind, Direction
+from cmfd.errors import IncompleteError, NotFoundError
+from cmfd.model import INSIDE, ArtifactKind, Direction
 from cmfd.query import artifacts
 from cmfd.query.index import open_index
 from cmfd.query.subject import artifact
@@ -130,6 +131,8 @@ def hash_(path: str, like: str) -> None:
     FILE::DATASET is a data set inside of an HDF5 file.
     """
     hashed = hash_like(path, like)
+    if hashed.problem and not os.path.lexists(path.partition(INSIDE)[0]):
+        raise NotFoundError(f"{path} is not there, and so has no digest.")
     if hashed.problem:
         raise IncompleteError(f"{path} has no digest: {hashed.problem}.")
     click.echo(hashed.digest)

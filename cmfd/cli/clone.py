@@ -55,6 +55,10 @@ def command(  # noqa: PLR0913 - options
             f"{target} is a site already; it was left as it is. To have more in it, or to go on"
             f" with a clone that was cut: cmfd pull --site {target} {url}"
         )
+    if target.is_dir() and any(target.iterdir()):
+        raise ConfigError(
+            f"{target} is there and not empty; it was left as it is. Name a new directory"
+        )
     remote = exchange.remote_of(remotes.DEFAULT, url, there, token_file)
     with connect(remote) as peer:
         site = init_site(target)

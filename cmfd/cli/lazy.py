@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
@@ -52,8 +51,13 @@ class LazyGroup(Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that is called; of one that is none, say which come near."""
-        name = args[0]
-        near = [] if name in self.names else get_close_matches(name, self.names)
-        if near and not ctx.resilient_parsing:
-            ctx.fail(f"No such command {name!r}. Did you mean {' or '.join(near)}?")
+        if args[0] not in self.names and not ctx.resilient_parsing:
+            self._refuse(ctx, args[0])
         return super().resolve_command(ctx, args)
+
+    def _refuse(self, ctx: click.Context, name: str) -> None:
+        """Fail if a command that there is not comes near to one that there is."""
+        from difflib import get_close_matches  # noqa: PLC0415 - only for what is misspelt
+
+        if near := get_close_matches(name, self.names):
+            ctx.fail(f"No such command {name!r}. Did you mean {' or '.join(near)}?")

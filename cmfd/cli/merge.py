@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from cmfd import config
 from cmfd.cli import options
@@ -93,7 +93,7 @@ def _document(site: Path, done: MergeReport) -> dict[str, Any]:
         for field in ("quarantined", "skipped")
     }
     others = [_document(Path(path), other) for path, other in done.others.items()]
-    return {"site": str(site), **asdict(done), **left_out, "others": others}
+    return {"site": str(site), **msgspec.structs.asdict(done), **left_out, "others": others}
 
 
 def _text(site: Path, done: MergeReport) -> str:

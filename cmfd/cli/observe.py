@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from cmfd.client.artifacts import Place
+from cmfd.client.background import Background
 from cmfd.hook import cmfd_auto_io as hook
 from cmfd.model import Direction
 
@@ -48,6 +49,9 @@ _SHARE = 50
 
 _SETTLED_S = 2.0
 """How often to tell of files; and how long ago they must have been written for that."""
+
+_PATIENCE_S, _MOST_S = 10.0, 300.0
+"""How long to look at files when the command has ended: for the next one; for all."""
 
 _CLOCKS_NS = 2_000_000_000
 """How much the clock of a file system may be behind."""
@@ -134,6 +138,7 @@ class Observer:
         self._known: set[tuple[int, str, str]] = set()
         self._told: set[tuple[Direction, str]] = set()
         self._n_taken = 0
+        self._n_looked_at = 0
         descriptor, self._log = tempfile.mkstemp(prefix="cmfd-io-")
         os.close(descriptor)
         self._rules = replace(rules, own=(*rules.own, self._log))
@@ -232,7 +237,9 @@ class Observer:
 
     # -- sorting out -------------------------------------------------------------------------
 
-    def found(self, declared: Iterable[str]) -> tuple[list[Seen], int]:
+    def found(
+        self, declared: Iterable[str], patience_s: float = _PATIENCE_S
+    ) -> tuple[list[Seen], int]:
         """
         Return what the command read and wrote, now that it has ended.
 
@@ -240,13 +247,33 @@ class Observer:
         ----------
         declared : iterable of str
             Files and directories that somebody named: these, and what is below them, need not be.
+        patience_s : float
+            How long a file system may take to tell of the next file.
 
         Returns
         -------
         (list of Seen, int)
             At most `MOST` of each direction; how many more there were.
+
+        Raises
+        ------
+        TimeoutError
+            A file system does not answer. What was told before remains told.
         """
         self._over.set()
+        known = list(declared)
+        answers: list[tuple[list[Seen], int]] = []
+        work = Background()
+        work.submit(lambda: answers.append(self._finished(known)))
+        if not work.wait(patience_s, most_s=_MOST_S, progress=lambda: self._n_looked_at):
+            msg = (
+                "a file system does not answer: of the files that the command was seen to read or "
+                "write, only those that were known before it ended are recorded"
+            )
+            raise TimeoutError(msg)
+        return answers[0] if answers else ([], 0)
+
+    def _finished(self, declared: list[str]) -> tuple[list[Seen], int]:
         if self._thread is not None:
             self._thread.join()
         self._take_log()
@@ -265,7 +292,7 @@ class Observer:
         inputs = [
             Seen(Direction.INPUT, *self._read[path])
             for path in sorted(paths & self._read.keys() - outputs.keys())
-            if (os.access(path, os.R_OK) if os.path.lexists(path) else path not in self._written)
+            if self._is_input(path)
         ]
         written = [
             Seen(Direction.OUTPUT, Place.of(path)._replace(named=self._rules.named(path)), how)
@@ -274,8 +301,13 @@ class Observer:
         n_left = max(len(inputs) - MOST, 0) + max(len(written) - MOST, 0)
         return [*inputs[:MOST], *written[:MOST]], n_left
 
+    def _is_input(self, path: str) -> bool:
+        self._n_looked_at += 1
+        return os.access(path, os.R_OK) if os.path.lexists(path) else path not in self._written
+
     def _outputs(self, path: str) -> Iterator[tuple[str, str]]:
         """Yield what has become of a file that was opened for writing, if it is one now."""
+        self._n_looked_at += 1
         inode, how = self._written.get(path, (0, ""))
         if not how:
             return

@@ -58,7 +58,7 @@ _ORDER = (
         "--dvc",
         type=click.Choice(["add", "commit"]),
         help="Have DVC store the outputs when the command has ended: `dvc add`, or `dvc commit` of "
-        "what it tracks already.",
+        "what it tracks already. With --cmf-compat, also all that it logs, at once.",
     ),
     click.option("--dvc-push", is_flag=True, help="With --dvc: and send them to its remote."),
     click.option(

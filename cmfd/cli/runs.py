@@ -9,6 +9,7 @@ import click
 from cmfd.cli import options
 from cmfd.cli.help import example
 from cmfd.cli.output import print_json, print_tables
+from cmfd.errors import ConfigError
 from cmfd.model import Status
 from cmfd.query import runs
 from cmfd.query.index import open_index
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@example("cmfd runs --pipeline digits --days 7")
+@example("cmfd runs --pipeline digits --days 7", "cmfd runs --since 2026-11-22T14:30")
 @click.command("runs")
 @click.option("--pipeline", metavar="P", help="Only runs of this pipeline.")
 @click.option("--stage", metavar="S", help="Only runs of this stage.")
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     "--status", type=click.Choice([one.value for one in Status]), help="Only runs that stand so."
 )
 @click.option("--days", type=options.DAYS, metavar="N", help="Only runs of the last N days.")
+@click.option(
+    "--since", type=options.Time(), metavar="TIME", help="Only runs that began then or later."
+)
 @click.option(
     "-n", "--limit", type=options.LIMIT, default=20, show_default=True, help="At most; -1: all."
 )
@@ -42,10 +46,17 @@ def command(  # noqa: PLR0913 - options
     group: str | None,
     status: str | None,
     days: float | None,
+    since: int | None,
     limit: int,
     as_json: bool,
 ) -> None:
-    """List runs, latest first."""
+    """
+    List runs, latest first.
+
+    TIME is in ISO 8601: 2026-11-22 or 2026-11-22T14:30, local where it names no zone.
+    """
+    if since is not None and days is not None:
+        raise ConfigError("Say --since or --days, not both.")
     with open_index(site) as db:
         found = runs.recent(
             db,
@@ -55,7 +66,7 @@ def command(  # noqa: PLR0913 - options
             user=user,
             group=group,
             status=status,
-            since_ns=options.since_ns(days),
+            since_ns=options.since_ns(days) if since is None else since,
         )
     if as_json:
         print_json(found)

@@ -32,6 +32,14 @@ _GIT_S = 60
 @click.option("--stage", metavar="S", help="Default: the name of the script or program.")
 @click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter it has.")
 @click.option("-i", "--input", "inputs", multiple=True, metavar="PATH", help="What it reads.")
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="PATH",
+    help="What it writes, as for `cmfd run`; what was done is the same with and without.",
+)
 @click.option("--any-code", is_flag=True, help="Whatever the code version was.")
 @options.site
 @options.as_json

@@ -75,12 +75,18 @@ def digest(site: Path, *, as_json: bool) -> None:
 
 @example("cmfd site verify --deep")
 @command.command("verify")
-@click.option("--deep", is_flag=True, help="Also rebuild the index on the side and compare.")
+@click.option("--deep", is_flag=True, help="Also make the index anew on the side, and compare.")
 @options.site
 @options.as_json
 @options.quiet
 def verify(site: Path, *, deep: bool, as_json: bool, quiet: bool) -> None:
-    """Read every pack and compare packs, ledger and index; nothing is changed."""
+    """
+    Read every pack and look whether the index is whole and lists them all; nothing is changed.
+
+    That finds packs that were damaged, lost or not taken in, and an index that is damaged. Whether
+    all that the index says is what the packs say, only --deep finds out: run it where somebody may
+    have changed the index by hand.
+    """
     from cmfd.merge.verify import verify as check  # noqa: PLC0415 - as above
 
     with progress_bar("reading", quiet=quiet or as_json) as progress:

@@ -129,7 +129,7 @@ class Wrapped:
         run = identity.run_from(environ) or identity.new_run()
         step = identity.step_from(environ)
         outer = environ.get("CMFD_EXECUTION", "")
-        pipeline = order.pipeline or start.default_pipeline(os.getcwd())  # noqa: PTH109 - as text
+        pipeline = order.pipeline or start.default_pipeline(start.cwd())
         stage = order.stage or stage_of(order.command)
         key = (step or self.session.instance.hex(), pipeline, stage)
         return start.Plan(
@@ -162,10 +162,9 @@ class Wrapped:
         }
         environ = {**os.environ, **handed_down}
         if self.order.cmf_compat:
-            from cmfd.compat import MODULES  # noqa: PLC0415 - only where it is wanted
+            from cmfd import compat  # noqa: PLC0415 - only where it is wanted
 
-            paths = filter(None, (str(MODULES), environ.get("PYTHONPATH")))
-            environ["PYTHONPATH"] = os.pathsep.join(paths)
+            environ |= compat.environ(environ, self.order.dvc, push=self.order.dvc_push)
         return self._observer.environ(environ) if self._observer else environ
 
     @harmless()
@@ -246,12 +245,17 @@ class Wrapped:
         if self._observer is None or self._execution is None:
             return
         declared = [said.path for said in (*map(Said.of, self.order.inputs), *outputs)]
-        seen, n_left = self._observer.found(declared)
+        try:
+            seen, n_left = self._observer.found(declared)
+        except TimeoutError as error:
+            warn_once("observed", f"cmfd: {error}")
+            seen, n_left = [], 0
         for one in seen:
             told = self._told.pop((one.direction, one.place.absolute), None)
             token = told[0] if told else begin_observed(self._execution, *one)
             identify_observed(self._execution, token, one.place)
-        for token, place in self._told.values():  # it is gone, or was written after it was read
+        # it is gone, or was written after it was read
+        for token, place in list(self._told.values()):
             identify_observed(self._execution, token, place)
         if n_left:
             warn_once(

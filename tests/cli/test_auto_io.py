@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -255,6 +256,23 @@ def test_what_was_opened_and_left_alone_is_no_output(
     lines = [("w", -1, -1, old), ("b", -1, -1, update), ("w", -1, -1, tmp_path / "no" / "where")]
     found, _ = watched(tmp_path, *lines).found([])
     assert [(one.direction, one.place.named) for one in found] == [(Direction.INPUT, "update")]
+
+
+def test_a_file_system_that_does_not_answer_holds_up_no_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command has ended by then; what it used there is left out, and that is said."""
+    answers = threading.Event()
+    away = str(tmp_path / "away")
+    really = os.path.lexists
+    monkeypatch.setattr(
+        os.path, "lexists", lambda path: (path == away and answers.wait()) or really(path)
+    )
+    try:
+        with pytest.raises(TimeoutError, match="does not answer"):
+            watched(tmp_path, ("w", -1, -1, away)).found([], patience_s=0.1)
+    finally:
+        answers.set()
 
 
 LONG = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -139,6 +140,18 @@ def test_a_reader_that_leaves_is_no_error(three_runs: ASite) -> None:
     os.close(writer)
     assert done.returncode == 141
     assert done.stderr == b""
+
+
+def test_nowhere_to_print_to_is_no_fault_of_a_command(three_runs: ASite) -> None:
+    """Standard output closed, as some schedulers start programs; or on a full disk: one line."""
+    words = shlex.join((*CMFD, "runs", "--site", str(three_runs.path)))
+    ends = []
+    for where in (">&-", ">/dev/full"):
+        done = subprocess.run(
+            ("sh", "-c", f"{words} {where}"), stderr=subprocess.PIPE, text=True, check=False
+        )
+        ends.append((done.returncode, done.stderr.count("\n"), "Traceback" in done.stderr))
+    assert ends == [(0, 0, False), (1, 1, False)]
 
 
 def test_run_imports_nothing_slow_before_the_command_starts() -> None:

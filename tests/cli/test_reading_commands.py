@@ -13,6 +13,7 @@ import pytest
 from support.packs import an_id, write_pack
 from support.sites import BEGIN_NS, SECOND_NS, a_run, chunk, from_json, set_param
 
+from cmfd.errors import ConfigError
 from cmfd.merge.batch import merge_site
 from cmfd.store.pack import finish
 
@@ -47,6 +48,8 @@ def test_runs_are_listed_latest_first(three_runs: ASite, invoke: Invoke) -> None
         (("--status", "failed"), 0),
         (("-n", "2"), 2),
         (("--days", "1"), 0),
+        (("--since", "2023-11-14T22:13:21Z"), 2),
+        (("--since", "2023-11-15T00:00Z"), 0),
     ],
 )
 def test_runs_can_be_filtered(
@@ -55,6 +58,14 @@ def test_runs_can_be_filtered(
     """Each filter keeps what fits it; runs of 2023 are none of the last day."""
     del three_runs
     assert len(from_json(invoke("runs", *words, "--json"))) == n_found
+
+
+def test_one_beginning_of_a_time_is_said(three_runs: ASite, invoke: Invoke) -> None:
+    """Not two, and one that is a time."""
+    del three_runs
+    said = invoke("runs", "--since", "2023-11-14", "--days", "1", code=ConfigError.exit_code)
+    assert "--since or --days, not both" in said.output
+    assert "is no time" in invoke("runs", "--since", "soon", code=2).stderr
 
 
 def test_a_status_that_there_is_not_is_said(three_runs: ASite, invoke: Invoke) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cmfd.cli import progress
 from cmfd.query.metrics import goal_of
 from cmfd.report import units
 from cmfd.report.encode import to_json, write_csv
@@ -198,3 +199,24 @@ def test_a_narrow_terminal_folds_texts_and_never_figures(
     assert sum("where" in line for line in lines) > 1
     assert digest[:12] in out.getvalue()
     assert digest not in out.getvalue()
+
+
+@pytest.mark.parametrize("is_slow", [False, True])
+def test_only_what_takes_its_time_has_a_bar(
+    is_slow: bool,  # noqa: FBT001 - pytest's
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A short push at a terminal would take twice as long; for an end, none is made."""
+    err = _Terminal()
+    monkeypatch.setattr("sys.stderr", err)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(progress, "AFTER_S", 0.0 if is_slow else 3600.0)
+    with progress.progress_bar("pushing", quiet=False) as report:
+        assert report is not None
+        report(3, 3)
+        assert not err.getvalue()
+        report(1, 3)
+        report(2, 3)
+    assert ("2/3" in err.getvalue()) == is_slow
+    with progress.progress_bar("pushing", quiet=True) as report:
+        assert report is None

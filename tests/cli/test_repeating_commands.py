@@ -258,6 +258,7 @@ def test_what_was_done_before_is_seen(clone: Path, site: ASite, invoke: Invoke) 
     seen = ("seen", "--pipeline", "digits", "--stage", "train", "-i", "data/in.txt")
     work = ("--", *ARGV)
     assert invoke(*seen, *work).stdout == an_id("exec", 1).hex() + "\n"
+    assert invoke(*seen, "-o", "model.bin", *work).stdout == an_id("exec", 1).hex() + "\n"
     assert from_json(invoke(*seen, "--param", "lr=0.1", "--json", *work)) == {
         "executions": [an_id("exec", 1).hex()]
     }
@@ -292,4 +293,4 @@ def test_artifacts_are_listed_shown_and_hashed(clone: Path, site: ASite, invoke:
     held = hash_path(clone / "data" / "in.txt").digest
     assert invoke("artifacts", "hash", "data/in.txt").stdout == held + "\n"
     assert held in invoke("artifacts", "show", held).stdout
-    invoke("artifacts", "hash", "nothing", code=12)
+    invoke("artifacts", "hash", "nothing", code=4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -436,6 +437,31 @@ def test_an_execution_has_the_cpu_time_of_its_own_time(node: Node) -> None:
     ranks = [p for p in node.last()["processes"] if p["role"] == "rank"]
     assert len(ranks) == 2
     assert all(p["cpu_user_ns"] + p["cpu_system_ns"] < 1e9 for p in ranks)
+
+
+@pytest.mark.slow
+def test_a_command_in_a_directory_that_is_gone_is_recorded(lone_node: Node) -> None:
+    """A job may have removed where it was submitted."""
+    inner = lone_node.cwd / "gone"
+    inner.mkdir()
+    words = shlex.join((*CMFD, "run", "--site", str(lone_node.site), "--", "/bin/echo", "done"))
+    done = subprocess.run(
+        ("sh", "-c", f"rmdir {shlex.quote(str(inner))}; {words}"),
+        cwd=inner, env=lone_node.environment(), capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, b"done\n")
+    assert b"completed" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_merge_for_a_site_that_is_away_names_no_file_of_its_own(lone_node: Node) -> None:
+    """What it made on the way is gone by then; what there is to do is the same once more."""
+    lone_node.cmfd("run", "-q", "--site", "/proc/away", "--", "true")
+    done = lone_node.cmfd("merge", str(lone_node.node_dir))
+    assert done.returncode == 12, done.stderr
+    assert b"/proc/away: cannot be written: " in done.stderr
+    assert b"repeat this" in done.stderr
+    assert b"cmfd-merge-" not in done.stderr
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
@@ -34,5 +33,5 @@ def command(*, site: Path, pipelines: tuple[str, ...], out: Path | None) -> None
     left out: several values of a parameter, all values of a metric but the last, times of events.
     """
     with open_index(site) as db:
-        said = document.write(gather(db, pipelines), pipelines)
-    write(json.dumps(said, indent=1).encode() + b"\n", out)
+        found = gather(db, pipelines)
+    write(document.parts(found, pipelines), out)

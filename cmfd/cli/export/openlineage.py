@@ -13,7 +13,7 @@ from cmfd.carbon.book import CarbonBook
 from cmfd.cli import options
 from cmfd.cli.export.written import output, write
 from cmfd.cli.help import example
-from cmfd.errors import ConfigError, RemoteError
+from cmfd.errors import ConfigError, IncompleteError, RemoteError
 from cmfd.formats.columns import Columns
 from cmfd.merge.layout import open_site
 from cmfd.query.index import open_index
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from cmfd.formats.openlineage.sending import Cursor
     from cmfd.report.costs.of_run import Cost as Reckoned
 
-    Give = Callable[[Iterable[RunEvent]], None]
+    Give = Callable[[Iterable[RunEvent]], list[str]]
 
+_MOST_TOLD = 10
 _MISSING = "OpenLineage's library is not installed here: pip install 'cmfd[openlineage]'."
 
 
@@ -83,6 +84,8 @@ def command(  # noqa: PLR0913 - options
     Of each there is a START, and a COMPLETE, FAIL or ABORT, or RUNNING while it has not ended. Ids
     are those of cmfd, so that what is sent again says the same of the same. With --follow, a run is
     given out again whenever something of it was merged: also while it runs, at its checkpoints.
+
+    An event that the receiver refuses as wrong is told, and left out, with exit code 12.
     """
     try:
         from cmfd.formats.openlineage import facets, sending  # noqa: PLC0415 - an extra
@@ -97,13 +100,14 @@ def command(  # noqa: PLR0913 - options
     last = sending.load(cursor) if cursor else None
     while True:
         try:
-            last = _round(site, where, last, give, columns=columns)
-        except RemoteError as error:
+            last, refused = _round(site, where, last, give, columns=columns)
+            if cursor and last:
+                sending.save(cursor, last)
+            _check(refused)
+        except (RemoteError, IncompleteError) as error:
             if not follow:
                 raise
             click.echo(f"cmfd: {error}", err=True)  # whoever is away comes back
-        if cursor and last:
-            sending.save(cursor, last)
         if not follow:
             return
         time.sleep(every_s)
@@ -111,8 +115,8 @@ def command(  # noqa: PLR0913 - options
 
 def _round(
     site: Path, where: str, last: Cursor | None, give: Give, *, columns: bool
-) -> Cursor | None:
-    """Give out what was merged since; return up to where that is."""
+) -> tuple[Cursor | None, list[str]]:
+    """Give out what was merged since; return up to where that is, and what nobody will take."""
     from cmfd.formats.openlineage import events, sending  # noqa: PLC0415 - an extra
 
     with open_index(site) as db:
@@ -121,8 +125,19 @@ def _round(
         further = events.Further(_costs(db, site))
         if columns:
             further = further._replace(columns=Columns(db, _untold))
-        give(event for run in runs for event in events.events(db, run, further))
-    return reached
+        refused = give(event for run in runs for event in events.events(db, run, further))
+    return reached, refused
+
+
+def _check(refused: list[str]) -> None:
+    """Say which events a receiver will not take, however often they come."""
+    if not refused:
+        return
+    shown = [printable(f"  {one}") for one in refused[:_MOST_TOLD]]
+    if len(refused) > _MOST_TOLD:
+        shown.append(f"  and {len(refused) - _MOST_TOLD} more")
+    first = "the receiver refuses these events, and has all others; they are not sent again:"
+    raise IncompleteError("\n".join((first, *shown)))
 
 
 def _untold(sentence: str) -> None:
@@ -168,9 +183,9 @@ def _sender() -> Give:
 
     send = sending.sender()
 
-    def give(made: Iterable[RunEvent]) -> None:
-        for event in made:
-            send(event)
+    def give(made: Iterable[RunEvent]) -> list[str]:
+        answers = map(send, made)
+        return [answer for answer in answers if answer is not None]
 
     return give
 
@@ -178,12 +193,13 @@ def _sender() -> Give:
 def _printer(out: Path | None) -> Give:
     from cmfd.formats.openlineage.sending import line  # noqa: PLC0415 - an extra
 
-    def give(made: Iterable[RunEvent]) -> None:
+    def give(made: Iterable[RunEvent]) -> list[str]:
         if out is not None:
             write(map(line, made), out)
-            return
+            return []
         for event in made:
             sys.stdout.buffer.write(line(event))
         sys.stdout.buffer.flush()
+        return []
 
     return give
