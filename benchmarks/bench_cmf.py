@@ -1,9 +1,9 @@
 """
-Programs written for CMF under its own library and under cmfd, and frames of a million values.
+Programs written for CMF under its own library and under cmfd.
 
     CMFD_CMFLIB_PYTHON=PYTHON python benchmarks/bench_cmf.py [--runs 3]
 
-PYTHON is one that has cmflib 0.1.0; without it, only frames are measured. The same program runs
+PYTHON is one that has cmflib 0.1.0; without it, nothing is measured. The same program runs
 under both, in a directory with git and what `cmf init local` makes. CMF copies files into DVC's
 cache, too, which cmfd does not do unless it is asked to. Takes three minutes.
 """
@@ -18,19 +18,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import figures
-import pandas as pd
-
-from cmfd.query import frames
-from cmfd.query.index import open_index
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 PYTHON = "CMFD_CMFLIB_PYTHON"
 
@@ -47,10 +37,11 @@ took = {}
 
 
 def timed(name, count, call):
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     for number in range(count):
         call(number)
     took[name] = (time.perf_counter() - began) / count
+    took[f"{name}, CPU time"] = (time.process_time() - used) / count
 
 
 for number in range(5):
@@ -70,17 +61,8 @@ print(json.dumps(took))
 
 BOUNDS = {
     "create_execution": 0.2, "log_dataset": 0.1, "log_execution_metrics": 0.5, "log_metric": 1.0,
-    "commit_metrics": 1.0, "a question": 1.0,
+    "commit_metrics": 1.0, "a question": 1.0, "a question, CPU time": 1.0,
 }  # fmt: skip
-
-LOGGING = """
-import cmfd
-
-with cmfd.start("study", "train") as run:
-    for step in range(500_000):
-        run.metric("loss", step * 0.5, step)
-        run.metric("rate", step * 0.25, step)
-"""
 
 
 class Timed:
@@ -142,51 +124,14 @@ def bench_programs(root: Path, python: str, runs: int) -> list[bool]:
     return kept
 
 
-def bench_frames(root: Path) -> list[bool]:
-    """Compare frames of a million values of a site with reading them from a Parquet file."""
-    environ = {
-        **os.environ, "CMFD_SITE": str(root / "frames"), "CMFD_NODE_DIR": str(root / "node2"),
-        "CMFD_AUTOSTART": "false",
-    }  # fmt: skip
-    subprocess.run([sys.executable, "-c", LOGGING], env=environ, check=True, cwd=root)
-    merge = [sys.executable, "-m", "cmfd", "merge", "-q", str(root / "node2")]
-    subprocess.run(merge, env=environ, check=True)
-    with open_index(root / "frames") as db:
-        long = frames.frame(db, "points")
-        assert len(long) == 1_000_000, len(long)
-        long.to_parquet(root / "long.parquet")
-        kept = []
-
-        def bare_s() -> float:
-            return taken_s(lambda: pd.read_parquet(root / "long.parquet"))
-
-        asked: tuple[tuple[str, Callable[[], Any], float], ...] = (
-            ("a long frame of 1,000,000 values", partial(frames.frame, db, "points"), 40),
-            ("the same wide, a row for each step", partial(frames.metrics, db), 90),
-        )
-        for name, ask, bound in asked:
-            mine, other, _ = figures.in_turn(partial(taken_s, ask), bare_s, 3)
-            kept.append(figures.line(name, mine, "s", other, "pandas from Parquet, s", bound))
-    return kept
-
-
-def taken_s(call: Callable[[], Any]) -> float:
-    """Return the CPU time that a call takes."""
-    before = time.process_time()
-    call()
-    return time.process_time() - before
-
-
 def main() -> None:
     """Measure, print, and exit with 1 if a bound was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        root = Path(directory)
-        kept = bench_frames(root)
-        if python := os.environ.get(PYTHON):
-            kept += bench_programs(root, python, options.runs)
+        python = os.environ.get(PYTHON)
+        kept = bench_programs(Path(directory), python, options.runs) if python else []
     figures.finish(kept)
 
 

@@ -1,5 +1,5 @@
 """
-What cmfd adds to a rank's start and end, and to a command run under `cmfd run`.
+What cmfd adds to a rank's start and end, to a command run under `cmfd run`, and a daemon to a node.
 
     python benchmarks/bench_import.py
 """
@@ -7,6 +7,7 @@ What cmfd adds to a rank's start and end, and to a command run under `cmfd run`.
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -52,6 +53,14 @@ def medians(code: str, env: dict[str, str]) -> list[float]:
     return [statistics.median(column) for column in zip(*rows, strict=True)]
 
 
+def cpu_s(command: list[str], env: dict[str, str]) -> float:
+    """Run a command; return the processor time that it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, env=env, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return sum(after[:2]) - sum(before[:2])
+
+
 def main() -> None:
     """Print the lines."""
     with tempfile.TemporaryDirectory() as directory:
@@ -71,12 +80,21 @@ def main() -> None:
             lambda: figures.wall_s(["true"], env),
             RUNS,
         )
+        daemon, python, _ = figures.in_turn(
+            lambda: cpu_s(
+                [*cmfd, "daemon", "--idle=0.1"], {**env, "CMFD_NODE_DIR": f"{directory}/d"}
+            ),
+            lambda: cpu_s([sys.executable, "-c", "import click, msgspec, zmq"], env),
+            RUNS,
+        )
     figures.finish([
         figures.line("import cmfd", import_ms, "ms", 60, "the bound itself", 1),
         figures.line("import cmfd, memory", import_mib, "MiB", 15, "the bound itself", 1),
         figures.line("start() to first value", start_ms, "ms", 20, "the bound itself", 1),
         figures.line("end, everything committed", end_ms, "ms", 50, "the bound itself", 1),
         figures.line("cmfd run adds", (ours - bare) * 1e3, "ms", 300, "the bound itself", 1),
+        figures.line("a daemon begins and ends, processor", daemon * 1e3, "ms", python * 1e3,
+                     "Python with what it imports", 2.5),
     ])  # fmt: skip
 
 

@@ -9,13 +9,10 @@ minutes to make.
 
 from __future__ import annotations
 
-import argparse
 import sqlite3
 import statistics
-import tempfile
 import time
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import figures
@@ -32,6 +29,7 @@ from cmfd.query.walk import Start, Way
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 WANTED = {50: 2.0, 5_000: 60.0, 50_000: 600.0}
 """Projects by how many executions they have (and as many artifacts), and their bounds in ms."""
@@ -171,14 +169,9 @@ def bench_searches(db: sqlite3.Connection) -> list[bool]:
 
 def main() -> None:
     """Print the lines."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--executions", type=int, default=100_000)
-    parser.add_argument("--directory", type=Path)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=options.directory) as directory:
-        root = Path(directory)
-        wanted = {n: bound for n, bound in WANTED.items() if 2 * n <= options.executions}
-        projects = make_site(root / "site", options.executions, list(wanted))
+    with figures.on_a_large_site(__doc__, 100_000) as (root, n_executions):
+        wanted = {n: bound for n, bound in WANTED.items() if 2 * n <= n_executions}
+        projects = make_site(root / "site", n_executions, list(wanted))
         kept: list[bool] = []
         with (
             open_index(root / "site") as db,

@@ -9,7 +9,6 @@ of both for the site that already holds a million executions.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import itertools
 import os
@@ -18,12 +17,10 @@ import shutil
 import sqlite3
 import statistics
 import struct
-import tempfile
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import figures
 
@@ -33,6 +30,9 @@ from cmfd.store.connection import statements
 from cmfd.store.migrations import migrate
 from cmfd.store.pack import FORMAT, finish
 from cmfd.store.site import SiteStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RUNS = 7
 T0_NS = 1_700_000_000_000_000_000
@@ -268,12 +268,7 @@ def bench_job(root: Path) -> bool:
 
 def main() -> None:
     """Print the lines."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--executions", type=int, default=1_000_000)
-    parser.add_argument("--directory", type=Path)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=options.directory) as directory:
-        root = Path(directory)
+    with figures.on_a_large_site(__doc__) as (root, n_executions):
         kept = [
             bench_rate(root, "node", NODE, 40),
             bench_rate(root, "small", SMALL, 100),
@@ -281,7 +276,7 @@ def main() -> None:
             bench_job(root),
         ]
         large = root / "large"
-        fill(large, options.executions)
+        fill(large, n_executions)
         kept += [
             bench_growth(root, "node", NODE, large),
             bench_growth(root, "small", SMALL, large),

@@ -12,6 +12,7 @@ Makes schemas of its own in the database, and removes them.
 from __future__ import annotations
 
 import argparse
+import sqlite3
 import statistics
 import sys
 import tempfile
@@ -37,17 +38,22 @@ from cmfd.query.reach import reach
 from cmfd.query.search import best, search
 from cmfd.query.subject import Subject
 from cmfd.query.walk import Start, Way
-from cmfd.store.content import tables
+from cmfd.store.content import layout, tables
 from cmfd.store.postgres import schema, staging
 from cmfd.store.postgres.connection import PostgresIndex
 from cmfd.store.postgres.store import PostgresStore
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable
 
 GROUP = 8
 RUNS = 7
+WARM = 8
+"""
+How often all is asked before it is measured: a server keeps what it planned for one connection from
+about then on. What is opened for one question shows what the first one takes.
+"""
+
 NOTHING = "nothing asked"
 N_PACKS = 16
 
@@ -63,6 +69,7 @@ def absorb_s(index: PostgresStore, packs: list[Path]) -> float:
 
 def make_bare(index: PostgresStore) -> None:
     """Make tables that have the rows as they are, with their keys."""
+    staging.make(index.db, layout())
     for table in tables():
         key = ", ".join(tables()[table].key)
         index.db.raw.execute(
@@ -104,12 +111,11 @@ def bench_questions(url: str, n_executions: int) -> bool:
                 with open_index(there[0]) as file, open_index(there[1]) as server:
                     for db in (file, server):
                         keep(db)
-                    theirs = questions(file, projects)
-                    for name, ask in questions(server, projects).items():
-                        ours, bare, _ = figures.in_turn(
-                            took_ms(server, ask), took_ms(file, theirs[name]), RUNS
-                        )
-                        kept &= figures.line(name, ours, "ms", bare, "SQLite, ms", 3)
+                    kept &= ask_both(file, server, questions, projects)
+                    for kind, (make, remove) in WAYS.items():
+                        change(there[0] / "index.db", server, make)
+                        kept &= ask_both(file, server, walks, projects, f", {kind}")
+                        change(there[0] / "index.db", server, remove)
                 for name in questions_at_once(projects):
                     at_file, at_server = (opened_ms(at, projects, name) for at in there)
                     ours, bare, _ = figures.in_turn(at_server, at_file, RUNS)
@@ -117,6 +123,48 @@ def bench_questions(url: str, n_executions: int) -> bool:
             finally:
                 schema.drop(index.db)
     return kept
+
+
+WAYS = {
+    "with nesting": ("INSERT INTO nesting VALUES (1, 2)", "DELETE FROM nesting"),
+    "with links": (
+        "INSERT INTO link VALUES (1, 'same', 2, '', 0, zeroblob(16))",
+        "DELETE FROM link",
+    ),
+}
+"""What makes an index have more ways from thing to thing than events, and takes it away again."""
+
+
+def change(file: Path, server: sqlite3.Connection, statement: str) -> None:
+    """Run a statement in both indices, each of which is open to be asked."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as db:
+        db.execute(statement)
+    server.execute(statement)
+
+
+def ask_both(
+    file: sqlite3.Connection,
+    server: sqlite3.Connection,
+    asking: Callable[..., dict[str, Callable[[], object]]],
+    projects: list[Project],
+    more: str = "",
+) -> bool:
+    """Ask the same of both, turn and turn about, and print what it takes."""
+    kept, theirs = True, asking(file, projects)
+    for name, ask in asking(server, projects).items():
+        sides = took_ms(server, ask), took_ms(file, theirs[name])
+        for _ in range(WARM):
+            for side in sides:
+                side()
+        ours, bare, _ = figures.in_turn(*sides, RUNS)
+        kept &= figures.line(f"{name}{more}", ours, "ms", bare, "SQLite, ms", 3)
+    return kept
+
+
+def walks(db: sqlite3.Connection, projects: list[Project]) -> dict[str, Callable[[], object]]:
+    """Return what is asked about lineage of few nodes."""
+    asked = questions(db, projects[:1])
+    return {name: ask for name, ask in asked.items() if name.startswith("lineage")}
 
 
 def took_ms(db: sqlite3.Connection, ask: Callable[[], object]) -> Callable[[], float]:

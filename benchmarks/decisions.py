@@ -303,7 +303,7 @@ def who_reads_packs() -> None:
     """Measure 0014: a copy of a command that reads a pack, and a program of its own."""
     with tempfile.TemporaryDirectory() as directory:
         (pack,) = new_packs(Path(directory), SMALL, 1)
-        asked = msgspec.json.encode(Asked(str(pack), pack.stem, ""))
+        asked = msgspec.json.encode(Asked(str(pack), pack.stem, directory, ""))
         begun = time.monotonic()
 
         def read_by(start: Callable[[str], reader.Reader]) -> None:

@@ -8,14 +8,18 @@ slows both. One line each: name, figure, reference, ratio, bound, ok or MISS.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 def line(  # noqa: PLR0913, PLR0917 - the columns of the table
@@ -73,6 +77,17 @@ def wall_s(command: Sequence[str], env: dict[str, str] | None = None) -> float:
         command, env=env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     return time.perf_counter() - begun
+
+
+@contextmanager
+def on_a_large_site(doc: str | None, executions: int = 1_000_000) -> Iterator[tuple[Path, int]]:
+    """Give where to make a site and how large, as the command line says; remove it afterwards."""
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--executions", type=int, default=executions)
+    parser.add_argument("--directory", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.directory) as directory:
+        yield Path(directory), options.executions
 
 
 def finish(kept: list[bool]) -> None:
