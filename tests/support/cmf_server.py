@@ -2,7 +2,9 @@
 A stand-in for CMF's server: what its push and pull do with JSON, over real HTTP.
 
 It merges by the UUIDs of executions, refuses those that have none, silently drops an execution with
-an integer that its database has no room for, and tells the time of the merge for that of making.
+an integer that its database has no room for, and tells the time of the merge for that of making. It
+calls an execution's type as its stage is called, and merges one that has a name each time it comes.
+That the server itself is so, is tested where there is one (`support.cmf_installed`).
 """
 
 from __future__ import annotations
@@ -39,14 +41,15 @@ class Server:
         )
         return 200, json.dumps({"status": "success" if n_new else "exists"})
 
-    def _take(self, there: Any, stage: Any, execution: Any) -> bool:
-        known = {one["name"]: one for one in there["stages"]}
+    def _take(self, pipeline: Any, stage: Any, execution: Any) -> bool:
+        known = {one["name"]: one for one in pipeline["stages"]}
         mine = known.get(stage["name"])
         if mine is None:
             mine = {**stage, "executions": []}
-            there["stages"].append(mine)
+            pipeline["stages"].append(mine)
         uuid = execution["properties"]["Execution_uuid"]
-        if uuid in {one["properties"]["Execution_uuid"] for one in mine["executions"]}:
+        there = [one for one in mine["executions"] if one["properties"]["Execution_uuid"] == uuid]
+        if there and not execution["name"]:
             return False
         nodes = [execution, *(event["artifact"] for event in execution["events"])]
         values = [value for node in nodes for value in node["custom_properties"].values()]
@@ -58,7 +61,9 @@ class Server:
             times = dict.fromkeys(
                 ("create_time_since_epoch", "last_update_time_since_epoch"), MERGED_MS
             )
-            mine["executions"].append({**execution, **times, "custom_properties": custom})
+            mine["executions"] = [one for one in mine["executions"] if one not in there]
+            merged = {**times, "type": stage["name"], "custom_properties": custom}
+            mine["executions"].append({**execution, **merged})
         return True
 
     def pull(self, asked: Any) -> tuple[int, str]:

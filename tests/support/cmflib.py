@@ -129,8 +129,11 @@ class Side:
         return found
 
 
+@dataclass
 class Real(Side):
     """CMF's own library."""
+
+    server: str = "http://127.0.0.1:9"
 
     def prepare(self, files: Mapping[str, str]) -> None:
         """Make the directory, with the repository and the remotes that CMF insists on."""
@@ -139,7 +142,7 @@ class Real(Side):
         store = self.path.parent / "store"
         self.call(
             "cmf", "init", "local", "--path", str(store), "--git-remote-url", REMOTE,
-            "--cmf-server-url", "http://127.0.0.1:9",
+            "--cmf-server-url", self.server,
         )  # fmt: skip
 
     def python(self) -> tuple[str, ...]:
@@ -166,8 +169,12 @@ class Real(Side):
             assert self.exported(pipeline, store) == said
 
 
+@dataclass
 class Ours(Side):
     """What this package has in its place."""
+
+    options: tuple[str, ...] = ()
+    """Of `cmfd run`."""
 
     def prepare(self, files: Mapping[str, str]) -> None:
         """Make the directory, and a site beside it."""
@@ -179,9 +186,17 @@ class Ours(Side):
         self.call("git", "commit", "-q", "--allow-empty", "-m", "begin")
         self.call("git", "remote", "add", "origin", REMOTE)
 
+    def keep_in_dvc(self, store: Path) -> None:
+        """Have DVC store what programs log, in a repository with a remote."""
+        self.options = ("--dvc", "add")
+        self.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self.call("dvc", "init", "-q")
+        self.call("dvc", "remote", "add", "-q", "-d", "store", str(store))
+        self.call("git", "commit", "-q", "-m", "data")
+
     def python(self) -> tuple[str, ...]:
         """Return what runs a program as it is."""
-        cmfd = (sys.executable, "-m", "cmfd", "run", "--cmf-compat", "-q", "--")
+        cmfd = (sys.executable, "-m", "cmfd", "run", "--cmf-compat", *self.options, "-q", "--")
         return (*cmfd, sys.executable)
 
     def exported(self, pipeline: str) -> dict[str, Any]:

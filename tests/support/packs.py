@@ -132,13 +132,13 @@ def small_run(number: int, *, n_ranks: int = 2, n_params: int = 3, n_chunks: int
 
 def _run(rng: random.Random) -> tuple[str, Row]:
     return "run", (
-        _id(rng, "run"), *_said(rng), rng.choice((0, 1000)), _word(rng), _word(rng),
+        _made_up(rng, "run"), *_said(rng), rng.choice((0, 1000)), _word(rng), _word(rng),
         rng.randrange(2), _word(rng), _word(rng), _word(rng), _word(rng),
     )  # fmt: skip
 
 
 def _run_end(rng: random.Random) -> tuple[str, Row]:
-    return "run_end", (_id(rng, "run"), *_said(rng), *_ending(rng))
+    return "run_end", (_made_up(rng, "run"), *_said(rng), *_ending(rng))
 
 
 def _execution(rng: random.Random) -> tuple[str, Row]:
@@ -198,7 +198,7 @@ def _execution_environment(rng: random.Random) -> tuple[str, Row]:
 
 def _series(rng: random.Random) -> tuple[str, Row]:
     return "series", (
-        _id(rng, "proc"), rng.randrange(2), _id(rng, "exec"), _word(rng),
+        _made_up(rng, "proc"), rng.randrange(2), _id(rng, "exec"), _word(rng),
         rng.choice(("float", "int")),
     )  # fmt: skip
 
@@ -207,7 +207,8 @@ def _chunk(rng: random.Random) -> tuple[str, Row]:
     n_values = rng.randrange(1, 4)
     number = rng.choice((*NUMBERS, None))
     return "chunk", (
-        _id(rng, "proc"), rng.randrange(2), rng.randrange(2), n_values, rng.randrange(n_values + 1),
+        _made_up(rng, "proc"), rng.randrange(2), rng.randrange(2), n_values,
+        rng.randrange(n_values + 1),
         0, n_values, rng.randrange(2), rng.randrange(2), number, number,
         rng.choice((None, 0.5, 1.5)), n_values, number, bytes([rng.randrange(2)]) * n_values,
     )  # fmt: skip
@@ -277,6 +278,11 @@ _ROWS = (
 
 def _id(rng: random.Random, kind: str) -> bytes:
     return an_id(kind, rng.randrange(3))
+
+
+def _made_up(rng: random.Random, kind: str) -> bytes:
+    """Return an id, or that of an execution, as the run and the series of a copy of it have."""
+    return _id(rng, rng.choice((kind, kind, "exec")))
 
 
 def _said(rng: random.Random) -> tuple[int, bytes]:

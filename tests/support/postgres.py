@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "CMFD_SITE_INDEX"
 NOBODY = 65534
-_SETTINGS = "-c listen_addresses= -c fsync=off -c full_page_writes=off -c shared_buffers=32MB"
+_SETTINGS = "-c fsync=off -c full_page_writes=off -c shared_buffers=32MB"
 
 
 class Server:
@@ -30,9 +30,17 @@ class Server:
     A server on a Unix socket, with its files in a directory of its own.
 
     It runs as nobody if this is root, as whom PostgreSQL does not run.
+
+    Parameters
+    ----------
+    port : int
+        Of this machine's loopback, for clients that know no sockets; 0: none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
+        self._listening = f"-c listen_addresses=127.0.0.1 -c port={port}"
+        if not port:
+            self._listening = "-c listen_addresses="
         self._bin = _programs()
         self._root = Path(tempfile.mkdtemp(prefix="cmfd-pg-", dir="/tmp"))
         if os.geteuid() == 0:
@@ -59,7 +67,8 @@ class Server:
 
     def start(self) -> None:
         log = self._root / "log"
-        self._run("pg_ctl", "-w", "-l", log, "-o", f"-k {self._root} {_SETTINGS}", "start")
+        options = f"-k {self._root} {self._listening} {_SETTINGS}"
+        self._run("pg_ctl", "-w", "-l", log, "-o", options, "start")
 
     def stop(self) -> None:
         """Stop it at once, as a machine that fails does: clients see their connections end."""
