@@ -14,6 +14,7 @@ from cmfd.daemon.lock import LOCK_NAME
 from cmfd.daemon.options import LEDGER_USED_NS
 from cmfd.errors import CmfdError
 from cmfd.store.connection import connect, named
+from cmfd.wire.endpoint import socket_path
 from cmfd.wire.journal import SUFFIX
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def clear(node_dir: Path) -> None:
         for name in (_STEPS, _JOURNALS):  # not if there is something in them
             with suppress(FileNotFoundError):
                 (node_dir / name).rmdir()
+        socket_path(node_dir).unlink(missing_ok=True)  # of a daemon that was killed
         for path in (node_dir / name for name in _REST):
             if path.is_dir():
                 shutil.rmtree(path)

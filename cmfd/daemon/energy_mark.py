@@ -179,17 +179,23 @@ class Marks:
                 with suppress(OSError):
                     os.pwrite(file, _NOBODY, _CHAIN_OFFSET)
             if not self._is_needed(now_ns):
-                for path in files.values():
+                for path in (*files.values(), *self._of_own_store()):
                     with suppress(OSError):
                         path.unlink()
         for file in files:
             os.close(file)
+
+    def _of_own_store(self) -> list[Path]:
+        """Return the marks of daemons that were killed before this one began, and read nothing."""
+        found = self._found(self._prefix, os.geteuid())
+        return [path for path, _, mark, _ in found if mark.store == self._store]
 
     def _is_needed(self, now_ns: int) -> bool:
         """Tell whether another daemon may go on from before this one counted."""
         return self._is_crowded() or any(
             mark.boot == self._boot
             and mark.chain != _NOBODY
+            and mark.store != self._store
             and mark.boot_ns >= now_ns - LONGEST_GAP_NS
             for _, _, mark, _ in self._found(self._prefix)
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import zmq
+from support.daemons import wait_until
 
 from cmfd.errors import DaemonUnavailableError, WireError
 from cmfd.wire import control
@@ -156,6 +157,37 @@ def test_a_question_without_an_answer_ends(node_dir: Path, bound: socket.socket)
     assert bound.fileno() >= 0
     with pytest.raises(DaemonUnavailableError, match="did not answer"):
         control.request(node_dir, StatusRequest(), 0.05)
+
+
+def test_a_daemon_that_ends_is_not_waited_for(node_dir: Path) -> None:
+    """It has the question, and another that comes in its place does not."""
+
+    def ends_and_another_begins() -> None:
+        with zmq.Context() as context:
+            with context.socket(zmq.ROUTER) as first:
+                first.bind(endpoint(node_dir))
+                first.recv_multipart()
+            with context.socket(zmq.ROUTER) as second:
+                second.bind(endpoint(node_dir))
+                done.wait()
+
+    done = threading.Event()
+    thread = threading.Thread(target=ends_and_another_begins)
+    thread.start()
+    wait_until(lambda: listener(node_dir) is not None, "the first listens")
+    with pytest.raises(DaemonUnavailableError, match="ended before it answered"):
+        control.request(node_dir, StatusRequest(), 3600)
+    done.set()
+    thread.join()
+
+
+def test_a_daemon_that_ends_before_it_lets_in_is_not_waited_for(
+    node_dir: Path, bound: socket.socket
+) -> None:
+    """As one that is killed while it begins."""
+    threading.Timer(0.1, bound.shutdown, (socket.SHUT_RDWR,)).start()
+    with pytest.raises(DaemonUnavailableError, match="ended before it answered"):
+        control.request(node_dir, StatusRequest(), 3600)
 
 
 def test_an_answer_that_cannot_be_read_is_an_error(node_dir: Path) -> None:

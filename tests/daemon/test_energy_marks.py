@@ -76,6 +76,15 @@ def test_of_who_ends_for_good_nothing_is_left(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_who_comes_after_one_that_was_killed_removes_its_mark(tmp_path: Path) -> None:
+    """Also where it ends before it reads a counter: what the first one left is told or lost."""
+    marks(tmp_path).tell(MINE, 5)
+    marks(tmp_path, "b").close(6, goes_on=False)
+    assert marks(tmp_path).has(MINE), "another's"
+    marks(tmp_path).close(7, goes_on=False)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_no_mark_is_passed_over(tmp_path: Path) -> None:
     """Anybody may put anything where all may write."""
     one = marks(tmp_path, "b")

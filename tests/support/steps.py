@@ -99,7 +99,11 @@ class Steps:
         """Wait until nothing of the user is left on the nodes: no process, socket or file."""
         name, cluster = self.user.name, self.user.cluster
         left = cluster.leftovers if self.daemons else cluster.processes_of
-        wait_for(lambda: not left(name), "nothing is left", timeout_s, every_s=0.1)
+        try:
+            wait_for(lambda: not left(name), "nothing is left", timeout_s, every_s=0.1)
+        except TimeoutError:
+            assert left(name) == []  # which says what it is
+            raise
 
     def merged(self) -> list[dict[str, Any]]:
         """Merge what is in the inbox, and nothing else; return all runs, in full."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from cmfd import identity, slurm
 from cmfd.client.ranks import rank_from
 from cmfd.client.redact import scrub_argv
 from cmfd.daemon.clearing import forget_steps
+from cmfd.wire.endpoint import listener, socket_path
 from cmfd.wire.messages import (
     ExecutionBegin,
     Param,
@@ -343,6 +345,37 @@ def test_the_last_task_delivers_and_leaves_nothing(delivering: Step) -> None:
     ).stdout  # fmt: skip
     assert '"n_ranks": 2' in shown
     assert '"signal": 9' in shown
+
+
+@pytest.mark.slow
+def test_a_delivery_whose_daemon_is_killed_asks_another(delivering: Step) -> None:
+    """One that another step had started ends with that, mostly just when this one ends, too."""
+    alone = {"SLURM_STEP_TASKS_PER_NODE": "1(x4)"}
+    with delivering.popen("sh", "-c", "read word", env=alone, stderr=subprocess.PIPE) as task:
+        daemon = eventually(lambda: listener(delivering.node_dir), "a daemon")
+        os.kill(daemon.pid, signal.SIGSTOP)
+        assert task.stdin is not None
+        task.stdin.write(b"\n")
+        task.stdin.close()
+        address = str(socket_path(delivering.node_dir))
+        eventually(lambda: _ends_of_sockets(address) > 3, "it is asked, after others have looked")
+        os.kill(daemon.pid, signal.SIGKILL)
+        assert task.wait(60) == 0
+        assert task.stderr is not None
+        assert task.stderr.read() == b""
+
+    assert not delivering.node_dir.exists()
+    command = [CMFD, "merge", "--quiet", "--site", str(delivering.site)]
+    subprocess.run(command, check=True)
+    command = [CMFD, "runs", "--json", "--site", str(delivering.site)]
+    (run,) = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert (run["status"], run["missing_nodes"]) == ("completed", ["n1", "n3", "n4"])
+
+
+def _ends_of_sockets(address: str) -> int:
+    """Return how many a listener's end has: itself, and who wait to be let in."""
+    lines = Path("/proc/net/unix").read_text("utf-8").splitlines()
+    return sum(line.endswith(f" {address}") for line in lines)
 
 
 def test_a_lock_that_another_step_clears_away_is_made_again(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,16 @@ from cmfd.cli.stored import journals_of
 from cmfd.cli.wrapped import await_daemon
 from cmfd.client.launch import daemon_runs, ensure_daemon
 from cmfd.daemon.clearing import forget_steps, has_anything
-from cmfd.errors import CmfdError, IncompleteError, NotFoundError
+from cmfd.errors import CmfdError, DaemonUnavailableError, IncompleteError, NotFoundError
 from cmfd.wire.control import request
 from cmfd.wire.messages import Refused, SealReply, SealRequest
 
 if TYPE_CHECKING:
     from cmfd.config import Settings
     from cmfd.model import Id
+
+_TRIES = 3
+"""How many daemons are asked: each may have begun in a step that ends just now."""
 
 
 @example(
@@ -62,8 +66,6 @@ def command(*, named: str | None, site: Path | None, timeout_s: float) -> None:
         with turn(settings.node_dir, timeout_s) as is_there:
             if is_there and has_anything(settings):
                 _deliver(run, site, settings, timeout_s)
-                forget_steps(settings.node_dir)
-                dismiss(settings)
     except (CmfdError, OSError) as error:
         raise IncompleteError(
             f"node {os.uname().nodename} has not delivered its part of run {run.hex()}: {error}. "
@@ -88,19 +90,47 @@ def _run(named: str | None) -> Id:
 
 
 def _deliver(run: Id, site: Path | None, settings: Settings, timeout_s: float) -> None:
-    """Have the daemon publish the run's part; without one, publish what the journals have."""
-    if settings.autostart:
-        ensure_daemon(settings)
-    if not await_daemon(settings.node_dir):
-        had_all = _publish_journals(run, site, settings)
-        if had_all or not daemon_runs(settings.node_dir):
+    """
+    Have the daemon publish the run's part; without one, publish what the journals have.
+
+    The daemon may have begun in a step that ends just now, and be killed with it: then another is
+    asked.
+    """
+    until_s = time.monotonic() + timeout_s
+    for tries_left in reversed(range(_TRIES)):
+        if settings.autostart:
+            ensure_daemon(settings)
+        if await_daemon(settings.node_dir):
+            try:
+                _seal(run, site, settings, until_s)
+            except DaemonUnavailableError:
+                if not tries_left or time.monotonic() > until_s:
+                    raise
+            else:
+                forget_steps(settings.node_dir)
+                if dismiss(settings):
+                    return
+        elif not (tries_left and settings.autostart and _had_daemon(settings)):
+            had_all = _publish_journals(run, site, settings)
+            if not had_all and daemon_runs(settings.node_dir):
+                _seal(run, site, settings, until_s)
+            forget_steps(settings.node_dir)
+            dismiss(settings)
             return
+
+
+def _seal(run: Id, site: Path | None, settings: Settings, until_s: float) -> None:
     question = SealRequest(run=run, site=str(site) if site else "")
-    answer = request(settings.node_dir, question, timeout_s)
+    answer = request(settings.node_dir, question, max(0.0, until_s - time.monotonic()))
     if isinstance(answer, SealReply) and answer.problem:
         raise IncompleteError(answer.problem)
     if isinstance(answer, Refused):
         raise IncompleteError(f"the daemon refused to seal it: {answer.reason}")
+
+
+def _had_daemon(settings: Settings) -> bool:
+    """Tell whether one was there: it may have more of a run than the journals."""
+    return (settings.node_dir / "node.db").exists()
 
 
 def _publish_journals(run: Id, site: Path | None, settings: Settings) -> bool:
@@ -112,9 +142,7 @@ def _publish_journals(run: Id, site: Path | None, settings: Settings) -> bool:
     from cmfd.store.pack import publish  # noqa: PLC0415
 
     journals = list(journals_of(run, settings.own_journal_dir))
-    # A daemon that was there may have more of the run: then they are not all that the node has.
-    had_daemon = (settings.node_dir / "node.db").exists()
-    found = Found(loose=journals) if had_daemon else Found(journals=journals)
+    found = Found(loose=journals) if _had_daemon(settings) else Found(journals=journals)
     report = MergeReport()
     with tempfile.TemporaryDirectory(prefix="cmfd-deliver-") as scratch:
         for pack, home in seal_all(found, Path(scratch), report):

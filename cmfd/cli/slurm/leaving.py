@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cmfd.client.launch import daemon_runs
-from cmfd.daemon.clearing import clear
+from cmfd.daemon.clearing import clear, has_anything
 from cmfd.daemon.lock import Lock
 from cmfd.errors import CmfdError, IncompleteError
 from cmfd.wire.control import request
@@ -77,12 +77,23 @@ def _is_locked(descriptor: int, path: Path) -> bool:
         return False
 
 
-def dismiss(settings: Settings) -> None:
+def dismiss(settings: Settings) -> bool:
     """
     End a daemon that has nothing to do, and clear its directory if that is empty then.
 
     Where somebody wanted a daemon that is always there, it stays.
+
+    Returns
+    -------
+    bool
+        Whether that is all: False where it had been killed with something left, as it is together
+        with the step that had started it.
     """
+    _end_idle(settings)
+    return daemon_runs(settings.node_dir) or not has_anything(settings)
+
+
+def _end_idle(settings: Settings) -> None:
     deadline_s = time.monotonic() + _SETTLES_S
     while (done := _has_done(settings)) is None:
         if time.monotonic() > deadline_s:
