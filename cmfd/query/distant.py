@@ -65,7 +65,7 @@ class Known(NamedTuple):
     ways: dict[str, dict[int, list[tuple[int]]]]
     """What each node leads to, by the kinds of ways between them."""
     artifacts: set[int]
-    """Which artifacts are reached whole, and so lead on to their parts."""
+    """Which artifacts are reached whole, and so lead on to their parts; where there are links."""
 
 
 def is_far(db: object) -> bool:
@@ -97,15 +97,16 @@ def every_way(
     if len(rows) > most:
         return None
     rows.sort()  # of paths that are as short, the same is taken as from a file
+    _, _, there = rows.pop(0)  # the start: the only one that no way leads to
     found: list[dict[int, list[tuple[int]]]] = [defaultdict(list) for _ in names]
-    for number, before, node, _, _ in rows:
-        if number >= 0:  # it is not the start
-            found[number][before].append((node,))
-    there = rows[0][4]
+    for number, node, before in rows:
+        found[number][before].append((node,))
+    to_artifacts = {n for n, name in enumerate(names) if _FROM[name][1] == _ARTIFACT}
+    whole = {node for number, node, _ in rows if number in to_artifacts} if kinds.linked else set()
     return Known(
         Kinds(*(there >> bit & 1 for bit in range(len(kinds)))),
         dict(zip(names, found, strict=True)),
-        {row[2] for row in rows if row[3] == _ARTIFACT},
+        whole if start.is_execution else {start.id, *whole},
     )
 
 
@@ -128,4 +129,5 @@ def _query(names: tuple[str, ...]) -> str:
 
 def _of(name: str) -> str:
     query = named("query/ways")[name].strip().removesuffix(";").strip()
+    query = query.replace("SELECT DISTINCT", "SELECT")  # each step is taken once in any case
     return query.removesuffix("LIMIT ?").replace("?", "r.id")

@@ -1,6 +1,6 @@
 -- name: every
--- All steps of a walk, those to what was reached before among them, and the start; each with the kinds
--- of ways that there are, as bits. For the steps, see cmfd/query/distant.py. It ends with the last
+-- All steps of a walk, those to what was reached before among them, and from where; and the start, with
+-- the kinds of ways that there are, as bits. For the steps, see cmfd/query/distant.py. It ends with the last
 -- row that is wanted, wherever the walk is then.
 WITH RECURSIVE kinds (nested, linked, continued, unread) AS ({kinds}),
 reached (kind, way, before, id) AS (
@@ -10,6 +10,8 @@ reached (kind, way, before, id) AS (
     FROM (SELECT DISTINCT kind, id FROM reached) AS r CROSS JOIN LATERAL ({steps}) AS n
 )
 SELECT
-    way, before, id, kind,
-    (SELECT nested::int + 2 * linked::int + 4 * continued::int + 8 * unread::int FROM kinds)
+    way, id,
+    CASE WHEN way >= 0 THEN before ELSE (
+        SELECT nested::int + 2 * linked::int + 4 * continued::int + 8 * unread::int FROM kinds
+    ) END
 FROM reached LIMIT :limit;
