@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from support.mergers import digest_of, files_of, python
+from support.mergers import digest_of, files_of, lose_index, python
 from support.oracle import rows_of, union
 from support.packs import random_content, write_pack
 
@@ -179,7 +179,7 @@ def test_a_reindex_that_is_killed_leaves_an_index(
     site = tmp_path / "site"
     shutil.copytree(whole[0], site)
     if rng.random() < 0.5:
-        (site / "index.db").unlink()
+        lose_index(site)
     run_and_kill(REINDEX, site, after_s=rng.uniform(0, whole[1]))
     merge_site(site)
     check_finished(site, whole[0], contents)

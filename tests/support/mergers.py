@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from cmfd.merge import index
@@ -16,6 +17,23 @@ if TYPE_CHECKING:
 def digest_of(site: Path) -> str:
     """Return the digest of a site's index."""
     return index.digest_of(open_site(site))
+
+
+def lose_index(site: Path) -> None:
+    """Remove a site's index, a file or a schema."""
+    found = open_site(site)
+    if not found.database:
+        found.index.unlink()
+        return
+    from cmfd.store.postgres import schema
+
+    with closing(index.open_database(found)) as db:
+        schema.drop(db)
+
+
+def index_files(site: Path) -> set[str]:
+    """Return what a site's index has in its directory: its file, or nothing."""
+    return set() if open_site(site).database else {"index.db"}
 
 
 def files_of(site: Path) -> set[str]:
