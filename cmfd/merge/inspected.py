@@ -24,7 +24,7 @@ from cmfd.errors import CmfdError, PackError, SchemaTooNewError
 from cmfd.merge.confine import confine, read_only_below
 from cmfd.store.connection import named
 from cmfd.store.migrations import version_of
-from cmfd.store.pack import damage, open_pack
+from cmfd.store.pack import content_of, damage, open_pack
 from cmfd.store.site import SiteStore
 
 if TYPE_CHECKING:
@@ -178,7 +178,9 @@ def _limit_for(size_bytes: int) -> None:
 
 
 def _inspect(pack: Path, asked: Asked) -> Said:
-    with closing(open_pack(pack, asked.digest)) as db:
+    # Once, so that what is hashed, looked at and tried are the same bytes, whoever writes the file.
+    content = content_of(pack)
+    with closing(open_pack(pack, asked.digest, content)) as db:
         if found := damage(db):
             # A node's own packs are spared this. A tree whose branches are all the same page has,
             # to who reads it, more rows than can ever be read.
@@ -191,9 +193,9 @@ def _inspect(pack: Path, asked: Asked) -> Said:
     # Into an index that is gone afterwards: as it takes it, or does not, so will the site's.
     if asked.scratch:
         with closing(SiteStore(Path(asked.scratch), views=False)) as scratch:
-            scratch.absorb(pack, asked.digest)
+            scratch.absorb(pack, asked.digest, content)
     else:
-        _in_memory.store(pack.stat().st_size).absorb(pack, asked.digest)
+        _in_memory.store(pack.stat().st_size).absorb(pack, asked.digest, content)
     return said
 
 

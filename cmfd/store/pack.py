@@ -55,6 +55,7 @@ _NAME = re.compile(r"[0-9a-f]{64}\.db")
 _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
 _BLOCK_BYTES = 1 << 20
+_COPIED_BYTES = 1 << 24
 
 
 def is_pack_name(name: str) -> bool:
@@ -194,7 +195,9 @@ def _blocks(path: Path) -> Iterator[memoryview]:
             yield buffer[:n_bytes]
 
 
-def open_pack(path: Path, digest: str | None = None) -> sqlite3.Connection:
+def open_pack(
+    path: Path, digest: str | None = None, content: bytes | None = None
+) -> sqlite3.Connection:
     """
     Open a pack from anywhere, for reading, once all of it is checked.
 
@@ -204,6 +207,8 @@ def open_pack(path: Path, digest: str | None = None) -> sqlite3.Connection:
         The file.
     digest : str, optional
         The sha256 it must have; the one in its name if not given.
+    content : bytes, optional
+        What `content_of` returned: it is checked and opened in place of the file.
 
     Returns
     -------
@@ -219,8 +224,8 @@ def open_pack(path: Path, digest: str | None = None) -> sqlite3.Connection:
     OSError
         It cannot be read.
     """
-    _check_file(path, path.stem if digest is None else digest)
-    db = open_untrusted(path)
+    _check_file(path, path.stem if digest is None else digest, content)
+    db = open_untrusted(path, content)
     try:
         version = _checked_format(db)
         _check_schema(db, version)
@@ -235,18 +240,39 @@ def open_pack(path: Path, digest: str | None = None) -> sqlite3.Connection:
     return db
 
 
-def _check_file(path: Path, digest: str) -> None:
+def content_of(path: Path) -> bytes | None:
+    """
+    Return all bytes of a pack; None if it is large, or this Python's SQLite opens files only.
+
+    Raises
+    ------
+    PackError
+        It is no file.
+    OSError
+        It cannot be read.
+    """
     _check_is_file(path)
-    if sha256_of(path) != digest:
+    if not hasattr(sqlite3.Connection, "deserialize") or path.stat().st_size > _COPIED_BYTES:
+        return None
+    return path.read_bytes()
+
+
+def _check_file(path: Path, digest: str, content: bytes | None) -> None:
+    _check_is_file(path)
+    if (sha256_of(path) if content is None else _sha256(content).hexdigest()) != digest:
         raise PackError(_damage(path))
-    with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
+    header = _header(path) if content is None else content[:_HEADER_BYTES]
     if not header.startswith(_MAGIC):
         raise PackError("foreign: it is no SQLite database")
     if int.from_bytes(header[68:72], "big") != APPLICATION_IDS["pack"]:
         raise PackError("foreign: it is a database of another program, or no pack of cmfd")
     if header[18:20] != b"\1\1":
         raise PackError("foreign: it was never sealed (it needs a write-ahead log)")
+
+
+def _header(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_HEADER_BYTES)
 
 
 def _check_is_file(path: Path) -> None:
@@ -274,11 +300,13 @@ def _damage(path: Path) -> str:
     return "corrupt: its sha256 is not the one in its name"
 
 
-def open_untrusted(path: Path) -> sqlite3.Connection:
+def open_untrusted(path: Path, content: bytes | None = None) -> sqlite3.Connection:
     """Open a database of which nothing is known, for reading what is there and no more."""
     # Immutable: no lock and no journal, so a pack can lie on read-only or foreign storage.
-    uri = f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1"
+    uri = f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1" if content is None else ":memory:"
     db = sqlite3.connect(uri, uri=True, isolation_level=None)
+    if content is not None:
+        put_in_memory(db, "main", content)
     db.execute("PRAGMA trusted_schema = OFF")
     db.execute("PRAGMA cell_size_check = ON")
     if sys.version_info >= (3, 11):
@@ -286,6 +314,12 @@ def open_untrusted(path: Path) -> sqlite3.Connection:
     if sys.version_info >= (3, 12):
         db.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)  # noqa: FBT003 - its C-like signature
     return db
+
+
+def put_in_memory(db: sqlite3.Connection, schema: str, content: bytes) -> None:
+    """Make what `content_of` returned a database of a connection, in place of an empty one."""
+    if sys.version_info >= (3, 11):
+        db.deserialize(content, name=schema)
 
 
 def damage(db: sqlite3.Connection) -> str:

@@ -20,7 +20,7 @@ from cmfd.store import staging
 from cmfd.store.absorbing import put_down, take
 from cmfd.store.connection import atomic, connect, named, statements
 from cmfd.store.migrations import check, migrate, refresh_views, version_of
-from cmfd.store.pack import damage, open_untrusted
+from cmfd.store.pack import damage, open_untrusted, put_in_memory
 from cmfd.store.shared import follow
 from cmfd.store.sums import is_stale, refresh
 
@@ -65,6 +65,7 @@ class SiteStore:
     def __init__(self, path: Path, *, readonly: bool = False, views: bool = True) -> None:
         self.path = path
         self._can_stage = False
+        self._contents: dict[Path, bytes] = {}
         self._db = connect(path, readonly=readonly)
         if not readonly:
             follow(path)
@@ -136,7 +137,7 @@ class SiteStore:
         """Return what SQLite finds wrong with the index file, or nothing."""
         return damage(self._db)
 
-    def absorb(self, pack: Path, digest: str) -> bool:
+    def absorb(self, pack: Path, digest: str, content: bytes | None = None) -> bool:
         """
         Take in all of a pack, or nothing of it; return whether it was new.
 
@@ -146,6 +147,8 @@ class SiteStore:
             A file that `cmfd.store.pack.open_pack` has checked.
         digest : str
             Its sha256.
+        content : bytes, optional
+            What `cmfd.store.pack.content_of` returned: it is taken in place of the file.
 
         Raises
         ------
@@ -154,7 +157,11 @@ class SiteStore:
         SiteBusyError, StoreError
             As for `absorb_group`.
         """
-        (outcome,) = self.absorb_group([(pack, digest)])
+        self._contents = {} if content is None else {pack: content}
+        try:
+            (outcome,) = self.absorb_group([(pack, digest)])
+        finally:
+            self._contents = {}
         if isinstance(outcome, PackError):
             raise outcome
         return outcome
@@ -210,6 +217,10 @@ class SiteStore:
 
     def _attach(self, number: int, path: Path) -> str:
         schema = f"incoming_{number}"
+        if path in self._contents:
+            self._db.execute(f"ATTACH ':memory:' AS {schema}")
+            put_in_memory(self._db, schema, self._contents[path])
+            return schema
         # Immutable: without locks or journals beside it, whoever may own the file.
         uri = f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1"
         self._db.execute(f"ATTACH ? AS {schema}", (uri,))

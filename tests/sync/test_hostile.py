@@ -20,7 +20,9 @@ from support.packs import Content, Value, an_id, small_run, write_pack
 
 from cmfd.cli.main import cli
 from cmfd.errors import PackError, StoreError
+from cmfd.merge import inspected
 from cmfd.merge.batch import merge_site
+from cmfd.merge.inspect import shared
 from cmfd.merge.layout import INCOMING, PARTIAL_SUFFIX
 from cmfd.merge.rules import Pusher
 from cmfd.merge.strangers import is_strangers
@@ -96,8 +98,16 @@ CHANGES: dict[str, Change] = {
 
 
 @pytest.mark.slow
-def test_a_hostile_pack_is_kept_apart_and_does_nothing(make_site: MakeSite, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_large", [False, True], ids=["in-memory", "in-its-file"])
+def test_a_hostile_pack_is_kept_apart_and_does_nothing(
+    make_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_large: bool
+) -> None:
     """Its digest is right; it is in quarantine with a reason, and the next pack is taken."""
+    if is_large:  # for a copy of this process, which has all that it has mapped
+        monkeypatch.setattr("cmfd.store.pack._COPIED_BYTES", 0)
+        monkeypatch.setattr("cmfd.merge.reader._may_fork", lambda: True)
+        monkeypatch.setattr(inspected, "MEMORY_BYTES", inspected.MEMORY_BYTES << 6)
+    shared.close()
     site = make_site("site", 2)
     before = digest(site)
     for what, change in CHANGES.items():

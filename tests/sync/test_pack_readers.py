@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import http.client
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from support.packs import small_run, write_pack
 from cmfd.errors import PackError, StoreError
 from cmfd.merge import inspect, inspected, reader
 from cmfd.merge.batch import merge_site
+from cmfd.store.pack import content_of, sha256_of
 
 if TYPE_CHECKING:
     from support.exchange import MakeSite
@@ -135,6 +137,49 @@ def test_a_reader_reads_what_it_is_there_for_and_no_file_else(tmp_path: Path) ->
         assert "Permission denied" in msgspec.json.decode(answer, type=inspected.Told).reason
         inspector.inspect(foreign, foreign.stem)  # by another one
         assert len(inspector.pids) == 2
+
+
+in_memory = pytest.mark.skipif(
+    not hasattr(sqlite3.Connection, "deserialize"), reason="this SQLite opens files only"
+)
+
+
+@in_memory
+@pytest.mark.usefixtures("kind_of_reader")
+def test_a_reader_reads_a_pack_once(tmp_path: Path) -> None:
+    """What it hashes, looks at and tries; a site on a slow disk is not gone over again."""
+    packs = [write_pack(tmp_path, small_run(number)) for number in (1, 2)]
+    with closing(inspect.Inspector()) as inspector:
+        inspector.inspect(packs[0], packs[0].stem)  # and what Python has yet to import
+        (pid,) = inspector.pids
+        before = read_bytes(pid)
+        inspector.inspect(packs[1], packs[1].stem)
+        n_read = read_bytes(pid) - before
+    assert 0 <= n_read - packs[1].stat().st_size < 4096  # the question, besides
+
+
+def read_bytes(pid: int) -> int:
+    """Return how many bytes a process has read so far."""
+    return int(Path(f"/proc/{pid}/io").read_text().split()[1])
+
+
+@in_memory
+def test_what_is_tried_is_what_was_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where others may write to the file, too, no good one is looked at in a bad one's place."""
+    good, bad = (write_pack(tmp_path, small_run(number)) for number in (1, 2))
+    with closing(sqlite3.connect(bad, isolation_level=None)) as db:
+        db.execute("CREATE TRIGGER t AFTER INSERT ON run BEGIN DELETE FROM run; END")
+    contents = {path: (path.read_bytes(), sha256_of(path)) for path in (good, bad)}
+
+    def exchanged(path: Path) -> bytes | None:
+        content = content_of(path)
+        path.write_bytes(contents[good if path == bad else bad][0])
+        return content
+
+    monkeypatch.setattr(inspected, "content_of", exchanged)
+    inspected._inspect(good, inspected.Asked(str(good), contents[good][1], str(tmp_path), ""))
+    with pytest.raises(PackError, match="schema"):
+        inspected._inspect(bad, inspected.Asked(str(bad), contents[bad][1], str(tmp_path), ""))
 
 
 def test_a_reader_makes_no_socket() -> None:
