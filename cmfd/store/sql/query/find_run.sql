@@ -22,12 +22,12 @@ WITH found AS (
 SELECT
     f.run_id, lower(hex(f.run)) AS run, f.job, f.at_ns AS began_ns,
     f.job = :name AS is_job,
-    -- Whether that job was started again.
-    EXISTS (
+    -- Whether that job was started again. (Not asked of each of the runs of one name: it looks through all.)
+    CASE WHEN f.job = :name THEN EXISTS (
         SELECT 1 FROM run AS later
         WHERE later.job = f.recorded AND later.cluster = f.cluster AND later.uid IS f.uid
-          AND later.restart > f.restart AND f.job = :name
-    ) AS is_followed,
+          AND later.restart > f.restart
+    ) ELSE false END AS is_followed,
     coalesce(f.array_job = :name, false) OR coalesce(f.recorded = :name, false) AS is_part,
     coalesce(f.run BETWEEN :low AND :high, false) AS is_id
 FROM found AS f
