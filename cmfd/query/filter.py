@@ -38,17 +38,6 @@ _INSIDE = frozenset(("RPAR", "COMMA"))
 MOST_CHARACTERS = 1 << 16
 """A longer filter is refused: it may come from another site."""
 
-_MANY_PIPELINES = 1000
-_PIPELINES = """
-    WITH RECURSIVE known(pipeline) AS (
-        SELECT min(pipeline) FROM execution
-        UNION ALL
-        SELECT (SELECT min(x.pipeline) FROM execution AS x WHERE x.pipeline > k.pipeline)
-        FROM known AS k WHERE k.pipeline IS NOT NULL
-    )
-    SELECT pipeline FROM known WHERE pipeline IS NOT NULL"""
-"""From each to the next, by the index of pipelines and stages: the executions of none are read."""
-
 _STRINGS = re.compile(r'"(\\.|[^"\\])*"|\'(\\.|[^\'\\])*\'')
 _WORD = re.compile(r"[^\W\d][\w.\-/]*")
 
@@ -112,27 +101,7 @@ class Filter:
         """
         binder = Binder(by_index=by_index, is_far=is_far(self._db))
         sql = "true" if self._tree is None else self._sql(self._tree, binder)
-        if by_index and self._is_of_one_stage() and self._has_few_pipelines():
-            sql = f"({sql} AND e.pipeline IN ({_PIPELINES}))"
         return Compiled(sql, binder.parameters)
-
-    def _is_of_one_stage(self) -> bool:
-        """Say whether a stage is all that it asks for: by other things less is found at once."""
-        node = self._tree
-        return (
-            node is not None
-            and node.data == "comparison"
-            and node.children[0] == "stage"
-            and node.children[1] in ("=", "==")
-        )
-
-    def _has_few_pipelines(self) -> bool:
-        """Say whether to look a stage up in one pipeline after the other is the shorter way."""
-        if is_far(self._db):  # a server has an index of stages alone
-            return False
-        query = f"SELECT count(*) FROM ({_PIPELINES} LIMIT {_MANY_PIPELINES})"  # noqa: S608 - of this module
-        n_pipelines: int = self._db.execute(query).fetchone()[0]
-        return n_pipelines < _MANY_PIPELINES
 
     def _parsed(self) -> Any:
         from lark.exceptions import UnexpectedInput  # noqa: PLC0415 - as above

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,17 +9,14 @@ from support.packs import Content, an_id
 from support.sites import ASite, a_run, set_param
 
 from cmfd.errors import FilterError
-from cmfd.query import filter as filter_
 from cmfd.query import search as search_
 from cmfd.query import words
 from cmfd.query.index import open_index
 from cmfd.query.search import best, search
-from cmfd.sync.peer import Wanted
-from cmfd.sync.view import part_of
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 def tag(content: Content, subject: bytes, key: str, kind: str, value: object) -> None:
@@ -79,9 +74,6 @@ CASES = {
     "metric_min.loss < 1": [3],
     "metric.nothing": [],
     'stage = "train" and pipeline == "digits" and not job = "2"': [3, 1, 0],
-    'stage = "train"': [3, 2, 1, 0],
-    'stage = "other"': [],
-    'not stage = "other"': [3, 2, 1, 0],
     'job = "1" or job = "2" and user = "bob"': [1],
     '(job = "1" or job = "2") and user = "ann"': [2, 1],
     'status = "completed" and ranks = 2 and wall_s = 9 and exit_code = 0': [],
@@ -117,58 +109,6 @@ def test_a_filter_lets_pass_what_it_says(
     monkeypatch.setattr(search_, "_WINDOW", window)
     monkeypatch.setattr(words, "MOST_APART", most_apart)
     assert [int(one.job) for one in search(db, text)] == jobs
-
-
-FILL = (
-    "CREATE TEMP TABLE x (i INTEGER PRIMARY KEY)",
-    """WITH RECURSIVE s(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM s WHERE i < :n)
-    INSERT INTO x SELECT i FROM s""",
-    """INSERT INTO run
-    SELECT i, randomblob(16), i, zeroblob(16), 1, 'c', i, 0, 'ann', '', '', '' FROM x""",
-    """INSERT INTO execution SELECT i, randomblob(16), i, zeroblob(16), i, NULL, 'p' || (i % 9),
-        iif(i % (:n / 20) = 1, 'rare', 's' || (i % 5)), '0' FROM x""",
-    "INSERT INTO execution (execution, run_id) VALUES (zeroblob(16), 2)",
-)
-"""20 executions of a stage of nine pipelines, among others', and one of which no more is known."""
-
-
-def a_part(path: Path, n_executions: int) -> tuple[int, int]:
-    """Return how many runs of a site have the stage, and SQLite's steps to them by tens."""
-    n_tens = 0
-
-    def count() -> None:
-        nonlocal n_tens
-        n_tens += 1
-
-    site = ASite(path).take()
-    with closing(sqlite3.connect(path / "index.db")) as db, db:
-        for statement in FILL:
-            db.execute(statement, {"n": n_executions} if ":n" in statement else {})
-    with open_index(site.path) as index:
-        index.set_progress_handler(count, 10)
-        return part_of(index, Wanted('stage = "rare"', 0)).n_runs, n_tens
-
-
-@pytest.mark.sqlite
-def test_a_stage_alone_is_found_without_looking_at_all_executions(tmp_path: Path) -> None:
-    """Of ten times as many executions it takes as long: it is looked up in each pipeline."""
-    found, few = a_part(tmp_path / "few", 500)
-    assert found == 20
-    found, many = a_part(tmp_path / "many", 5000)
-    assert found == 20
-    assert many < 1.3 * few
-
-
-@pytest.mark.sqlite
-@pytest.mark.parametrize("most", [9, 10])
-def test_of_many_pipelines_not_each_is_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
-) -> None:
-    """Where each execution has its own, that would be more; what is found is the same."""
-    monkeypatch.setattr(filter_, "_MANY_PIPELINES", most)
-    found, n_tens = a_part(tmp_path / "site", 5000)
-    assert found == 20
-    assert (n_tens * 10 < 5000) == (most > 9)
 
 
 @pytest.mark.parametrize(
