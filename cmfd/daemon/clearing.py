@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cmfd.config import Settings
+    from cmfd.model import Id
 
 _JOURNALS, _STEPS = "journals", "steps"
 _HASHES = "hashes"
@@ -57,11 +58,10 @@ def clear(node_dir: Path) -> None:
     with suppress(OSError, sqlite3.Error, CmfdError):
         if (node_dir / "node.db").exists():
             with closing(connect(node_dir / "node.db", readonly=True)) as db:
-                queries = named("node/queries")
                 used = {"since_ns": time.time_ns() - LEDGER_USED_NS}
-                for name in ("unsealed_runs", "unsealed_ledger"):
-                    if db.execute(queries[name], used).fetchall():
-                        return
+                ledger = db.execute(named("node/queries")["unsealed_ledger"], used).fetchall()
+            if ledger or unsealed_runs(node_dir):
+                return
         if any(path.name != _HASHES for path in _in(node_dir / _JOURNALS)):
             return
         shutil.rmtree(node_dir / _JOURNALS / _HASHES, ignore_errors=True)
@@ -76,6 +76,25 @@ def clear(node_dir: Path) -> None:
             else:
                 path.unlink(missing_ok=True)
         node_dir.rmdir()
+
+
+def unsealed_runs(node_dir: Path) -> dict[Id, bool]:
+    """
+    Return the runs that the store of a node directory is not done with.
+
+    Returns
+    -------
+    dict
+        Of each, whether something of it was not published; else it has only not ended.
+
+    Raises
+    ------
+    CmfdError
+        The store cannot be read.
+    """
+    with closing(connect(node_dir / "node.db", readonly=True)) as db:
+        rows = db.execute(named("node/queries")["unsealed_runs"]).fetchall()
+    return {run: bool(is_new) for run, *_, is_new in rows}
 
 
 def _in(directory: Path) -> list[Path]:

@@ -31,11 +31,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from cmfd import identity
 from cmfd.energy.presence import Counted
 from cmfd.energy.sampler import LONGEST_GAP_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from cmfd.config import Settings
 
 PLACES = (Path("/dev/shm"), Path("/var/tmp"))  # noqa: S108 - that all users may write there is what it is for
 """Some jobs have a first one of their own, some services a second one."""
@@ -95,7 +98,7 @@ class Marks:
     ) -> None:
         self._boot = boot
         self._prefix = _PREFIX + hashlib.sha256(os.fsencode(counters)).hexdigest()[:8] + "."
-        self._store = hashlib.sha256(os.fsencode(store)).digest()[:16]
+        self._store = _digest_of(store)
         self._places = places
         self._files: dict[int, Path] | None = None
 
@@ -237,6 +240,21 @@ class Marks:
         for place in self._places:
             with suppress(OSError), os.scandir(place) as entries:
                 yield from (entry for entry in entries if entry.name.startswith(prefix))
+
+
+def marks_of(settings: Settings) -> Marks:
+    """Return what a daemon says with these settings, which is not there any more."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    return Marks(identity.parse(boot), settings.energy_sysfs, settings.node_dir / "node.db")
+
+
+def _digest_of(store: Path) -> bytes:
+    """Return what tells stores apart, also those of one path, as jobs with an own /var/tmp have."""
+    said = hashlib.sha256(os.fsencode(store))
+    with suppress(OSError):
+        found = store.parent.stat()
+        said.update(b" %d %d" % (found.st_dev, found.st_ino))
+    return said.digest()[:16]
 
 
 def _figures(said: bytes) -> list[Counted] | None:

@@ -96,21 +96,23 @@ def _exchange(node_dir: Path, head: bytes, timeout_s: float) -> list[bytes] | No
     try:
         socket.connect(endpoint(node_dir))
         socket.send(head)
-        until_s, was_let_in, ended = time.monotonic() + timeout_s, False, False
+        until_s, was_let_in, ended = time.monotonic() + timeout_s, False, ""
         while not socket.poll(0):
             left_s = until_s - time.monotonic()
             if ended:
                 raise DaemonUnavailableError(
-                    f"the daemon at {socket_path(node_dir)} ended before it answered; "
+                    f"the daemon at {socket_path(node_dir)} {ended}; "
                     "nothing is lost. See its daemon.log, or `cmfd doctor`"
                 )
             if left_s <= 0:
                 return None
             zmq.select([socket, monitor], [], [], min(left_s, _LOOKS_S))
             for event in _events(monitor):
-                ended = was_let_in and event == zmq.EVENT_DISCONNECTED
+                if was_let_in and event == zmq.EVENT_DISCONNECTED:
+                    ended = "ended before it answered"
                 was_let_in = was_let_in or event == zmq.EVENT_HANDSHAKE_SUCCEEDED
-            ended = ended or not (was_let_in or listener(node_dir))
+            if not (was_let_in or listener(node_dir)):
+                ended = "ended, or lets nobody in"
         return list(socket.recv_multipart())
     finally:
         monitor.close()

@@ -186,6 +186,17 @@ def test_a_daemon_that_ends_before_it_lets_in_is_not_waited_for(
 ) -> None:
     """As one that is killed while it begins."""
     threading.Timer(0.1, bound.shutdown, (socket.SHUT_RDWR,)).start()
+    with pytest.raises(DaemonUnavailableError, match="ended, or lets nobody in"):
+        control.request(node_dir, StatusRequest(), 3600)
+
+
+def test_an_end_is_seen_although_another_daemon_has_let_in_meanwhile(
+    node_dir: Path, bound: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where who asks was off the processor."""
+    assert bound.fileno() >= 0
+    let_in, gone = zmq.EVENT_HANDSHAKE_SUCCEEDED, zmq.EVENT_DISCONNECTED
+    monkeypatch.setattr(control, "_events", lambda _: iter((let_in, gone, let_in)))
     with pytest.raises(DaemonUnavailableError, match="ended before it answered"):
         control.request(node_dir, StatusRequest(), 3600)
 

@@ -85,6 +85,25 @@ def test_who_comes_after_one_that_was_killed_removes_its_mark(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_store_of_the_same_path_is_anothers(tmp_path: Path) -> None:
+    """Of a job with a /var/tmp of its own, which has the node's /dev/shm."""
+    stores, boots = tmp_path / "stores", tmp_path / "marks"
+    boots.mkdir()
+
+    def made() -> Marks:
+        stores.mkdir()
+        return Marks(BOOT, Path("/sys"), stores / "node.db", (boots,))
+
+    first = made()
+    first.tell(MINE, 5)
+    stores.rename(tmp_path / "elsewhere")
+    second = made()
+    second.close(6, goes_on=False)
+    assert second.has(MINE)
+    second.tell(OTHERS, 7)
+    assert second.has(MINE)
+
+
 def test_what_is_no_mark_is_passed_over(tmp_path: Path) -> None:
     """Anybody may put anything where all may write."""
     one = marks(tmp_path, "b")

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+import psycopg.sql
 import pytest
 from click.testing import CliRunner, Result
 from support.energy import Metered
@@ -161,6 +162,23 @@ def test_walks_end_at_what_may_not_be_seen_and_say_so(granted: Shared) -> None:
     asked = granted.as_user("ann", "lineage", "down", digest)
     assert "You may see runs of user ann" in asked.stderr
     assert "You may see" not in granted.as_user("operator", "lineage", "down", digest).stderr
+
+
+def test_nothing_is_seen_of_tables_that_somebody_made_beside_them(granted: Shared) -> None:
+    """Parts of one say, or copies: whoever is granted something later reads none of their rows."""
+    url = f"postgresql:///shared?host={granted.server.directory}&user=operator"
+    with closing(psycopg.connect(url, autocommit=True)) as db:
+        query = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'cmfd%'"
+        (schema,) = db.execute(query).fetchone()  # type: ignore[misc]
+        copy = psycopg.sql.Identifier(schema, "beside")
+        run = psycopg.sql.Identifier(schema, "run")
+        db.execute(psycopg.sql.SQL("CREATE TABLE {} AS SELECT * FROM {}").format(copy, run))
+        granted.as_user("operator", "site", "grant", "eve", "--own")
+        try:
+            assert granted.count("operator", "beside") == 3
+            assert granted.count("eve", "beside") == 0
+        finally:
+            db.execute(psycopg.sql.SQL("DROP TABLE {}").format(copy))
 
 
 def test_a_group_sees_a_pipeline_or_project(granted: Shared) -> None:

@@ -6,10 +6,11 @@ import fcntl
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,11 +19,13 @@ import pytest
 from support.tasks import CMFD, STEP, WRAPPERS, Step
 from support.wrapper import eventually
 
-from cmfd import identity, slurm
+from cmfd import config, identity, slurm
+from cmfd.cli.slurm import leaving
 from cmfd.client.ranks import rank_from
 from cmfd.client.redact import scrub_argv
 from cmfd.daemon.clearing import forget_steps
-from cmfd.wire.endpoint import listener, socket_path
+from cmfd.errors import IncompleteError
+from cmfd.wire.endpoint import Peer, listener, socket_path
 from cmfd.wire.messages import (
     ExecutionBegin,
     Param,
@@ -370,6 +373,42 @@ def test_a_delivery_whose_daemon_is_killed_asks_another(delivering: Step) -> Non
     command = [CMFD, "runs", "--json", "--site", str(delivering.site)]
     (run,) = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     assert (run["status"], run["missing_nodes"]) == ("completed", ["n1", "n3", "n4"])
+
+
+@pytest.mark.slow
+def test_what_a_killed_daemon_has_and_no_other_can_deliver_is_told(delivering: Step) -> None:
+    """Where nobody may start one; it is kept."""
+    delivering.site.write_text("in the way")
+    store = delivering.node_dir / "node.db"
+    with delivering.popen("sh", "-c", "read word") as task:
+        daemon = eventually(lambda: listener(delivering.node_dir), "a daemon")
+        task.kill()
+    eventually(lambda: not delivering.journals and _runs_in(store), "it has stored the run")
+    os.kill(daemon.pid, signal.SIGKILL)
+    variables = delivering.variables({"CMFD_AUTOSTART": "false"})
+    deliver = [CMFD, "slurm", "deliver"]
+    done = subprocess.run(deliver, check=False, env=variables, capture_output=True)
+
+    assert done.returncode == IncompleteError.exit_code
+    assert "a daemon that was killed has more of it" in done.stderr.decode()
+    assert f"cmfd merge {delivering.node_dir}" in done.stderr.decode()
+    assert _runs_in(store)
+
+
+def _runs_in(store: Path) -> list[tuple[bytes]]:
+    with closing(sqlite3.connect(store)) as db, suppress(sqlite3.OperationalError):
+        return db.execute("SELECT run FROM standing").fetchall()
+    return []
+
+
+def test_a_daemon_of_another_process_namespace_is_not_signalled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no number here; 0 would be everything that was started with this process."""
+    monkeypatch.setattr(leaving, "_has_done", lambda _: True)
+    monkeypatch.setattr(leaving, "listener", lambda _: Peer(os.geteuid(), os.getegid(), 0))
+    monkeypatch.setattr(os, "kill", lambda *what: pytest.fail(f"signalled {what}"))
+    assert leaving.dismiss(config.load({"CMFD_NODE_DIR": str(tmp_path)}))
 
 
 def _ends_of_sockets(address: str) -> int:

@@ -18,7 +18,7 @@ from cmfd.cli.slurm.leaving import dismiss, turn
 from cmfd.cli.stored import journals_of
 from cmfd.cli.wrapped import await_daemon
 from cmfd.client.launch import daemon_runs, ensure_daemon
-from cmfd.daemon.clearing import forget_steps, has_anything
+from cmfd.daemon.clearing import forget_steps, has_anything, unsealed_runs
 from cmfd.errors import CmfdError, DaemonUnavailableError, IncompleteError, NotFoundError
 from cmfd.wire.control import request
 from cmfd.wire.messages import Refused, SealReply, SealRequest
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from cmfd.config import Settings
     from cmfd.model import Id
 
-_TRIES = 3
-"""How many daemons are asked: each may have begun in a step that ends just now."""
+_TRIES = 5
+"""How often a daemon is asked: each may have begun in a step that ends just now."""
 
 
 @example(
@@ -94,29 +94,36 @@ def _deliver(run: Id, site: Path | None, settings: Settings, timeout_s: float) -
     Have the daemon publish the run's part; without one, publish what the journals have.
 
     The daemon may have begun in a step that ends just now, and be killed with it: then another is
-    asked.
+    asked, while there is time.
     """
     until_s = time.monotonic() + timeout_s
     for tries_left in reversed(range(_TRIES)):
-        if settings.autostart:
-            ensure_daemon(settings)
-        if await_daemon(settings.node_dir):
-            try:
-                _seal(run, site, settings, until_s)
-            except DaemonUnavailableError:
-                if not tries_left or time.monotonic() > until_s:
-                    raise
-            else:
-                forget_steps(settings.node_dir)
-                if dismiss(settings):
-                    return
-        elif not (tries_left and settings.autostart and _had_daemon(settings)):
-            had_all = _publish_journals(run, site, settings)
-            if not had_all and daemon_runs(settings.node_dir):
-                _seal(run, site, settings, until_s)
-            forget_steps(settings.node_dir)
-            dismiss(settings)
-            return
+        try:
+            if _by_daemon(run, site, settings, until_s):
+                return
+        except DaemonUnavailableError:
+            if time.monotonic() >= until_s:
+                raise
+        was_killed = settings.autostart and _had_daemon(settings)
+        if not (was_killed and tries_left and time.monotonic() < until_s):
+            break
+    if not _publish_journals(run, site, settings) and daemon_runs(settings.node_dir):
+        _seal(run, site, settings, until_s)
+    elif _had_daemon(settings) and unsealed_runs(settings.node_dir).get(run):
+        raise IncompleteError("a daemon that was killed has more of it, and no other is there")
+    forget_steps(settings.node_dir)
+    dismiss(settings)
+
+
+def _by_daemon(run: Id, site: Path | None, settings: Settings, until_s: float) -> bool:
+    """Have a daemon publish, and end; tell whether one was there, and that is all."""
+    if settings.autostart:
+        ensure_daemon(settings)
+    if not await_daemon(settings.node_dir):
+        return False
+    _seal(run, site, settings, until_s)
+    forget_steps(settings.node_dir)
+    return dismiss(settings)
 
 
 def _seal(run: Id, site: Path | None, settings: Settings, until_s: float) -> None:

@@ -13,7 +13,9 @@ import msgspec
 
 from cmfd.client.launch import daemon_runs
 from cmfd.daemon.clearing import clear, has_anything
+from cmfd.daemon.energy_mark import marks_of
 from cmfd.daemon.lock import Lock
+from cmfd.energy.readings import boottime_ns
 from cmfd.errors import CmfdError, IncompleteError
 from cmfd.wire.control import request
 from cmfd.wire.endpoint import listener
@@ -89,26 +91,32 @@ def dismiss(settings: Settings) -> bool:
         Whether that is all: False where it had been killed with something left, as it is together
         with the step that had started it.
     """
-    _end_idle(settings)
-    return daemon_runs(settings.node_dir) or not has_anything(settings)
+    return _end_idle(settings) or daemon_runs(settings.node_dir) or not has_anything(settings)
 
 
-def _end_idle(settings: Settings) -> None:
+def _end_idle(settings: Settings) -> bool:
+    """End it if it has nothing to do; tell whether it was told to end."""
     deadline_s = time.monotonic() + _SETTLES_S
     while (done := _has_done(settings)) is None:
         if time.monotonic() > deadline_s:
-            return
+            return False
         time.sleep(0.05)
     found = listener(settings.node_dir)
-    if not done or found is None or found.uid != os.geteuid():
-        return
+    # One of another PID namespace, that cannot be signalled from here, ends when it has been idle.
+    if not done or found is None or found.pid <= 0 or found.uid != os.geteuid():
+        return False
     with suppress(ProcessLookupError):
         os.kill(found.pid, signal.SIGTERM)
     deadline_s = time.monotonic() + _ENDS_S
     while daemon_runs(settings.node_dir) and time.monotonic() < deadline_s:
         time.sleep(0.02)
     with suppress(CmfdError, OSError), closing(Lock(settings.node_dir)):
+        # It has not come to that itself: it was killed while it ended.
+        marks = marks_of(settings)
         clear(settings.node_dir)
+        if not settings.node_dir.exists():
+            marks.close(boottime_ns(), goes_on=False)
+    return True
 
 
 def _has_done(settings: Settings) -> bool | None:

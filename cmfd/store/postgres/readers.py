@@ -32,12 +32,11 @@ def make_policies(db: PostgresIndex) -> None:
     """Make the policies of this release, where there are none, and let who reads read by them."""
     for statement in policies():
         db.raw.execute(statement.encode())
+    _restrict(db)
     for table in _tables(db):
-        name = Identifier(db.schema, table)
-        db.raw.execute(SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(name))
         db.raw.execute(
             SQL("CREATE POLICY readers_of_all ON {} FOR SELECT USING ((SELECT sees_all()))").format(
-                name
+                Identifier(db.schema, table)
             )
         )
     for role in _known(db, {grant.role for grant in grants(db)}):
@@ -128,6 +127,7 @@ def _known(db: PostgresIndex, roles: Iterable[str]) -> list[str]:
 
 
 def _let(db: PostgresIndex, role: str) -> None:
+    _restrict(db)
     for right in (
         "GRANT USAGE ON SCHEMA {schema} TO {role}",
         "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}",
@@ -135,6 +135,17 @@ def _let(db: PostgresIndex, role: str) -> None:
     ):
         named = {"schema": Identifier(db.schema), "role": Identifier(role)}
         db.raw.execute(SQL(right).format(**named))
+
+
+def _restrict(db: PostgresIndex) -> None:
+    """Show no row of a table but by policies: one that somebody has made beside ours has none."""
+    query = (
+        "SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = ? AND NOT rowsecurity"
+        " ORDER BY tablename"
+    )
+    for (table,) in db.execute(query, (db.schema,)).fetchall():
+        name = Identifier(db.schema, table)
+        db.raw.execute(SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(name))
 
 
 def _let_not(db: PostgresIndex, role: str) -> None:
