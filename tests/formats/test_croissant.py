@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     Cmfd = Callable[..., Any]
 
 READ = """
-import json, sys
+import json, os, sys
 import mlcroissant
 
 dataset = mlcroissant.Dataset(jsonld=sys.argv[1])
 issues = dataset.metadata.issues
 rows = {one.id: list(dataset.records(one.id)) for one in dataset.metadata.record_sets}
-print(json.dumps({"errors": sorted(issues.errors), "rows": rows}, default=bytes.decode))
+print(json.dumps({"errors": sorted(issues.errors), "rows": rows}, default=bytes.decode), flush=True)
+os._exit(0)  # libraries that it loads have threads that, now and then, abort at Python's end
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from support.tasks import CMFD, CMFD_SRUN, STEP, WRAPPERS, Step
 
 from cmfd.client.artifacts import Said
 from cmfd.content.files import hash_path
+from cmfd.errors import JournalError
 from cmfd.merge.batch import merge_site
 from cmfd.model import ArtifactKind
 from cmfd.query.index import open_index
@@ -157,7 +159,9 @@ def _eventually(step: Step) -> bool:
     from support.wrapper import eventually
 
     def has_touched() -> bool:
-        return bool(step.journals) and any(isinstance(one, Touch) for one in step.records())
+        with suppress(JournalError):  # it is just being begun
+            return bool(step.journals) and any(isinstance(one, Touch) for one in step.records())
+        return False
 
     return bool(eventually(has_touched, "the touch of an input"))
 
