@@ -313,9 +313,9 @@ class Sender(threading.Thread):
                 self._on_refused(f"its answer is not believed: {error}")
                 continue
             self._heard_s = time.monotonic()
-            self._handle(message)
+            self._take_answer(message)
 
-    def _handle(self, message: AnyMessage) -> None:
+    def _take_answer(self, message: AnyMessage) -> None:
         if isinstance(message, Ack):
             self._arrived(message.committed)
             self._credit_bytes = message.credit_bytes

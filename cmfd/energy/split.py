@@ -31,7 +31,8 @@ class Share(NamedTuple):
         return self.static_uj + self.dynamic_uj
 
 
-class Claim(NamedTuple, Generic[Key]):
+@dataclass(frozen=True, slots=True)
+class Claim(Generic[Key]):
     """
     What somebody had of a component during an interval.
 
@@ -171,7 +172,8 @@ def _allocations(claims: Sequence[Claim[Key]], capacity: int, dur_ns: int) -> li
     return [each if claim.alloc is None else claim.alloc * dur_ns for claim in claims]
 
 
-class Split(NamedTuple, Generic[Key]):
+@dataclass(frozen=True, slots=True)
+class Split(Generic[Key]):
     """Whose an interval's energy was."""
 
     shares: dict[Key, Share]

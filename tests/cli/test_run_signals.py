@@ -46,7 +46,7 @@ ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.S
 def listen(node: Node, last: int, **options: object) -> subprocess.Popen[bytes]:
     """Start a wrapper whose command listens for signals, and wait until it does."""
     wrapper = node.start(
-        "run", "-q", "--", sys.executable, "-c", LISTENER, str(last),
+        "run", "-q", "--", sys.executable, "-c", LISTENER, str(int(last)),
         stdout=subprocess.PIPE, **options,
     )  # fmt: skip
     assert line(wrapper).startswith("ready")

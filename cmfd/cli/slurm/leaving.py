@@ -13,9 +13,7 @@ import msgspec
 
 from cmfd.client.launch import daemon_runs
 from cmfd.daemon.clearing import clear, has_anything
-from cmfd.daemon.energy_mark import marks_of
 from cmfd.daemon.lock import Lock
-from cmfd.energy.readings import boottime_ns
 from cmfd.errors import CmfdError, IncompleteError
 from cmfd.wire.control import request
 from cmfd.wire.endpoint import listener
@@ -112,6 +110,9 @@ def _end_idle(settings: Settings) -> bool:
         time.sleep(0.02)
     with suppress(CmfdError, OSError), closing(Lock(settings.node_dir)):
         # It has not come to that itself: it was killed while it ended.
+        from cmfd.daemon.energy_mark import marks_of  # noqa: PLC0415 - seldom, and reads in much
+        from cmfd.energy.readings import boottime_ns  # noqa: PLC0415 - as above
+
         marks = marks_of(settings)
         clear(settings.node_dir)
         if not settings.node_dir.exists():
