@@ -319,8 +319,9 @@ def _until_written(step: Step) -> list[Path]:
 
 @pytest.fixture
 def delivering(tmp_path: Path) -> Step:
-    """Give a step whose last task delivers."""
-    return Step(tmp_path, {"SLURM_STEP_TASKS_PER_NODE": "2(x4)"}, delivers=True)
+    """Give a step whose last task delivers, and no idle node's energy with it."""
+    environ = {"SLURM_STEP_TASKS_PER_NODE": "2(x4)", "CMFD_ENERGY": "false"}
+    return Step(tmp_path, environ, delivers=True)
 
 
 @pytest.mark.slow
